@@ -1,0 +1,62 @@
+export {
+  type ErrorCode,
+  errorCodes,
+  type Failure,
+  fromFailure,
+  isSoormaError,
+  NonRetryableError,
+  SoormaError,
+  type SoormaErrorOptions,
+  toFailure,
+} from "./errors.ts";
+export {
+  createLogger,
+  type LogFields,
+  type Logger,
+  type LoggerOptions,
+  type LogLevel,
+  type LogLine,
+  silentLogger,
+} from "./log.ts";
+export type { CallOptions, Rpc, RpcCall, RpcPeer } from "./mesh/rpc.ts";
+export { definePlugin, type Plugin, type PluginKind, type PluginKinds } from "./plugin/plugin.ts";
+export type {
+  Registered,
+  RegisterOptions,
+  RegistryBackend,
+  RegistryDeps,
+  RegistrySupports,
+  RegistryWatch,
+  RenewResult,
+} from "./plugin/registry.ts";
+export type {
+  Address,
+  PeerChange,
+  Transport,
+  TransportDeps,
+  TransportHandlers,
+  TransportOpenOptions,
+  TransportStats,
+  TransportSupports,
+} from "./plugin/transport.ts";
+export {
+  type AgentKind,
+  type AgentQuery,
+  type AgentRecord,
+  agentKinds,
+  type DirectoryChange,
+  type EventRef,
+  type Operation,
+  type SchemaQuery,
+  type SchemaRecord,
+  type SchemaRef,
+} from "./registry/records.ts";
+export {
+  type Runtime,
+  randomId,
+  sleep,
+  systemRuntime,
+  type Timer,
+  type TimerOptions,
+  timeoutSignal,
+} from "./runtime.ts";

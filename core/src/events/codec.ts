@@ -1,0 +1,32 @@
+import { Packr } from "msgpackr";
+import { SoormaError } from "../errors.ts";
+
+/**
+ * Packs and unpacks what travels between nodes.
+ *
+ * Protocol messages are positional arrays (no key is ever sent), user data inside them are plain msgpack maps, so that
+ * any msgpack reader understands a frame. Binary data is copied out of the frame, which the transport may reuse.
+ */
+export interface Codec {
+  encode(value: unknown): Uint8Array;
+  /** @throws {SoormaError} `MESSAGE_MALFORMED` */
+  decode(frame: Uint8Array): unknown;
+}
+
+export function createCodec(): Codec {
+  // Ref: https://github.com/kriszyp/msgpackr#options — `useRecords: false` writes standard maps; `copyBuffers` because
+  // a frame is only valid during the transport's callback; `moreTypes` off: only what every msgpack reader knows.
+  const packr = new Packr({ useRecords: false, copyBuffers: true, encodeUndefinedAsNil: true, int64AsType: "auto" });
+  return {
+    encode: (value) => packr.pack(value),
+    decode(frame) {
+      try {
+        return packr.unpack(frame);
+      } catch (cause) {
+        throw new SoormaError("MESSAGE_MALFORMED", `a frame of ${frame.byteLength} bytes is no valid msgpack`, {
+          cause,
+        });
+      }
+    },
+  };
+}

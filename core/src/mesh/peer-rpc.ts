@@ -1,0 +1,387 @@
+import { type Failure, fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
+import type { Codec } from "../events/codec.ts";
+import type { Logger } from "../log.ts";
+import type { Address, PeerChange, Transport } from "../plugin/transport.ts";
+import type { Runtime, Timer } from "../runtime.ts";
+import type { CallOptions, Rpc, RpcCall, RpcPeer } from "./rpc.ts";
+
+/** First element of every directed frame. */
+const kind = { call: 1, result: 2, failure: 3, note: 4, cancel: 5 } as const;
+
+/** Milliseconds a call waits when it does not say. */
+export const defaultCallTimeoutMs = 5_000;
+
+interface Pending {
+  readonly to: Address;
+  readonly method: string;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly timer: Timer;
+  release(): void;
+}
+
+export interface PeerRpcOptions {
+  readonly transport: Transport;
+  readonly codec: Codec;
+  readonly runtime: Runtime;
+  readonly log: Logger;
+}
+
+export interface RpcStats {
+  readonly pending: number;
+  /** Frames that were no message of this protocol. */
+  readonly malformed: number;
+  /** Answers nobody waits for any more. */
+  readonly late: number;
+}
+
+/** {@link Rpc} over a transport. Whoever opens the transport passes its messages and peer changes on. */
+export interface PeerRpc extends Rpc {
+  /** To be called once, with what `transport.open` returned. */
+  started(nodeId: string, address: Address): void;
+  onMessage(frame: Uint8Array, from: Address): void;
+  onPeerChange(change: PeerChange): void;
+  stats(): RpcStats;
+  /** Rejects everything that waits with `NODE_STOPPED`. */
+  stop(): void;
+}
+
+export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions): PeerRpc {
+  const pending = new Map<number, Pending>();
+  const handlers = new Map<string, (call: RpcCall<never>) => unknown>();
+  const peerListeners = new Set<(address: Address, state: "up" | "down", reason: string) => void>();
+  const links = new Map<Address, number>();
+  /** Calls being answered that someone listens to the cancellation of, by `${from} ${id}`. */
+  const answering = new Map<string, AbortController>();
+  let lastId = 0;
+  let malformed = 0;
+  let late = 0;
+  let stopped = false;
+  let own: { nodeId: string; address: Address } | undefined;
+
+  const settle = (id: number): Pending | undefined => {
+    const call = pending.get(id);
+    if (!call) return undefined;
+    pending.delete(id);
+    call.timer.cancel();
+    call.release();
+    return call;
+  };
+
+  const fail = (id: number, error: unknown): void => {
+    settle(id)?.reject(error);
+  };
+
+  const sendQuietly = (to: Address, frame: Uint8Array, what: string): void => {
+    const dropped = (error: unknown): void => log.debug("send.failed", { to, what, error });
+    try {
+      transport.send(to, frame)?.catch(dropped);
+    } catch (error) {
+      dropped(error);
+    }
+  };
+
+  const call = <Result>(to: Address, method: string, params: unknown, options: CallOptions = {}): Promise<Result> =>
+    new Promise<Result>((resolve, reject) => {
+      const { timeoutMs = defaultCallTimeoutMs, signal } = options;
+      if (stopped) throw stoppedError(method);
+      signal?.throwIfAborted();
+      const id = ++lastId;
+      const frame = codec.encode([kind.call, id, method, params, timeoutMs]);
+      const giveUp = (error: unknown): void => {
+        if (!pending.has(id)) return;
+        fail(id, error);
+        sendQuietly(to, codec.encode([kind.cancel, id]), "cancel");
+      };
+      const onAbort = (): void => giveUp(signal?.reason);
+      const timer = runtime.setTimer(() => giveUp(timeoutError(transport, to, method, timeoutMs)), timeoutMs);
+      signal?.addEventListener("abort", onAbort, { once: true });
+      pending.set(id, {
+        to,
+        method,
+        resolve: resolve as (value: unknown) => void,
+        reject,
+        timer,
+        release: () => signal?.removeEventListener("abort", onAbort),
+      });
+      try {
+        transport.send(to, frame)?.catch((error) => fail(id, error));
+      } catch (error) {
+        fail(id, error);
+      }
+    });
+
+  const answer = (from: Address, id: number, value: unknown): void => {
+    let frame: Uint8Array;
+    try {
+      frame = codec.encode([kind.result, id, value]);
+    } catch (cause) {
+      const error = new SoormaError("HANDLER_FAILED", "the answer cannot be packed for the wire", {
+        cause,
+        retryable: false,
+      });
+      frame = codec.encode([kind.failure, id, toFailure(error)]);
+    }
+    try {
+      transport.send(from, frame)?.catch((error) => refuse(from, id, error));
+    } catch (error) {
+      refuse(from, id, error);
+    }
+  };
+
+  const refuse = (from: Address, id: number, error: unknown): void => {
+    sendQuietly(from, codec.encode([kind.failure, id, toFailure(error)]), "failure");
+  };
+
+  const serve = (from: Address, id: number, method: string, params: unknown, timeoutMs: number): void => {
+    const handler = handlers.get(method);
+    if (!handler) {
+      refuse(from, id, new SoormaError("METHOD_UNKNOWN", `the peer answers no call "${method.slice(0, 100)}"`));
+      return;
+    }
+    const slot = new AnsweredCall(params, peerOf(transport, from), runtime, timeoutMs, (controller) => {
+      answering.set(`${from} ${id}`, controller);
+      return () => answering.delete(`${from} ${id}`);
+    });
+    try {
+      const value = handler(slot as RpcCall<never>);
+      if (value instanceof Promise) {
+        value.then(
+          (result) => {
+            slot.release();
+            answer(from, id, result);
+          },
+          (error) => {
+            slot.release();
+            refuse(from, id, error);
+          },
+        );
+        return;
+      }
+      slot.release();
+      answer(from, id, value);
+    } catch (error) {
+      slot.release();
+      refuse(from, id, error);
+    }
+  };
+
+  const note = (from: Address, method: string, params: unknown): void => {
+    const handler = handlers.get(method);
+    if (!handler) {
+      log.debug("note.unknown", { from, method });
+      return;
+    }
+    const slot = new AnsweredCall(params, peerOf(transport, from), runtime, defaultCallTimeoutMs, () => () => {});
+    const failed = (error: unknown): void => log.warn("note.failed", { from, method, error });
+    try {
+      const value = handler(slot as RpcCall<never>);
+      if (value instanceof Promise) value.catch(failed).finally(() => slot.release());
+      else slot.release();
+    } catch (error) {
+      slot.release();
+      failed(error);
+    }
+  };
+
+  const reply = (from: Address, id: number, settleWith: (call: Pending) => void): void => {
+    const call = pending.get(id);
+    if (!call) {
+      late++;
+      return;
+    }
+    // Ids are guessable: only the peer that was asked may answer.
+    if (call.to !== from && transport.nodeIdOf(call.to) !== transport.nodeIdOf(from)) {
+      malformed++;
+      return;
+    }
+    settle(id);
+    settleWith(call);
+  };
+
+  return {
+    get address() {
+      if (!own) throw new SoormaError("NODE_STOPPED", "the node has no address before it started");
+      return own.address;
+    },
+    get nodeId() {
+      if (!own) throw new SoormaError("NODE_STOPPED", "the node has no id before it started");
+      return own.nodeId;
+    },
+    started(nodeId, address) {
+      own = { nodeId, address };
+    },
+    call,
+    async notify(to, method, params) {
+      if (stopped) throw stoppedError(method);
+      await transport.send(to, codec.encode([kind.note, method, params]));
+    },
+    handle(method, handler) {
+      if (handlers.has(method)) throw new TypeError(`"${method}" has a handler already`);
+      handlers.set(method, handler as (call: RpcCall<never>) => unknown);
+      return { [Symbol.dispose]: () => void handlers.delete(method) };
+    },
+    onPeer(listener) {
+      peerListeners.add(listener);
+      return { [Symbol.dispose]: () => void peerListeners.delete(listener) };
+    },
+    link(address) {
+      links.set(address, (links.get(address) ?? 0) + 1);
+      transport.link(address);
+      let released = false;
+      return {
+        [Symbol.dispose]() {
+          if (released) return;
+          released = true;
+          const left = (links.get(address) ?? 1) - 1;
+          if (left > 0) links.set(address, left);
+          else {
+            links.delete(address);
+            if (!stopped) transport.unlink(address);
+          }
+        },
+      };
+    },
+    onMessage(frame, from) {
+      let message: unknown;
+      try {
+        message = codec.decode(frame);
+      } catch {
+        malformed++;
+        return;
+      }
+      if (!Array.isArray(message)) {
+        malformed++;
+        return;
+      }
+      const [type, second, third, fourth, fifth] = message as unknown[];
+      if (type === kind.call && isId(second) && typeof third === "string" && isDuration(fifth)) {
+        serve(from, second, third, fourth, fifth);
+      } else if (type === kind.result && isId(second)) {
+        reply(from, second, (call) => call.resolve(third));
+      } else if (type === kind.failure && isId(second) && isFailure(third)) {
+        reply(from, second, (call) => call.reject(fromFailure(third)));
+      } else if (type === kind.note && typeof second === "string") {
+        note(from, second, third);
+      } else if (type === kind.cancel && isId(second)) {
+        answering.get(`${from} ${second}`)?.abort(new SoormaError("CANCELLED", "the caller gave up"));
+      } else {
+        malformed++;
+      }
+    },
+    onPeerChange({ address, state, reason }) {
+      if (state === "down") {
+        for (const [id, call] of pending) {
+          if (call.to === address) fail(id, lostError(transport, call, reason));
+        }
+      }
+      for (const listener of peerListeners) listener(address, state, reason);
+    },
+    stats: () => ({ pending: pending.size, malformed, late }),
+    stop() {
+      stopped = true;
+      for (const [id, call] of pending) fail(id, stoppedError(call.method));
+      for (const controller of answering.values()) controller.abort(stoppedError("an answer"));
+      answering.clear();
+    },
+  };
+}
+
+/** A call being answered. Its signal and the timer behind it exist only if the handler looks at it. */
+class AnsweredCall implements RpcCall {
+  readonly params: unknown;
+  readonly peer: RpcPeer;
+  readonly #runtime: Runtime;
+  readonly #timeoutMs: number;
+  readonly #announce: (controller: AbortController) => () => void;
+  #controller: AbortController | undefined;
+  #release: (() => void) | undefined;
+
+  constructor(
+    params: unknown,
+    peer: RpcPeer,
+    runtime: Runtime,
+    timeoutMs: number,
+    announce: (controller: AbortController) => () => void,
+  ) {
+    this.params = params;
+    this.peer = peer;
+    this.#runtime = runtime;
+    this.#timeoutMs = timeoutMs;
+    this.#announce = announce;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      const controller = new AbortController();
+      const forget = this.#announce(controller);
+      const timer = this.#runtime.setTimer(
+        () => controller.abort(new SoormaError("TIMEOUT", `the caller's ${this.#timeoutMs} ms are over`)),
+        this.#timeoutMs,
+        { background: true },
+      );
+      this.#controller = controller;
+      this.#release = () => {
+        timer.cancel();
+        forget();
+      };
+    }
+    return this.#controller.signal;
+  }
+
+  release(): void {
+    this.#release?.();
+  }
+}
+
+function peerOf(transport: Transport, address: Address): RpcPeer {
+  return { address, nodeId: transport.nodeIdOf(address) ?? "" };
+}
+
+function isId(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
+}
+
+/** Longest timer the runtime can set; also the longest call. Ref: https://html.spec.whatwg.org/#timers (signed 32 bit). */
+const maxTimeoutMs = 2 ** 31 - 1;
+
+function isDuration(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= maxTimeoutMs;
+}
+
+function isFailure(value: unknown): value is Failure {
+  if (typeof value !== "object" || value === null) return false;
+  const { code, message, retryable } = value as Record<string, unknown>;
+  return typeof code === "string" && typeof message === "string" && typeof retryable === "boolean";
+}
+
+function nameOf(transport: Transport, address: Address): string {
+  return transport.nodeIdOf(address) ?? address;
+}
+
+function timeoutError(transport: Transport, to: Address, method: string, timeoutMs: number): SoormaError {
+  return new SoormaError("TIMEOUT", `"${method}" of ${nameOf(transport, to)} got no answer in ${timeoutMs} ms`, {
+    details: { method, timeoutMs },
+  });
+}
+
+function lostError(transport: Transport, call: Pending, reason: string): SoormaError {
+  return new SoormaError(
+    "PEER_UNREACHABLE",
+    `${nameOf(transport, call.to)} was lost before it answered "${call.method}": ${reason}`,
+    {
+      details: { method: call.method, reason },
+    },
+  );
+}
+
+function stoppedError(method: string): SoormaError {
+  return new SoormaError("NODE_STOPPED", `"${method}" cannot be called: this node has stopped`);
+}
+
+/** True when a call failed because the peer, not the request, was the trouble. */
+export function isPeerTrouble(error: unknown): boolean {
+  return (
+    isSoormaError(error, "PEER_UNREACHABLE") || isSoormaError(error, "TIMEOUT") || isSoormaError(error, "NODE_STOPPED")
+  );
+}

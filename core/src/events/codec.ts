@@ -15,8 +15,14 @@ export interface Codec {
 
 export function createCodec(): Codec {
   // Ref: https://github.com/kriszyp/msgpackr#options — `useRecords: false` writes standard maps; `copyBuffers` because
-  // a frame is only valid during the transport's callback; `moreTypes` off: only what every msgpack reader knows.
-  const packr = new Packr({ useRecords: false, copyBuffers: true, encodeUndefinedAsNil: true, int64AsType: "auto" });
+  // a frame is only valid during the transport's callback; `skipValues` because a field set to undefined is an absent one,
+  // and null would not match the optional field of a schema.
+  const packr = new Packr({
+    useRecords: false,
+    copyBuffers: true,
+    encodeUndefinedAsNil: true,
+    skipValues: [undefined],
+  });
   return {
     encode: (value) => packr.pack(value),
     decode(frame) {

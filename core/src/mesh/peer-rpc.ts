@@ -48,7 +48,7 @@ export interface PeerRpc extends Rpc {
 
 export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions): PeerRpc {
   const pending = new Map<number, Pending>();
-  const handlers = new Map<string, (call: RpcCall<never>) => unknown>();
+  const handlers = new Map<string, (call: RpcCall) => unknown>();
   const peerListeners = new Set<(address: Address, state: "up" | "down", reason: string) => void>();
   const links = new Map<Address, number>();
   /** Calls being answered that someone listens to the cancellation of, by `${from} ${id}`. */
@@ -144,7 +144,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       return () => answering.delete(`${from} ${id}`);
     });
     try {
-      const value = handler(slot as RpcCall<never>);
+      const value = handler(slot);
       if (value instanceof Promise) {
         value.then(
           (result) => {
@@ -175,7 +175,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     const slot = new AnsweredCall(params, peerOf(transport, from), runtime, defaultCallTimeoutMs, () => () => {});
     const failed = (error: unknown): void => log.warn("note.failed", { from, method, error });
     try {
-      const value = handler(slot as RpcCall<never>);
+      const value = handler(slot);
       if (value instanceof Promise) value.catch(failed).finally(() => slot.release());
       else slot.release();
     } catch (error) {
@@ -218,7 +218,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     },
     handle(method, handler) {
       if (handlers.has(method)) throw new TypeError(`"${method}" has a handler already`);
-      handlers.set(method, handler as (call: RpcCall<never>) => unknown);
+      handlers.set(method, handler as (call: RpcCall) => unknown);
       return { [Symbol.dispose]: () => void handlers.delete(method) };
     },
     onPeer(listener) {

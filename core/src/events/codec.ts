@@ -15,14 +15,10 @@ export interface Codec {
 
 export function createCodec(): Codec {
   // Ref: https://github.com/kriszyp/msgpackr#options — `useRecords: false` writes standard maps; `copyBuffers` because
-  // a frame is only valid during the transport's callback; `skipValues` because a field set to undefined is an absent one,
-  // and null would not match the optional field of a schema.
-  const packr = new Packr({
-    useRecords: false,
-    copyBuffers: true,
-    encodeUndefinedAsNil: true,
-    skipValues: [undefined],
-  });
+  // a frame is only valid during the transport's callback; `skipValues` because a field set to undefined is an absent
+  // one, and null would not match the optional field of a schema.
+  const options = { useRecords: false, copyBuffers: true, encodeUndefinedAsNil: true, skipValues: [undefined] };
+  const packr = new Packr(options);
   return {
     encode: (value) => packr.pack(value),
     decode(frame) {

@@ -1,0 +1,141 @@
+import { isSoormaError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { RegistryBackend, RegistryWatch } from "../plugin/registry.ts";
+import type { AgentRecord } from "../registry/records.ts";
+import type { Runtime, Timer } from "../runtime.ts";
+import type { DirectoryView } from "./directory-view.ts";
+
+export interface MembershipOptions {
+  readonly registry: RegistryBackend;
+  readonly directory: DirectoryView;
+  readonly runtime: Runtime;
+  readonly log: Logger;
+  readonly leaseMs: number;
+  readonly renewMs: number;
+}
+
+/**
+ * Keeps this node's agents in the registry: registers them, renews their leases, and registers them again when the
+ * registry forgot them or comes back. Only the first registration of an agent can fail; later trouble is retried for
+ * as long as the node lives.
+ */
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #own = new Map<string, AgentRecord>();
+  /** Agents the registry is not known to have. */
+  readonly #missing = new Set<string>();
+  #watch: RegistryWatch | undefined;
+  #timer: Timer | undefined;
+  #renewing = false;
+  #outage = false;
+  #closed = false;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+  }
+
+  /** Starts feeding the directory view. @throws {SoormaError} `REGISTRY_UNAVAILABLE` */
+  async start(): Promise<void> {
+    const { registry, directory } = this.#options;
+    this.#watch = await registry.watch((change) => {
+      directory.apply(change);
+      if (change.kind !== "snapshot") {
+        // Somebody else's view of us: a lease that ran out while this process was stopped.
+        if (change.kind === "down" && this.#own.has(change.agentId) && change.reason !== "left")
+          this.#lost([change.agentId]);
+        return;
+      }
+      this.#lost([...this.#own.keys()].filter((id) => !directory.has(id)));
+    });
+    this.#schedule();
+  }
+
+  /**
+   * Registers or replaces an agent; resolves with the revision that has it.
+   *
+   * @throws {SoormaError} `REGISTRY_UNAVAILABLE`, `REGISTRY_REFUSED`, only if the agent was never registered before.
+   */
+  async put(record: AgentRecord): Promise<number> {
+    const known = this.#own.has(record.agentId);
+    const { registry, leaseMs, log } = this.#options;
+    if (known) this.#own.set(record.agentId, record);
+    try {
+      const { revision } = await registry.register(record, { leaseMs });
+      this.#own.set(record.agentId, record);
+      return revision;
+    } catch (error) {
+      if (!known || !isSoormaError(error, "REGISTRY_UNAVAILABLE")) throw error;
+      log.warn("register.postponed", { agent: record.name, error });
+      this.#missing.add(record.agentId);
+      return this.#options.directory.revision;
+    }
+  }
+
+  async remove(agentId: string): Promise<void> {
+    if (!this.#own.delete(agentId)) return;
+    this.#missing.delete(agentId);
+    try {
+      await this.#options.registry.deregister([agentId]);
+    } catch (error) {
+      // Its lease ends by itself.
+      this.#options.log.warn("deregister.failed", { agentId, error });
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#timer?.cancel();
+    const left = [...this.#own.keys()];
+    this.#own.clear();
+    if (left.length > 0) {
+      await this.#options.registry
+        .deregister(left)
+        .catch((error) => this.#options.log.warn("deregister.failed", { agents: left, error }));
+    }
+    await this.#watch?.[Symbol.asyncDispose]();
+  }
+
+  #lost(agentIds: readonly string[]): void {
+    for (const id of agentIds) this.#missing.add(id);
+    if (this.#missing.size > 0) void this.#renew();
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    const { runtime, renewMs } = this.#options;
+    // Up to a tenth earlier, so that the nodes of a mesh do not all renew at one moment.
+    const delay = renewMs * (1 - runtime.random() * 0.1);
+    this.#timer = runtime.setTimer(() => void this.#renew().finally(() => this.#schedule()), delay, {
+      background: true,
+    });
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#renewing || this.#closed || this.#own.size === 0) return;
+    this.#renewing = true;
+    const { registry, leaseMs, log } = this.#options;
+    try {
+      const ids = [...this.#own.keys()].filter((id) => !this.#missing.has(id));
+      if (ids.length > 0) {
+        const { unknown } = await registry.renew(ids, { leaseMs });
+        for (const id of unknown) this.#missing.add(id);
+      }
+      for (const id of [...this.#missing]) {
+        const record = this.#own.get(id);
+        if (record) {
+          await registry.register(record, { leaseMs });
+          log.info("registered.again", { agent: record.name, agentId: id });
+        }
+        this.#missing.delete(id);
+      }
+      if (this.#outage) log.info("registry.back");
+      this.#outage = false;
+    } catch (error) {
+      if (!this.#outage) log.warn("registry.unavailable", { error });
+      this.#outage = true;
+    } finally {
+      this.#renewing = false;
+    }
+  }
+}

@@ -74,6 +74,9 @@ export class WorkQueue {
         this.#head = 0;
       }
       this.#run(job);
+    } else if (this.#head > 0) {
+      this.#waiting.length = 0;
+      this.#head = 0;
     }
     if (this.#room && this.waiting <= this.#highWater / 2) {
       this.#room.resolve();

@@ -39,6 +39,7 @@ export type {
   TransportStats,
   TransportSupports,
 } from "./plugin/transport.ts";
+export { compareAgents, matchesAgent } from "./registry/match.ts";
 export {
   type AgentKind,
   type AgentQuery,
@@ -51,6 +52,26 @@ export {
   type SchemaRecord,
   type SchemaRef,
 } from "./registry/records.ts";
+export {
+  checkImmutable,
+  findSchemas,
+  isVersion,
+  parseSchemaRecord,
+  pickSchema,
+  type SchemaVersions,
+  sameSchema,
+  schemaLimits,
+} from "./registry/schemas.ts";
+export {
+  isName,
+  parseAgentIds,
+  parseAgentQuery,
+  parseAgentRecord,
+  parseLeaseMs,
+  parseSchemaQuery,
+  refused,
+  registryLimits,
+} from "./registry/validate.ts";
 export {
   type Runtime,
   randomId,

@@ -1,0 +1,146 @@
+import type { Io } from "../ui/io.ts";
+
+export interface OptionSpec {
+  /** As commander reads it: `--type <kind>`, `--no-git`. */
+  readonly flags: string;
+  readonly description: string;
+  readonly choices?: readonly string[];
+  readonly parse?: (text: string) => unknown;
+  readonly hidden?: boolean;
+}
+
+export interface CommandInput {
+  readonly args: readonly (string | undefined)[];
+  /** By the long flag's camelCase name. What is not given is absent. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly io: Io;
+}
+
+/** Returns the exit code; nothing means 0. */
+export type RunCommand = (input: CommandInput) => Promise<number | undefined>;
+
+export interface CommandSpec {
+  readonly name: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly hidden?: boolean;
+  readonly arguments?: readonly { readonly name: string; readonly description: string }[];
+  readonly options?: readonly OptionSpec[];
+  /** Shown at the end of `--help`: command line and what it does. */
+  readonly examples?: readonly (readonly [command: string, what: string])[];
+  /** The command's code is loaded when it is called, so that no command pays for another one's imports. */
+  load(): Promise<RunCommand>;
+}
+
+export const agentTypes = ["worker", "planner", "tool", "team"] as const;
+export type AgentType = (typeof agentTypes)[number];
+
+const json: OptionSpec = { flags: "--json", description: "print the answer, or the error, as JSON" };
+
+/** Every command there is. Help, suggestions and the command reference are made of this. */
+export const commands: readonly CommandSpec[] = [
+  {
+    name: "init",
+    summary: "create a project with an agent in it",
+    description:
+      "Creates a project. On a terminal it asks for what is not given; elsewhere name and --type are needed.",
+    arguments: [
+      { name: "[name]", description: "name of the project and its agent: lower-case letters, digits, dashes" },
+    ],
+    options: [
+      { flags: "-t, --type <type>", description: "what to create", choices: agentTypes },
+      { flags: "-d, --description <text>", description: "one sentence: what the agent does" },
+      { flags: "-c, --capabilities <list>", description: "what it can be asked for, separated by commas" },
+      { flags: "--dir <folder>", description: "where to create it (default: ./<name>)" },
+      { flags: "-y, --yes", description: "ask nothing, take the defaults" },
+      { flags: "--dry-run", description: "list the files, write nothing" },
+      { flags: "--no-install", description: "do not install the dependencies" },
+      { flags: "--no-git", description: "do not make it a git repository" },
+      {
+        flags: "--packages <folder>",
+        description: "install soorma from the packed .tgz files in this folder (default: $SOORMA_PACKAGES)",
+      },
+      json,
+    ],
+    examples: [
+      ["soorma init", "asks for everything"],
+      ["soorma init research-team --type team --yes", "a planner, two workers and a tool, no questions"],
+    ],
+    load: async () => (await import("./init.ts")).runInit,
+  },
+  {
+    name: "dev",
+    summary: "run the project's agents here, with broker and state node; reload on change",
+    description:
+      "Starts a broker, a state node and every agent of the project as processes of their own, restarts the agents a saved " +
+      "file belongs to, and stops everything at Ctrl-C.",
+    options: [
+      { flags: "--build", description: "bundle the agents first and run the bundles" },
+      { flags: "--infra-only", description: "start broker and state node, no agents" },
+      { flags: "--detach", description: "start in the background and return when everything is ready" },
+      { flags: "--stop", description: "stop what runs in this project" },
+      { flags: "--status", description: "show what runs in this project" },
+      { flags: "--logs", description: "print the logs of this project's mesh" },
+      { flags: "--follow", description: "with --logs: go on printing until the mesh stops or Ctrl-C" },
+      {
+        flags: "--port <port>",
+        description: "broker on this TCP port of 127.0.0.1 (default: a socket file)",
+        parse: parsePort,
+      },
+      { flags: "--dir <folder>", description: "the project's folder (default: the nearest one upwards)" },
+      json,
+    ],
+    examples: [
+      ["soorma dev", "everything in the foreground"],
+      ["soorma dev --detach && soorma dev --status", "everything in the background"],
+    ],
+    load: async () => (await import("./dev.ts")).runDev,
+  },
+  {
+    name: "goal",
+    summary: "submit a goal, watch its progress, print the result",
+    arguments: [
+      { name: "<type>", description: "the goal's type, as a planner handles it" },
+      { name: "[json]", description: "the goal's data (default: {})" },
+    ],
+    options: [
+      { flags: "--timeout <seconds>", description: "give up after this long (default: 300)", parse: parseSeconds },
+      json,
+    ],
+    examples: [
+      [`soorma goal research.goal '{"topic":"bees"}'`, "progress on stderr, the result on stdout"],
+      [`soorma goal research.goal '{"topic":"bees"}' --json | jq .result`, "for a program"],
+    ],
+    load: async () => (await import("./goal.ts")).runGoal,
+  },
+  {
+    name: "version",
+    summary: "print the version",
+    options: [json],
+    examples: [
+      ["soorma version", "soorma, Bun and platform"],
+      ["soorma version --json", "the same for a program"],
+    ],
+    load: async () => (await import("./version.ts")).runVersion,
+  },
+  {
+    name: "node",
+    summary: "run one part of a mesh (started by soorma dev)",
+    hidden: true,
+    arguments: [{ name: "<role>", description: "broker or state" }],
+    options: [{ flags: "--spec <json>", description: "what to run, and where" }],
+    load: async () => (await import("./node.ts")).runNode,
+  },
+];
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw new TypeError(`${text} is no port: 1 to 65535`);
+  return port;
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0) || seconds > 2_000_000) throw new TypeError(`${text} is no number of seconds above 0`);
+  return seconds;
+}

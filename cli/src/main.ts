@@ -1,0 +1,50 @@
+import { versionText } from "./commands/version.ts";
+import { exitCodes, reportOf } from "./ui/errors.ts";
+import { createProcessIo, type Io, writeAll } from "./ui/io.ts";
+
+/**
+ * Runs one command line and resolves with its exit code: 0 done, 1 expected failure (or a bug, which keeps its stack),
+ * 2 wrong usage, 130 interrupted.
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  // Asked for by scripts and prompts: nothing else is loaded for it.
+  if (isVersionRequest(argv)) {
+    writeAll(1, `${versionText(argv.includes("--json"))}\n`);
+    return exitCodes.done;
+  }
+  using io = createProcessIo();
+  try {
+    const { runProgram } = await import("./program.ts");
+    return await runProgram(argv, io);
+  } catch (error) {
+    return await tell(error, argv, io);
+  }
+}
+
+function isVersionRequest(argv: readonly string[]): boolean {
+  const [first, ...rest] = argv;
+  return (
+    (first === "version" || first === "--version" || first === "-V") && rest.every((argument) => argument === "--json")
+  );
+}
+
+async function tell(error: unknown, argv: readonly string[], io: Io): Promise<number> {
+  const report = reportOf(error);
+  if (argv.includes("--json")) {
+    const { exitCode, ...rest } = report;
+    io.err(JSON.stringify({ error: rest }));
+    return exitCode;
+  }
+  const { colorsFor } = await import("./ui/colors.ts");
+  const colors = colorsFor(io);
+  if (report.exitCode === exitCodes.interrupted) {
+    io.err(colors.dim(report.message));
+    return report.exitCode;
+  }
+  if (report.stack !== undefined) io.err(report.stack);
+  io.err(
+    `${colors.red("error")}: ${report.message}${report.stack === undefined ? colors.dim(` [${report.code}]`) : ""}`,
+  );
+  if (report.hint !== undefined) io.err(`${colors.cyan("hint")}: ${report.hint}`);
+  return report.exitCode;
+}

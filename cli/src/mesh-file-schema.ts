@@ -1,0 +1,29 @@
+import Type, { type Static } from "typebox";
+import { Errors } from "typebox/value";
+
+const pluginChoice = Type.Object({
+  name: Type.String({ minLength: 1 }),
+  options: Type.Record(Type.String(), Type.Unknown()),
+});
+
+export const meshFileSchema = Type.Object({
+  version: Type.Literal(1),
+  transport: pluginChoice,
+  registry: Type.Object({
+    name: Type.String({ minLength: 1 }),
+    options: Type.Object({ address: Type.String({ minLength: 1 }) }),
+  }),
+  broker: Type.Object({ address: Type.String({ minLength: 1 }), pid: Type.Integer({ minimum: 1 }) }),
+  state: Type.Object({ pid: Type.Integer({ minimum: 1 }) }),
+  supervisor: Type.Object({ pid: Type.Integer({ minimum: 1 }), startTime: Type.String() }),
+  startedAtMs: Type.Number(),
+});
+
+/** Where a running local mesh is, and what it is made of. */
+export type MeshFile = Static<typeof meshFileSchema>;
+
+/** What is wrong with a value that should be a mesh file: path and reason of the first fault. */
+export function faultOf(value: unknown): string | undefined {
+  const [first] = Errors(meshFileSchema, value);
+  return first && `${first.instancePath || "/"} ${first.message}`;
+}

@@ -1,0 +1,125 @@
+import { nearest } from "@soorma/core/nearest";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { type CommandSpec, commands } from "./commands/table.ts";
+import { Interrupted, UsageError } from "./ui/errors.ts";
+import type { Io } from "./ui/io.ts";
+import { version } from "./version.ts";
+
+/** Parses the command line and runs the command. Rejects with what the command threw, or a {@link UsageError}. */
+export async function runProgram(argv: readonly string[], io: Io): Promise<number> {
+  const result = { exitCode: 0 };
+  const program = createProgram(io, (exitCode) => {
+    result.exitCode = exitCode;
+  });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0 || error.code === "commander.help") return error.exitCode === 0 ? 0 : 2;
+      throw usageErrorOf(error, argv);
+    }
+    // Whatever a command fails with after Ctrl-C, it failed because of it.
+    if (io.signal.aborted && !(error instanceof Interrupted)) throw new Interrupted();
+    throw error;
+  }
+  return result.exitCode;
+}
+
+/** All commands, as commander knows them. The command reference is made of this, too. */
+export function createProgram(io: Io, done: (exitCode: number) => void = () => {}): Command {
+  const program = new Command("soorma");
+  // Before adding commands: they inherit both.
+  program.exitOverride();
+  program.configureOutput({
+    writeOut: (text) => io.out(text.trimEnd()),
+    writeErr: (text) => io.err(text.trimEnd()),
+    // Errors are told in one place, with their hint.
+    outputError: () => {},
+  });
+  program
+    .description("Build, run and ship systems of cooperating AI agents.")
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
+    .showSuggestionAfterError(false)
+    .configureHelp({ showGlobalOptions: false });
+  for (const spec of commands) addCommand(program, spec, io, done);
+  return program;
+}
+
+function addCommand(program: Command, spec: CommandSpec, io: Io, done: (exitCode: number) => void): void {
+  const command = program.command(spec.name, { hidden: spec.hidden === true });
+  command.summary(spec.summary).description(spec.description ?? `${capitalized(spec.summary)}.`);
+  command.helpOption("-h, --help", "show this help");
+  for (const { name, description } of spec.arguments ?? []) command.argument(name, description);
+  for (const option of spec.options ?? []) {
+    const made = new Option(option.flags, option.description);
+    if (option.choices) made.choices(option.choices);
+    const { parse } = option;
+    if (parse) {
+      made.argParser((text: string) => {
+        try {
+          return parse(text);
+        } catch (error) {
+          throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+        }
+      });
+    }
+    if (option.hidden) made.hideHelp();
+    command.addOption(made);
+  }
+  if (spec.examples) {
+    const lines = spec.examples.map(([line, what]) => `  ${line}\n      ${what}`);
+    command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
+  }
+  command.action(async () => {
+    const run = await spec.load();
+    const code = await run({ args: command.processedArgs as (string | undefined)[], options: command.opts(), io });
+    done(code ?? 0);
+  });
+}
+
+function usageErrorOf(error: CommanderError, argv: readonly string[]): UsageError {
+  const message = error.message.replace(/^error: /, "").replace(/\.$/, "");
+  const word = /'([^']+)'/.exec(message)?.[1] ?? "";
+  const command = commands.find((spec) => spec.name === argv[0]);
+  const help = command ? `see \`soorma ${command.name} --help\`` : "see `soorma --help`";
+  switch (error.code) {
+    case "commander.unknownCommand": {
+      const guess = nearest(word, visibleNames());
+      return new UsageError(
+        `there is no command "${word}"`,
+        guess ? `did you mean \`soorma ${guess}\`?` : `the commands are ${visibleNames().join(", ")}`,
+      );
+    }
+    case "commander.unknownOption": {
+      const flag = word.split("=")[0] ?? word;
+      const guess = nearest(flag, command ? flagsOf(command) : ["--help", "--version"]);
+      return new UsageError(
+        command ? `soorma ${command.name} has no option "${flag}"` : `soorma has no option "${flag}"`,
+        guess ? `did you mean ${guess}?` : help,
+      );
+    }
+    case "commander.invalidArgument": {
+      const [, given] = /argument '([^']*)' is invalid/.exec(message) ?? [];
+      const option = command?.options?.find((candidate) => message.includes(`'${candidate.flags}'`));
+      const guess = option?.choices && given !== undefined ? nearest(given, option.choices) : undefined;
+      return new UsageError(message, guess ? `did you mean ${guess}?` : help);
+    }
+    default:
+      return new UsageError(message, help);
+  }
+}
+
+function visibleNames(): string[] {
+  return commands.filter((spec) => !spec.hidden).map((spec) => spec.name);
+}
+
+function flagsOf(command: CommandSpec): string[] {
+  const own = (command.options ?? []).flatMap((option) => option.flags.match(/--?[a-z-]+/g) ?? []);
+  return [...own.filter((flag) => flag.startsWith("--")), "--help"];
+}
+
+function capitalized(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}

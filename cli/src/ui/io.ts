@@ -1,0 +1,78 @@
+import { writeSync } from "node:fs";
+
+export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+/** Everything a command may know about the terminal and the process it runs in. */
+export interface Io {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** A person can be asked: stdin and stderr are terminals, and this is not a CI machine. */
+  readonly interactive: boolean;
+  /** stderr is a terminal, so lines may be redrawn. */
+  readonly liveStderr: boolean;
+  /** Aborts at the first Ctrl-C, SIGTERM or SIGHUP. */
+  readonly signal: AbortSignal;
+  /** Called at each of these, with how many came so far; disposing ends it. */
+  onStopSignal(listener: (signal: StopSignal, count: number) => void): Disposable;
+  /** The answer, one line. */
+  out(line: string): void;
+  /** Everything else, one line. */
+  err(line: string): void;
+  /** Everything else, as it is: for redrawn lines. */
+  errRaw(text: string): void;
+}
+
+const stopSignals: readonly StopSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** The real terminal. Disposing gives the signals back. */
+export function createProcessIo(): Io & Disposable {
+  const controller = new AbortController();
+  const listeners = new Set<(signal: StopSignal, count: number) => void>();
+  let count = 0;
+  const handlers = stopSignals.map((name) => {
+    const handler = (): void => {
+      count++;
+      if (count === 1) controller.abort(name);
+      for (const listener of [...listeners]) listener(name, count);
+    };
+    process.on(name, handler);
+    return [name, handler] as const;
+  });
+  const live = process.stderr.isTTY === true && process.env.TERM !== "dumb";
+  return {
+    cwd: process.cwd(),
+    env: process.env,
+    interactive: process.stdin.isTTY === true && process.stderr.isTTY === true && !process.env.CI,
+    liveStderr: live,
+    signal: controller.signal,
+    onStopSignal(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+    out: (line) => writeAll(1, `${line}\n`),
+    err: (line) => writeAll(2, `${line}\n`),
+    errRaw: (text) => writeAll(2, text),
+    [Symbol.dispose]() {
+      for (const [name, handler] of handlers) process.off(name, handler);
+    },
+  };
+}
+
+/**
+ * Writes everything before it returns, so that no output is lost when the process ends right after.
+ * A reader that went away (`soorma … | head -1`) is not an error.
+ */
+export function writeAll(fd: 1 | 2, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let sent = 0; sent < bytes.length; ) {
+    try {
+      sent += writeSync(fd, bytes, sent);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "EPIPE" || code === "EIO") return;
+      // A full non-blocking pipe: give its reader a moment. There is no way to wait for it synchronously.
+      if (code === "EAGAIN") Bun.sleepSync(1);
+      else throw error;
+    }
+  }
+}

@@ -19,6 +19,22 @@ export {
   silentLogger,
 } from "./log.ts";
 export type { CallOptions, Rpc, RpcCall, RpcPeer } from "./mesh/rpc.ts";
+export {
+  type PlanChange,
+  type PlanEntry,
+  type PlanLog,
+  type PlannedTask,
+  type PlanOrigin,
+  type PlanQuery,
+  type PlanState,
+  type PlanSummary,
+  type RetryPolicy,
+  type Status,
+  statuses,
+  type TaskSpec,
+  type TaskState,
+} from "./plans/log.ts";
+export { foldPlan, isTerminal, PlanFold, reducePlan, summarize } from "./plans/reducer.ts";
 export { definePlugin, type Plugin, type PluginKind, type PluginKinds } from "./plugin/plugin.ts";
 export type {
   Registered,

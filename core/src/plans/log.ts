@@ -57,15 +57,38 @@ export interface PlanOrigin {
 export type PlanChange =
   | { readonly type: "plan.created"; readonly origin: PlanOrigin }
   | { readonly type: "plan.started"; readonly tasks: readonly PlannedTask[] }
+  /** An attempt begins. Appended before any agent hears of it, so usually without the agent. */
   | {
       readonly type: "task.dispatched";
+      readonly taskId: string;
+      readonly attempt: number;
+      readonly agentId?: string;
+      readonly agentName?: string;
+    }
+  /** An agent took the attempt. Tells who does it; nothing depends on it. */
+  | {
+      readonly type: "task.assigned";
       readonly taskId: string;
       readonly attempt: number;
       readonly agentId: string;
       readonly agentName: string;
     }
-  | { readonly type: "task.progress"; readonly taskId: string; readonly fraction: number; readonly message?: string }
-  | { readonly type: "task.succeeded"; readonly taskId: string; readonly attempt: number; readonly result: unknown }
+  | {
+      readonly type: "task.progress";
+      readonly taskId: string;
+      /** When given, it has to be the current one. */
+      readonly attempt?: number;
+      readonly fraction: number;
+      readonly message?: string;
+    }
+  | {
+      readonly type: "task.succeeded";
+      readonly taskId: string;
+      readonly attempt: number;
+      readonly result: unknown;
+      /** From the attempt's assignment to its end, as its driver measured. Likewise below. */
+      readonly durationMs?: number;
+    }
   /** One attempt failed; another follows after `delayMs`. */
   | {
       readonly type: "task.retried";
@@ -73,9 +96,16 @@ export type PlanChange =
       readonly attempt: number;
       readonly failure: Failure;
       readonly delayMs: number;
+      readonly durationMs?: number;
     }
-  /** Final: no further attempt. */
-  | { readonly type: "task.failed"; readonly taskId: string; readonly failure: Failure }
+  /** Final: no further attempt. Without `attempt` it was not an attempt that failed: a dependency did, say. */
+  | {
+      readonly type: "task.failed";
+      readonly taskId: string;
+      readonly attempt?: number;
+      readonly failure: Failure;
+      readonly durationMs?: number;
+    }
   | { readonly type: "task.cancelled"; readonly taskId: string; readonly reason: string }
   | { readonly type: "plan.paused"; readonly reason?: string }
   | { readonly type: "plan.resumed" }
@@ -93,20 +123,24 @@ export type PlanEntry = PlanChange & {
 };
 
 /** What a task looks like now. */
-export interface TaskState {
-  readonly taskId: string;
-  readonly name: string;
-  readonly assignedTo: string;
+export interface TaskState extends PlannedTask {
   readonly dependsOn: readonly string[];
   readonly data: unknown;
   readonly status: Status;
+  /** Number of the latest attempt; 0 before the first. */
   readonly attempt: number;
+  /** Attempts that failed. An attempt that was lost together with its driver is none of them. */
+  readonly failures: number;
   readonly agentId?: string;
   readonly agentName?: string;
   readonly fraction: number;
   readonly message?: string;
   readonly result?: unknown;
   readonly failure?: Failure;
+  /** When the next attempt is due, while the task waits for it. */
+  readonly retryAtMs?: number;
+  /** How long the latest attempt took. */
+  readonly durationMs?: number;
   /** First dispatch and end, wall clock milliseconds. */
   readonly startedAtMs?: number;
   readonly endedAtMs?: number;
@@ -123,6 +157,8 @@ export interface PlanState {
   readonly result?: unknown;
   readonly failure?: Failure;
   readonly createdAtMs: number;
+  /** When the planner's tasks were accepted. */
+  readonly startedAtMs?: number;
   readonly updatedAtMs: number;
 }
 
@@ -135,6 +171,7 @@ export interface PlanSummary {
   readonly status: Status;
   readonly version: number;
   readonly taskCount: number;
+  /** Tasks that are `completed`. */
   readonly doneCount: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;

@@ -1,0 +1,32 @@
+import { definePlugin } from "@soorma/core";
+import { Type } from "typebox";
+import { createHub, type Hub } from "./hub.ts";
+import { inproc, supports } from "./transport.ts";
+
+export { createHub, type Hub, type HubOptions } from "./hub.ts";
+export type { LinkFaults } from "./pipe.ts";
+export { inproc } from "./transport.ts";
+
+/** Without a `hub` each transport is on a network of its own, where it can reach only itself. */
+export const inprocPlugin = definePlugin({
+  kind: "transport",
+  name: "inproc",
+  api: 1,
+  supports,
+  options: Type.Object(
+    {
+      hub: Type.Optional(
+        Type.Unsafe<Hub>({
+          description: "The network made by createHub() that the transport is on. Default: its own.",
+        }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
+  async create({ hub }, { runtime }) {
+    return inproc(hub ?? createHub({ runtime }));
+  },
+});
+
+// biome-ignore lint/style/noDefaultExport: the default export is how a plugin is found
+export default inprocPlugin;

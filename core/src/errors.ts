@@ -43,6 +43,7 @@ export const errorCodes = {
   STORE_FULL: { retryable: false, means: "the disk or the store's size limit is full" },
   STORE_FAILED: { retryable: false, means: "the store failed in a way it does not know" },
   STORE_LOCKED: { retryable: false, means: "another process owns the store" },
+  STORE_CLOSED: { retryable: false, means: "the store was closed before the call" },
   // plugins and configuration
   PLUGIN_NOT_FOUND: { retryable: false, means: "no package provides the plugin" },
   PLUGIN_INVALID: { retryable: false, means: "the package's default export is not a plugin of that kind" },

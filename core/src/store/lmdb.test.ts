@@ -1,0 +1,28 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { storeContract } from "../../testing/store-contract.ts";
+import { silentLogger } from "../log.ts";
+import { systemRuntime } from "../runtime.ts";
+import { openLmdbStore } from "./lmdb.ts";
+
+storeContract({
+  name: "lmdb",
+  async make() {
+    const path = mkdtempSync(join(tmpdir(), "soorma-store-"));
+    const open = () => openLmdbStore({ path, runtime: systemRuntime, log: silentLogger });
+    const opened = [await open()];
+    return {
+      store: opened[0] as Awaited<ReturnType<typeof open>>,
+      async reopen() {
+        const store = await open();
+        opened.push(store);
+        return store;
+      },
+      async dispose() {
+        for (const store of opened) await store.close();
+        rmSync(path, { recursive: true, force: true });
+      },
+    };
+  },
+});

@@ -1,0 +1,247 @@
+import { accessSync, constants, mkdirSync, statfsSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Database } from "lmdb";
+import { isSoormaError, SoormaError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Runtime } from "../runtime.ts";
+import { type Base, CommitRefused, createStoreEngine, type Writes } from "./engine.ts";
+import { checkDataFile } from "./lmdb-file.ts";
+import { acquireLockFile, errnoOf, type LockFile } from "./lock-file.ts";
+import type { Store } from "./store.ts";
+
+export interface LmdbStoreOptions {
+  /** Folder; made if it is not there. Holds `data.mdb`, `lock.mdb` and `owner.lock`. */
+  readonly path: string;
+  /** What is stored may not exceed this many bytes of pages. Default: as much as the disk takes. */
+  readonly mapSizeBytes?: number;
+  readonly runtime: Runtime;
+  readonly log: Logger;
+}
+
+/** Room that lmdb needs to begin with; less free disk and it would fail half open. */
+const leastFreeBytes = 256 * 1024;
+
+/**
+ * Opens the LMDB environment in a folder and becomes its one owner.
+ *
+ * @throws {SoormaError} `STORE_LOCKED`, `STORE_READ_ONLY`, `STORE_CORRUPT`, `STORE_FULL`, `STORE_FAILED`, each with the
+ * path and a hint.
+ */
+export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
+  const path = resolve(options.path);
+  const log = options.log.child("store", { path });
+  const lock = prepareFolder(path, options.runtime);
+  try {
+    const { open } = await import("lmdb");
+    const db: Database<Buffer, Buffer> = open({
+      path,
+      encoding: "binary",
+      keyEncoding: "binary",
+      // Commits include their fdatasync, and a failed one is a rejection. With overlapping sync a failed flush is
+      // never reported, and our batches, one after the other, would gain nothing from it.
+      overlappingSync: false,
+      // With it on, lmdb makes promises nobody holds: a full disk would be an unhandled rejection.
+      eventTurnBatching: false,
+    });
+    log.info("opened");
+    return createStoreEngine(lmdbBase(db, lock, path, options.mapSizeBytes, log), `the store in ${path}`);
+  } catch (error) {
+    lock.release();
+    throw isSoormaError(error) ? error : failed(error, path, "open");
+  }
+}
+
+function prepareFolder(path: string, runtime: Runtime): LockFile {
+  let lock: LockFile | undefined;
+  try {
+    mkdirSync(path, { recursive: true });
+    if (!statSync(path).isDirectory()) throw readOnly(path, "it is not a folder");
+    // Before anything is written: a full disk leaves no half-made files.
+    if (freeBytes(path) < leastFreeBytes) throw full(path, `${freeBytes(path)} bytes are free`);
+    lock = acquireLockFile(path, runtime);
+    const data = join(path, "data.mdb");
+    checkDataFile(data);
+    for (const file of [data, join(path, "lock.mdb")]) checkWritable(file);
+    return lock;
+  } catch (error) {
+    lock?.release();
+    if (isSoormaError(error)) throw error;
+    const code = errnoOf(error);
+    if (code === "ENOSPC" || code === "EDQUOT") throw full(path, `the system said ${code}`, error);
+    if (code && ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOENT", "EISDIR"].includes(code)) {
+      throw readOnly(
+        path,
+        code === "EEXIST" || code === "ENOTDIR" ? `a file is in the way (${code})` : `the system said ${code}`,
+        error,
+      );
+    }
+    throw failed(error, path, "prepare");
+  }
+}
+
+function checkWritable(file: string): void {
+  try {
+    accessSync(file, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
+
+function lmdbBase(
+  db: Database<Buffer, Buffer>,
+  lock: LockFile,
+  path: string,
+  limitBytes: number | undefined,
+  log: Logger,
+): Base {
+  return {
+    get(key) {
+      try {
+        return db.getBinary(Buffer.from(key, "latin1"));
+      } catch (error) {
+        throw failed(error, path, "read");
+      }
+    },
+    *range(low, high, reverse) {
+      try {
+        // lmdb's own rules on which end is inclusive differ by direction; so the bounds are checked here.
+        const start = Buffer.from(reverse ? high : low, "latin1");
+        for (const { key, value } of db.getRange(start.length > 0 ? { start, reverse } : { reverse })) {
+          const bytes = key.toString("latin1");
+          if (reverse ? bytes >= high : bytes < low) continue;
+          if (reverse ? bytes < low : bytes >= high) return;
+          yield [bytes, value] as const;
+        }
+      } catch (error) {
+        throw isSoormaError(error) ? error : failed(error, path, "read");
+      }
+    },
+    async commit(writes) {
+      const bytes = sizeOf(writes);
+      if (limitBytes !== undefined && bytes.put > 0) {
+        const used = usedBytes(db);
+        if (used + bytes.put > limitBytes) {
+          throw refuse(
+            full(path, `its limit is ${limitBytes} bytes, ${used} are used and ${bytes.put} were to be added`),
+          );
+        }
+      }
+      try {
+        // One buffer for all values: lmdb asks for a buffer's address once, and that is slow for many small ones.
+        const values = Buffer.allocUnsafeSlow(bytes.values);
+        let end = 0;
+        await db.batch(() => {
+          // What each put returns only says that it was queued; the batch's promise tells how all of them ended.
+          for (const [key, value] of writes) {
+            const encoded = Buffer.from(key, "latin1");
+            if (value) {
+              values.set(value, end);
+              void db.put(encoded, values.subarray(end, end + value.length));
+              end += value.length;
+            } else void db.remove(encoded);
+          }
+        });
+      } catch (error) {
+        const cause = await commitError(error);
+        log.error("commit.failed", { writes: writes.size, bytes: bytes.put, message: messageOf(cause) });
+        // lmdb reports a write that the disk cut short as an I/O error.
+        const free = freeBytes(path);
+        const noRoom = errorNumber(cause) === 28 || /MDB_MAP_FULL|No space/.test(messageOf(cause));
+        if (noRoom || (errorNumber(cause) === 5 && free < bytes.put * 4 + leastFreeBytes)) {
+          throw refuse(full(path, `${free} bytes are free and ${bytes.put} were to be written`, cause));
+        }
+        throw failed(cause, path, "write");
+      }
+    },
+    async close() {
+      try {
+        await db.close();
+      } finally {
+        lock.release();
+        log.info("closed");
+      }
+    },
+  };
+}
+
+function sizeOf(writes: Writes): { put: number; values: number } {
+  let put = 0;
+  let values = 0;
+  for (const [key, value] of writes) {
+    if (!value) continue;
+    put += key.length + value.length;
+    values += value.length;
+  }
+  return { put, values };
+}
+
+/** Bytes of the pages in use; free ones in the file, which lmdb reuses, do not count. */
+function usedBytes(db: Database<Buffer, Buffer>): number {
+  const stats = db.getStats() as Readonly<Record<string, unknown>>;
+  const count = (name: string): number => (typeof stats[name] === "number" ? stats[name] : 0);
+  return count("pageSize") * (count("treeBranchPageCount") + count("treeLeafPageCount") + count("overflowPages"));
+}
+
+/** lmdb rejects with a general error whose `commitError` is a promise that rejects with the reason. */
+async function commitError(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !("commitError" in error)) return error;
+  return Promise.resolve(error.commitError).then(
+    () => error,
+    (reason: unknown) => reason,
+  );
+}
+
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize;
+}
+
+function errorNumber(error: unknown): number | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "number" ? error.code : undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function refuse(cause: SoormaError): CommitRefused {
+  return new CommitRefused(cause.message, { cause });
+}
+
+function full(path: string, what: string, cause?: unknown): SoormaError {
+  return new SoormaError("STORE_FULL", `the store in ${path} has no room: ${what}`, {
+    hint: "Free disk space or raise the store's limit; deleting entries works meanwhile.",
+    details: { path },
+    cause,
+  });
+}
+
+function readOnly(path: string, what: string, cause?: unknown): SoormaError {
+  return new SoormaError("STORE_READ_ONLY", `the store's folder ${path} cannot be written: ${what}`, {
+    hint: "Give this user write access to the folder, or use another one.",
+    details: { path },
+    cause,
+  });
+}
+
+/** lmdb's numbers for a damaged file: MDB_INVALID, MDB_PANIC aside, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_VERSION_MISMATCH. */
+const damageNumbers: readonly number[] = [-30793, -30796, -30797, -30794];
+
+function failed(error: unknown, path: string, doing: string): SoormaError {
+  const number = errorNumber(error);
+  if (
+    (number !== undefined && damageNumbers.includes(number)) ||
+    /MDB_(INVALID|CORRUPTED|PAGE_NOTFOUND)/.test(messageOf(error))
+  ) {
+    return new SoormaError("STORE_CORRUPT", `the store in ${path} is damaged: ${messageOf(error)} at ${doing}`, {
+      hint: "Restore the folder from a backup, or move it away to begin with an empty store.",
+      details: { path },
+      cause: error,
+    });
+  }
+  return new SoormaError("STORE_FAILED", `the store in ${path} failed to ${doing}: ${messageOf(error)}`, {
+    hint: "Look at the disk's health and the folder's owner, then start the process again.",
+    details: { path },
+    cause: error,
+  });
+}

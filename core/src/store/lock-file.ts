@@ -1,0 +1,137 @@
+import { closeSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { SoormaError } from "../errors.ts";
+import { type Runtime, randomId } from "../runtime.ts";
+
+interface Owner {
+  readonly pid: number;
+  /** What tells this process from a later one with the same pid; empty where the platform does not say. */
+  readonly startedAt: string;
+  readonly host: string;
+}
+
+export interface LockFile {
+  release(): void;
+}
+
+/**
+ * Makes this process the one owner of `folder` until it releases the lock or ends.
+ *
+ * The lock of a process that is gone is taken over. It is judged by process id, so it does not protect a folder that
+ * several machines share.
+ *
+ * @throws {SoormaError} `STORE_LOCKED` naming the owner's pid and the file.
+ */
+export function acquireLockFile(folder: string, runtime: Runtime): LockFile {
+  const path = join(folder, "owner.lock");
+  const mine: Owner = { pid: process.pid, startedAt: startOf(process.pid) ?? "", host: hostname() };
+  const content = JSON.stringify(mine);
+  const draft = join(folder, `owner.${process.pid}.${randomId(runtime, 8)}.tmp`);
+  const file = openSync(draft, "wx", 0o644);
+  try {
+    writeSync(file, content);
+  } finally {
+    closeSync(file);
+  }
+  try {
+    // A link appears with its content or not at all, so nobody ever reads a half-written lock.
+    for (let attempt = 0; attempt < 100; attempt++) {
+      if (link(draft, path)) return { release: () => removeIf(path, (text) => text === content) };
+      const text = read(path);
+      if (text === undefined) continue;
+      const owner = parseOwner(text);
+      if (owner && isAlive(owner)) {
+        throw new SoormaError("STORE_LOCKED", `the store in ${folder} is in use by process ${owner.pid}`, {
+          hint: `Stop process ${owner.pid}, or use another folder. The lock is ${path}.`,
+          details: { pid: owner.pid, path },
+        });
+      }
+      removeIf(path, (current) => current === text);
+    }
+    throw new SoormaError("STORE_LOCKED", `the lock ${path} kept changing hands in 100 attempts`, {
+      details: { path },
+    });
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function link(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/**
+ * Removes the file if it still says what was judged. Moved aside first: of two processes that both found it stale one
+ * gets the move, and when it moved a lock that was made in between, it puts that one back.
+ */
+function removeIf(path: string, judge: (text: string) => boolean): void {
+  const aside = `${path}.${process.pid}.old`;
+  const before = read(path);
+  if (before === undefined || !judge(before)) return;
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return;
+    throw error;
+  }
+  const moved = read(aside);
+  if (moved !== undefined && !judge(moved)) link(aside, path);
+  rmSync(aside, { force: true });
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function parseOwner(text: string): Owner | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null || !("pid" in value) || typeof value.pid !== "number")
+      return undefined;
+    const startedAt = "startedAt" in value && typeof value.startedAt === "string" ? value.startedAt : "";
+    const host = "host" in value && typeof value.host === "string" ? value.host : "";
+    return Number.isInteger(value.pid) && value.pid > 0 ? { pid: value.pid, startedAt, host } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(owner: Owner): boolean {
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    // EPERM: it lives and belongs to someone else.
+    if (errnoOf(error) !== "EPERM") return false;
+  }
+  const startedAt = startOf(owner.pid);
+  return startedAt === undefined || owner.startedAt === "" || startedAt === owner.startedAt;
+}
+
+/** Boot id and start tick of a process on Linux; undefined elsewhere, and when it is gone. */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    // Field 22; the name, field 2, may hold spaces and parentheses. Ref: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    return ticks === undefined ? undefined : `${boot}/${ticks}`;
+  } catch {
+    return undefined;
+  }
+}
+
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

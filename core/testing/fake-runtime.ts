@@ -1,0 +1,138 @@
+import type { Runtime, Timer } from "../src/runtime.ts";
+
+export interface FakeRuntimeOptions {
+  /** The same seed gives the same random numbers, and so the same run. Default 1. */
+  readonly seed?: number;
+  /** What `now()` starts at. Default 2026-01-01T00:00:00Z. */
+  readonly startMs?: number;
+}
+
+export interface RunOptions {
+  /** Virtual milliseconds after which it is an error. Default one hour. */
+  readonly maxMs?: number;
+  /** Callbacks after which it is an error: something keeps itself busy. Default one million. */
+  readonly maxSteps?: number;
+}
+
+/** A {@link Runtime} whose time stands still until a test moves it. */
+export interface FakeRuntime extends Runtime {
+  /** Virtual milliseconds that have passed since the start. */
+  readonly elapsedMs: number;
+  /** Timers and deferred callbacks that have not run yet, background ones included. */
+  readonly pending: number;
+  /** Runs everything that is due within the next `ms`, in order of its time, and ends exactly there. */
+  advance(ms: number): Promise<void>;
+  /**
+   * Jumps from callback to callback until none is left but background timers.
+   *
+   * @throws {Error} past `maxMs` or `maxSteps`.
+   */
+  runUntilIdle(options?: RunOptions): Promise<void>;
+  /**
+   * Jumps from callback to callback until `condition` holds.
+   *
+   * @throws {Error} when nothing is left to run, or past `maxMs` or `maxSteps`.
+   */
+  runUntil(condition: () => boolean, options?: RunOptions): Promise<void>;
+}
+
+interface Entry {
+  readonly dueMs: number;
+  readonly background: boolean;
+  readonly callback: () => void;
+}
+
+/**
+ * Virtual time and seeded chance, so that minutes of timeouts take milliseconds and every run is the same.
+ *
+ * Between two callbacks all promise reactions run, however long their chain; real I/O is not waited for.
+ */
+export function fakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime {
+  const startMs = options.startMs ?? Date.UTC(2026, 0, 1);
+  const random = seededRandom(options.seed ?? 1);
+  const queue: Entry[] = [];
+  let elapsedMs = 0;
+  let foreground = 0;
+
+  const add = (callback: () => void, delayMs: number, background: boolean): Timer => {
+    const entry = { dueMs: elapsedMs + Math.max(0, delayMs || 0), background, callback };
+    let low = 0;
+    let high = queue.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((queue[middle]?.dueMs ?? 0) <= entry.dueMs) low = middle + 1;
+      else high = middle;
+    }
+    queue.splice(low, 0, entry);
+    if (!background) foreground++;
+    return {
+      cancel() {
+        const at = queue.indexOf(entry);
+        if (at >= 0) take(at);
+      },
+    };
+  };
+  const take = (at: number): Entry | undefined => {
+    const [entry] = queue.splice(at, 1);
+    if (entry && !entry.background) foreground--;
+    return entry;
+  };
+  const step = async (): Promise<void> => {
+    const entry = take(0);
+    if (!entry) return;
+    elapsedMs = Math.max(elapsedMs, entry.dueMs);
+    entry.callback();
+    await reactions();
+  };
+  const run = async (isDone: () => boolean, { maxMs = 3_600_000, maxSteps = 1_000_000 }: RunOptions): Promise<void> => {
+    const untilMs = elapsedMs + maxMs;
+    await reactions();
+    for (let steps = 0; !isDone(); steps++) {
+      const next = queue[0];
+      if (!next)
+        throw new Error(`nothing is left to run after ${elapsedMs} virtual ms, and the condition does not hold`);
+      if (next.dueMs > untilMs)
+        throw new Error(`not done after ${maxMs} virtual ms; ${queue.length} callbacks are waiting`);
+      if (steps >= maxSteps) throw new Error(`not done after ${maxSteps} callbacks, at ${elapsedMs} virtual ms`);
+      await step();
+    }
+  };
+
+  return {
+    now: () => startMs + elapsedMs,
+    monotonic: () => elapsedMs,
+    setTimer: (callback, delayMs, timer) => add(callback, delayMs, timer?.background ?? false),
+    defer: (callback) => void add(callback, 0, false),
+    random,
+    get elapsedMs() {
+      return elapsedMs;
+    },
+    get pending() {
+      return queue.length;
+    },
+    async advance(ms) {
+      const untilMs = elapsedMs + ms;
+      await reactions();
+      while (queue[0] !== undefined && queue[0].dueMs <= untilMs) await step();
+      elapsedMs = untilMs;
+    },
+    runUntilIdle: (limits = {}) => run(() => foreground === 0, limits),
+    runUntil: (condition, limits = {}) => run(condition, limits),
+  };
+}
+
+/** Numbers in [0, 1) that follow from the seed alone (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A macrotask: by then every promise reaction that can run has run. */
+function reactions(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -9,6 +9,7 @@ export {
   type SoormaErrorOptions,
   toFailure,
 } from "./errors.ts";
+export { type Codec, createCodec } from "./events/codec.ts";
 export {
   createLogger,
   type LogFields,
@@ -18,6 +19,7 @@ export {
   type LogLine,
   silentLogger,
 } from "./log.ts";
+export { createPeerRpc, type PeerRpc, type PeerRpcOptions, type RpcStats } from "./mesh/peer-rpc.ts";
 export type { CallOptions, Rpc, RpcCall, RpcPeer } from "./mesh/rpc.ts";
 export {
   type PlanChange,
@@ -56,6 +58,13 @@ export type {
   TransportSupports,
 } from "./plugin/transport.ts";
 export { compareAgents, matchesAgent } from "./registry/match.ts";
+export {
+  type ChangeNote,
+  type RegistryStatus,
+  registryMethods,
+  type WatchAnswer,
+  type WatchParams,
+} from "./registry/protocol.ts";
 export {
   type AgentKind,
   type AgentQuery,

@@ -1,5 +1,4 @@
 #!/usr/bin/env bun
 import { main } from "../src/main.ts";
 
-
 process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,53 @@
+import * as clack from "@clack/prompts";
+import { Interrupted } from "./errors.ts";
+import type { Io } from "./io.ts";
+
+export interface TextQuestion {
+  readonly message: string;
+  /** Taken when nothing is typed. */
+  readonly fallback?: string;
+  /** Returns what is wrong. */
+  readonly validate?: (value: string) => string | undefined;
+}
+
+export interface Choice<T extends string> {
+  readonly value: T;
+  readonly hint: string;
+}
+
+/** Asks a person. Cancelling any question rejects with {@link Interrupted}. */
+export interface Asker {
+  text(question: TextQuestion): Promise<string>;
+  select<T extends string>(message: string, choices: readonly Choice<T>[]): Promise<T>;
+  confirm(message: string): Promise<boolean>;
+}
+
+/** Prompts go to stderr: stdout is for the answer. */
+export function createAsker(io: Io, title: string): Asker {
+  const common = { input: process.stdin, output: process.stderr, signal: io.signal };
+  clack.intro(title, common);
+  const answered = async <T>(answer: Promise<T | typeof clack.CANCEL_SYMBOL>): Promise<T> => {
+    const value = await answer;
+    if (!clack.isCancel(value)) return value;
+    clack.cancel("Cancelled: nothing was created.", common);
+    throw new Interrupted("cancelled");
+  };
+  return {
+    text: async ({ message, fallback, validate }) => {
+      const value = await answered(
+        clack.text({
+          ...common,
+          message,
+          ...(fallback === undefined ? {} : { placeholder: fallback, defaultValue: fallback }),
+          validate: (text) => validate?.(text === undefined || text === "" ? (fallback ?? "") : text),
+        }),
+      );
+      return value || (fallback ?? "");
+    },
+    select: async <T extends string>(message: string, choices: readonly Choice<T>[]) => {
+      const options = choices.map(({ value, hint }) => ({ value: value as string, hint }));
+      return (await answered(clack.select<string>({ ...common, message, options }))) as T;
+    },
+    confirm: (message) => answered(clack.confirm({ ...common, message, initialValue: true })),
+  };
+}

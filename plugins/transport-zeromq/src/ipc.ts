@@ -1,0 +1,63 @@
+import { Buffer } from "node:buffer";
+import { statSync, unlinkSync } from "node:fs";
+import { connect } from "node:net";
+import { SoormaError } from "@soorma/core";
+
+/** `sun_path` without its closing zero: 108 bytes on Linux, 104 on macOS. */
+export const maxIpcPathBytes = process.platform === "darwin" ? 103 : 107;
+
+/** The path of an `ipc://` endpoint, `undefined` for another transport. */
+export function ipcPath(endpoint: string): string | undefined {
+  return endpoint.startsWith("ipc://") ? endpoint.slice("ipc://".length) : undefined;
+}
+
+/**
+ * Refuses a path the system would cut or refuse.
+ *
+ * @throws {SoormaError} `ADDRESS_INVALID` with the length and the limit.
+ */
+export function checkIpcPath(path: string): void {
+  const bytes = Buffer.byteLength(path);
+  if (bytes > 0 && bytes <= maxIpcPathBytes && !path.includes("\0")) return;
+  throw new SoormaError(
+    "ADDRESS_INVALID",
+    bytes === 0 || path.includes("\0")
+      ? `ipc://${path} has no usable path`
+      : `the path of ipc://${path} has ${bytes} bytes; the system takes at most ${maxIpcPathBytes}`,
+    { hint: "Use a shorter path, for example below /tmp.", details: { bytes, maxBytes: maxIpcPathBytes } },
+  );
+}
+
+/**
+ * Whether somebody accepts connections at a unix socket's path.
+ *
+ * libzmq removes an existing file before it binds, so without asking first it would take the endpoint away from a live
+ * process.
+ */
+export function isIpcTaken(path: string): Promise<boolean> {
+  if (!path.startsWith("@") && !isSocketFile(path)) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const socket = connect({ path: path.startsWith("@") ? `\0${path.slice(1)}` : path });
+    const settle = (taken: boolean): void => {
+      socket.destroy();
+      resolve(taken);
+    };
+    socket.once("connect", () => settle(true));
+    // EAGAIN: its queue is full, so somebody is there.
+    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code === "EAGAIN"));
+  });
+}
+
+/** Whether there is a unix socket at `path`. */
+export function isSocketFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
+}
+
+/** Removes the file of a socket that is closed; libzmq does so too, but not when the process is killed. */
+export function removeSocketFile(path: string): void {
+  try {
+    if (isSocketFile(path)) unlinkSync(path);
+  } catch {
+    // Gone, or not ours to remove.
+  }
+}

@@ -1,0 +1,589 @@
+import {
+  checkData,
+  type EventContract,
+  type GoalContract,
+  type InputOf,
+  type OutputOf,
+  refOf,
+  schemasOf,
+  type TaskContract,
+  type ToolContract,
+} from "../contracts.ts";
+import { isSoormaError, SoormaError } from "../errors.ts";
+import { runWith } from "../events/context.ts";
+import type { Envelope } from "../events/envelope.ts";
+import { checkType, compilePattern } from "../events/pattern.ts";
+import { type Topic, topicOf } from "../events/topics.ts";
+import type { Logger } from "../log.ts";
+import type { Subscription } from "../mesh/event-fabric.ts";
+import type { Mesh } from "../mesh/mesh.ts";
+import { envelopeOf, type HostedAgent } from "../mesh/node.ts";
+import type { RpcCall } from "../mesh/rpc.ts";
+import { WorkQueue } from "../mesh/work-queue.ts";
+import type { AgentKind, AgentRecord, EventRef, Operation, SchemaRecord } from "../registry/records.ts";
+import { randomId, sleep } from "../runtime.ts";
+import type { AnyData } from "./any-data.ts";
+import {
+  type Bus,
+  type BusOwner,
+  type BusSubscription,
+  createBus,
+  type EventHandler,
+  type EventMessage,
+  makeEnvelope,
+  type SubscribeOptions,
+} from "./bus.ts";
+import type { PlatformContext } from "./context.ts";
+import { createRegistryService } from "./registry-service.ts";
+import type { NodeServices } from "./services.ts";
+
+/** Handlers an agent runs at the same time when it does not say. */
+export const defaultConcurrency = 16;
+/** Milliseconds running handlers have to finish after `stop()`. */
+export const defaultDrainMs = 10_000;
+
+export interface AgentOptions {
+  /** Shared by all instances of the agent: lower-case letters, digits, `-`, `_` and `.`. */
+  readonly name: string;
+  readonly description?: string;
+  /** Semver of the agent itself. Default `0.0.0`. */
+  readonly version?: string;
+  readonly capabilities?: readonly string[];
+  /** Handlers at the same time, at most. Default 16. */
+  readonly concurrency?: number;
+  /** Events it publishes. Others are announced when they are first published, which costs that one event a round trip. */
+  readonly produces?: readonly (string | EventContract)[];
+  /** Milliseconds running handlers have to finish after `stop()`. Default 10_000. */
+  readonly drainMs?: number;
+  readonly mesh: Mesh;
+}
+
+/** A request being handled. */
+export interface Request<T = unknown> extends Envelope<T> {
+  /** Aborts when the caller gave up or its deadline passed. */
+  readonly signal: AbortSignal;
+}
+
+export type RequestHandler<T = unknown, R = unknown> = (
+  request: Request<T>,
+  context: PlatformContext,
+) => R | Promise<R>;
+
+/** A subscription with what handles it. */
+interface HandledSubscription extends Subscription {
+  readonly contract: EventContract | undefined;
+  readonly handler: EventHandler<AnyData>;
+}
+
+interface Offered {
+  readonly contract: ToolContract | undefined;
+  readonly handler: (request: Request<AnyData>, context: PlatformContext) => unknown;
+}
+
+const namePattern = /^[a-z0-9][a-z0-9._-]{0,99}$/;
+
+/** What Planner, Worker, Tool and Client have in common. */
+export abstract class Agent implements HostedAgent {
+  abstract readonly kind: AgentKind;
+  readonly name: string;
+  readonly concurrency: number;
+  protected readonly options: AgentOptions;
+  readonly #operations = new Map<string, Offered>();
+  readonly #subscriptions = new Set<HandledSubscription>();
+  readonly #produces = new Map<string, EventRef>();
+  readonly #eventContracts = new Map<string, EventContract>();
+  readonly #schemas = new Map<string, SchemaRecord>();
+  readonly #announcing = new Map<string, Promise<void>>();
+  readonly #stopping = new AbortController();
+  protected readonly queue: WorkQueue;
+  #capabilities: readonly string[];
+  #agentId: string | undefined;
+  #services: NodeServices | undefined;
+  #context: PlatformContext | undefined;
+  #log: Logger | undefined;
+  #ready = false;
+  #startedAtMs = 0;
+  #running: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+  #gaps: Disposable | undefined;
+
+  constructor(options: AgentOptions) {
+    if (!namePattern.test(options.name)) {
+      throw new TypeError(
+        `agent name ${JSON.stringify(options.name)} must match ${namePattern}: lower-case letters, digits, ".", "_" and "-"`,
+      );
+    }
+    const { concurrency = defaultConcurrency } = options;
+    if (!Number.isInteger(concurrency) || concurrency < 1)
+      throw new TypeError(`concurrency must be a whole number of at least 1, not ${concurrency}`);
+    this.options = options;
+    this.name = options.name;
+    this.concurrency = concurrency;
+    this.queue = new WorkQueue(concurrency);
+    this.#capabilities = options.capabilities ?? [];
+    for (const produced of options.produces ?? []) this.#produce(produced);
+  }
+
+  /** Id of this running instance. @throws {SoormaError} `NODE_STOPPED` before `run()`. */
+  get agentId(): string {
+    if (this.#agentId === undefined)
+      throw new SoormaError("NODE_STOPPED", `${this.name} has no id before it runs`, { hint: "Await run() first." });
+    return this.#agentId;
+  }
+
+  /** The services of the mesh. @throws {SoormaError} `NODE_STOPPED` before `run()` and after `stop()`. */
+  get context(): PlatformContext {
+    if (!this.#context)
+      throw new SoormaError("NODE_STOPPED", `${this.name} is not running`, { hint: "Await run() first." });
+    return this.#context;
+  }
+
+  /** Takes events: one instance of this agent's name gets each, unless `group` says otherwise; `null` for every instance. */
+  onEvent<C extends EventContract>(
+    event: C,
+    handler: (event: EventMessage<InputOf<C>>, context: PlatformContext) => unknown,
+    options?: AgentEventOptions,
+  ): this;
+  onEvent(
+    pattern: string,
+    handler: (event: EventMessage<AnyData>, context: PlatformContext) => unknown,
+    options?: AgentEventOptions,
+  ): this;
+  onEvent(
+    event: string | EventContract,
+    handler: (event: EventMessage<AnyData>, context: PlatformContext) => unknown,
+    options: AgentEventOptions = {},
+  ): this {
+    this.#mustNotRun("onEvent");
+    const { group = this.name, topic } = options;
+    this.#subscriptions.add(
+      this.#subscription(event, (message: EventMessage<AnyData>) => handler(message, this.context), {
+        ...(group === null ? {} : { group }),
+        ...(topic === undefined ? {} : { topic }),
+      }),
+    );
+    return this;
+  }
+
+  /** Answers requests of a type: what the handler returns is the answer, what it throws the caller's error. */
+  onRequest<C extends ToolContract>(operation: C, handler: RequestHandler<InputOf<C>, OutputOf<C>>): this;
+  onRequest(type: string, handler: RequestHandler<AnyData>): this;
+  onRequest(operation: string | ToolContract, handler: RequestHandler<AnyData>): this {
+    this.#mustNotRun("onRequest");
+    const contract = typeof operation === "string" ? undefined : operation;
+    const type = typeof operation === "string" ? operation : operation.name;
+    checkType(type);
+    if (this.#operations.has(type)) throw new TypeError(`${this.name} has a handler for "${type}" already`);
+    this.#operations.set(type, { contract, handler });
+    if (contract) this.keepSchemas(contract);
+    return this;
+  }
+
+  /**
+   * Joins the mesh. Resolves when the agent is ready: registered, and what it subscribes to reaches it from every live
+   * publisher. The process then stays alive until {@link Agent.stop}.
+   *
+   * @throws {SoormaError} `MESH_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, `REGISTRY_REFUSED`, `SCHEMA_CONFLICT`.
+   */
+  run(): Promise<void> {
+    this.#running ??= this.#start().catch((error) => {
+      this.#running = undefined;
+      throw error;
+    });
+    return this.#running;
+  }
+
+  /** Resolves when {@link Agent.run} has; starts nothing. */
+  async ready(): Promise<void> {
+    if (!this.#running)
+      throw new SoormaError("NODE_STOPPED", `${this.name} was not started`, { hint: "Call run() first." });
+    await this.#running;
+  }
+
+  /**
+   * Leaves the mesh: takes no new work, lets what runs finish within `drainMs`, and closes. A second call waits for
+   * the first.
+   */
+  stop(options: { readonly drainMs?: number } = {}): Promise<void> {
+    this.#stopped ??= this.#stop(options.drainMs ?? this.options.drainMs ?? defaultDrainMs);
+    return this.#stopped;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** What the directory shall say of this agent. */
+  record(): AgentRecord {
+    const { node } = this.services();
+    return {
+      agentId: this.agentId,
+      name: this.name,
+      kind: this.kind,
+      description: this.options.description ?? "",
+      version: this.options.version ?? "0.0.0",
+      tenant: node.tenantId,
+      capabilities: this.#capabilities,
+      goals: [],
+      tasks: [],
+      operations: [...this.#operations].map(([name, { contract }]) => operationOf(name, contract)),
+      consumes: [...this.#subscriptions].map(({ pattern, topic, group }) => ({
+        type: pattern.source,
+        ...(topic === undefined ? {} : { topic }),
+        ...(group === undefined ? {} : { group }),
+      })),
+      produces: [...this.#produces.values()],
+      concurrency: this.concurrency,
+      ready: this.#ready,
+      nodeId: node.nodeId,
+      address: node.address,
+      host: node.host,
+      pid: node.pid,
+      startedAtMs: this.#startedAtMs,
+    };
+  }
+
+  /** A call from another agent. Subclasses add methods of their own. */
+  onCall(method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown {
+    if (method === "request") return this.#answer(envelopeOf(params), call);
+    throw new SoormaError("METHOD_UNKNOWN", `${this.name} has no method "${method.slice(0, 100)}"`);
+  }
+
+  protected services(): NodeServices {
+    if (!this.#services)
+      throw new SoormaError("NODE_STOPPED", `${this.name} is not running`, { hint: "Await run() first." });
+    return this.#services;
+  }
+
+  protected get log(): Logger {
+    return this.#log ?? this.services().node.log;
+  }
+
+  /** Aborts what still runs when the drain time is over. */
+  protected get stopSignal(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
+  protected get isStopping(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  /** Called when the node is open and the agent is about to be registered. */
+  protected async onStart(): Promise<void> {}
+
+  /** Resolves when no handler runs. */
+  protected async idle(): Promise<void> {
+    await this.queue.idle();
+  }
+
+  /** Called when nothing runs any more, or had to be given up. */
+  protected async onStop(): Promise<void> {}
+
+  protected keepSchemas(contract: TaskContract | ToolContract | GoalContract | EventContract): void {
+    const { input, output } = schemasOf(contract);
+    for (const schema of output ? [input, output] : [input])
+      this.#schemas.set(`${schema.name}@${schema.version}`, schema);
+  }
+
+  /** What buses and handles of this agent work with. */
+  protected owner(): BusOwner {
+    return {
+      agentId: this.agentId,
+      services: () => this.services(),
+      announce: (ref) => this.#announce(ref),
+      contractOf: (type) => this.#eventContracts.get(type),
+      addSubscription: (pattern, handler, options) => this.#subscribe(pattern, handler, options),
+    };
+  }
+
+  async #start(): Promise<void> {
+    if (this.#stopped) throw new SoormaError("NODE_STOPPED", `${this.name} was stopped and cannot run again`);
+    const services = await this.options.mesh.acquire();
+    const { node } = services;
+    try {
+      this.#services = services;
+      this.#agentId ??= `${this.name}-${randomId(node.runtime, 10)}`;
+      this.#log = node.log.child(this.name);
+      this.#startedAtMs = node.runtime.now();
+      const owner = this.owner();
+      const bus: Bus = createBus(owner);
+      this.#context = {
+        bus,
+        memory: services.memory,
+        tracker: services.tracker,
+        registry: createRegistryService(owner, async ({ capabilities }) => {
+          if (capabilities) this.#capabilities = capabilities;
+          await node.put(this);
+        }),
+      };
+      await Promise.all([...this.#schemas.values()].map((schema) => node.registry.putSchema(schema)));
+      await Promise.all([...this.#subscriptions].map((subscription) => node.events.subscribe(subscription)));
+      // A subscriber can miss something, and says so by an event; who wants to know has to be connected for that.
+      if (this.#subscriptions.size > 0) this.#produce(gapEvent);
+      this.#gaps = node.onGap((gap) => this.#reportGap(gap));
+      await this.onStart();
+      this.#ready = true;
+      const revision = await node.put(this);
+      await node.events.joined();
+      await node.knownToPublishers(this.record(), revision);
+      await Promise.all(
+        [...this.#produces.values()].map((ref) =>
+          node.events.subscribersOf(ref.type, (ref.topic as Topic | undefined) ?? topicOf(ref.type)),
+        ),
+      );
+      for (const ref of this.#produces.values()) this.#announcing.set(refKey(ref), Promise.resolve());
+      this.log.info("agent.ready", { agentId: this.agentId, kind: this.kind });
+    } catch (error) {
+      this.#ready = false;
+      for (const subscription of this.#subscriptions) node.events.unsubscribe(subscription);
+      await node.remove(this.agentId);
+      this.#services = undefined;
+      this.#context = undefined;
+      await this.options.mesh.release();
+      throw error;
+    }
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    await this.#running?.catch(() => {});
+    const services = this.#services;
+    if (!services) return;
+    const { node } = services;
+    this.#ready = false;
+    // Peers stop sending before this side stops taking. Without a registry they find out by being refused.
+    await node.put(this).catch((error) => this.log.debug("stop.unannounced", { error }));
+    for (const subscription of this.#subscriptions) node.events.unsubscribe(subscription);
+    const giveUp = new AbortController();
+    await Promise.race([this.idle(), sleep(node.runtime, drainMs, giveUp.signal).catch(() => {})]);
+    giveUp.abort();
+    this.#stopping.abort(new SoormaError("NODE_STOPPED", `${this.name} stops; its ${drainMs} ms to finish are over`));
+    this.queue.clear();
+    await this.onStop();
+    this.#gaps?.[Symbol.dispose]();
+    await node.remove(this.agentId);
+    this.log.info("agent.stopped", { agentId: this.agentId });
+    this.#services = undefined;
+    this.#context = undefined;
+    await this.options.mesh.release();
+  }
+
+  #mustNotRun(method: string): void {
+    if (this.#running)
+      throw new TypeError(`${method}() of ${this.name} must be called before run(); use context.bus.subscribe() later`);
+  }
+
+  #produce(produced: string | EventContract): void {
+    const type = typeof produced === "string" ? produced : produced.name;
+    const topic = typeof produced === "string" ? topicOf(type) : (produced.topic ?? topicOf(type));
+    compilePattern(type);
+    const ref: EventRef = { type, topic };
+    this.#produces.set(refKey(ref), ref);
+    if (typeof produced !== "string") {
+      this.#eventContracts.set(type, produced);
+      this.keepSchemas(produced);
+    }
+  }
+
+  /** Adds to what this agent produces, once, and waits until those who want it are connected. */
+  #announce(ref: EventRef): void | Promise<void> {
+    const key = refKey(ref);
+    const under = this.#announcing.get(key);
+    if (under) return under;
+    const { node } = this.services();
+    const announcing = (async () => {
+      if (!this.#produces.has(key)) {
+        this.#produces.set(key, ref);
+        await node.put(this);
+      }
+      await node.events.subscribersOf(ref.type, (ref.topic as Topic | undefined) ?? topicOf(ref.type));
+    })();
+    this.#announcing.set(key, announcing);
+    announcing.catch(() => this.#announcing.delete(key));
+    return announcing;
+  }
+
+  async #subscribe(
+    pattern: string | EventContract,
+    handler: EventHandler<never>,
+    options: SubscribeOptions,
+  ): Promise<BusSubscription> {
+    const { node } = this.services();
+    const subscription = this.#subscription(pattern, handler, options);
+    this.#subscriptions.add(subscription);
+    const unsubscribe = async (): Promise<void> => {
+      if (!this.#subscriptions.delete(subscription)) return;
+      if (!this.#services) return;
+      node.events.unsubscribe(subscription);
+      await node.put(this);
+    };
+    try {
+      await node.events.subscribe(subscription);
+      const revision = await node.put(this);
+      await node.events.joined();
+      await node.knownToPublishers(this.record(), revision);
+    } catch (error) {
+      await unsubscribe();
+      throw error;
+    }
+    return { pattern: subscription.pattern.source, unsubscribe, [Symbol.asyncDispose]: unsubscribe };
+  }
+
+  #subscription(
+    event: string | EventContract,
+    handler: EventHandler<never>,
+    options: SubscribeOptions,
+  ): HandledSubscription {
+    const contract = typeof event === "string" ? undefined : event;
+    if (contract) this.keepSchemas(contract);
+    const topic = options.topic ?? contract?.topic;
+    const self = this;
+    return {
+      // Made before the agent has its id.
+      get agentId() {
+        return self.agentId;
+      },
+      contract,
+      handler: handler as EventHandler<AnyData>,
+      pattern: compilePattern(typeof event === "string" ? event : event.name),
+      topic,
+      group: options.group,
+      full: () => this.queue.full,
+      deliver: (envelope) =>
+        this.queue.add(() => this.#handleEvent(envelope, contract, handler as EventHandler<AnyData>)),
+    };
+  }
+
+  async #handleEvent(
+    envelope: Envelope,
+    contract: EventContract | undefined,
+    handler: EventHandler<AnyData>,
+  ): Promise<void> {
+    try {
+      if (contract) checkData(contract.data, envelope.data, `data of event "${envelope.type}" from ${envelope.source}`);
+      await runWith(envelope, () => handler(this.#message(envelope)));
+    } catch (error) {
+      this.log.error("event.failed", {
+        type: envelope.type,
+        id: envelope.id,
+        traceId: envelope.traceId,
+        from: envelope.source,
+        error,
+      });
+    }
+  }
+
+  #message(envelope: Envelope): EventMessage<AnyData> {
+    return {
+      ...envelope,
+      respond: async (data) => {
+        const { responseEvent, responseTopic } = envelope;
+        if (!responseEvent) {
+          throw new SoormaError("PAYLOAD_INVALID", `event "${envelope.type}" asked for no response`, {
+            hint: "Its publisher has to pass `responseEvent`.",
+          });
+        }
+        await this.context.bus.publish(responseEvent, data, responseTopic ? { topic: responseTopic } : {});
+      },
+    };
+  }
+
+  #answer(envelope: Envelope, call: Pick<RpcCall, "signal">): Promise<unknown> {
+    const { node } = this.services();
+    if (envelope.tenantId !== node.tenantId) {
+      throw new SoormaError("MESSAGE_MALFORMED", `request "${envelope.type}" is of another tenant`);
+    }
+    if (this.isStopping) throw new SoormaError("NODE_STOPPED", `${this.name} is stopping`);
+    if (this.queue.full) throw new SoormaError("OVERLOADED", `${this.name} has too many requests waiting`);
+    const offered = this.#operations.get(envelope.type) ?? this.#subscribed(envelope);
+    if (!offered)
+      throw new SoormaError("NO_RESPONDER", `${this.name} does not answer "${envelope.type}"`, { retryable: false });
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    void this.queue.add(async () => {
+      try {
+        const { contract } = offered;
+        if (contract)
+          checkData(contract.input, envelope.data, `data of request "${envelope.type}" from ${envelope.source}`);
+        const request = withSignal(envelope, call);
+        const result = await runWith(envelope, () => offered.handler(request, this.context));
+        if (contract) checkResult(contract.output, result, `result of "${envelope.type}" by ${this.name}`);
+        resolve(result);
+      } catch (error) {
+        if (!isSoormaError(error))
+          this.log.warn("request.failed", { type: envelope.type, traceId: envelope.traceId, error });
+        reject(error);
+      }
+    });
+    return promise;
+  }
+
+  /** A subscription whose handler answers a request, when no operation does. */
+  #subscribed(envelope: Envelope): Offered | undefined {
+    const found = [...this.#subscriptions].find(
+      ({ pattern, topic }) => (topic === undefined || topic === envelope.topic) && pattern.matches(envelope.type),
+    );
+    if (!found) return undefined;
+    return { contract: undefined, handler: (request) => found.handler(this.#message(request)) };
+  }
+
+  #reportGap({ publisher, channel, from, to }: { publisher: string; channel: string; from: number; to: number }): void {
+    // A loss among these reports is counted and logged; reporting it in turn would never end.
+    if (channel.includes(`.${gapEvent}.`) || this.isStopping) return;
+    const envelope = makeEnvelope(this.owner(), {
+      type: gapEvent,
+      data: { publisher, channel, from, to, count: to - from + 1 },
+    });
+    const failed = (error: unknown): void => this.log.debug("gap.unreported", { error });
+    try {
+      this.services().node.events.publish(envelope)?.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+/** The event by which a subscriber says that it missed something. */
+const gapEvent = "system.bus.gap";
+
+export interface AgentEventOptions {
+  /** Queue group; default the agent's name, `null` for none. */
+  readonly group?: string | null;
+  readonly topic?: Topic;
+}
+
+/** A task, operation or goal as the directory lists it. */
+export function operationOf(name: string, contract: TaskContract | ToolContract | GoalContract | undefined): Operation {
+  if (!contract) return { name };
+  const { input, output } = schemasOf(contract);
+  return {
+    name,
+    ...(contract.description === undefined ? {} : { description: contract.description }),
+    input: refOf(input),
+    ...(output ? { output: refOf(output) } : {}),
+  };
+}
+
+/** Checks what a handler returned. A wrong result is the handler's fault, and trying again makes no better one. */
+export function checkResult(schema: object, result: unknown, what: string): void {
+  try {
+    checkData(schema, result, what);
+  } catch (error) {
+    if (!isSoormaError(error, "PAYLOAD_INVALID")) throw error;
+    throw new SoormaError("PAYLOAD_INVALID", error.message, {
+      ...(error.details ? { details: error.details } : {}),
+      retryable: false,
+      hint: "The handler returned something its contract does not allow.",
+    });
+  }
+}
+
+/** The signal exists only for handlers that look at it: making one for each request would cost a third of the request. */
+function withSignal(envelope: Envelope, call: Pick<RpcCall, "signal">): Request<AnyData> {
+  return Object.defineProperty({ ...envelope }, "signal", {
+    enumerable: false,
+    get: () => call.signal,
+  }) as Request<AnyData>;
+}
+
+function refKey({ type, topic }: EventRef): string {
+  return `${type} ${topic ?? ""}`;
+}

@@ -1,0 +1,466 @@
+import { isSoormaError, SoormaError } from "../errors.ts";
+import { createCodec } from "../events/codec.ts";
+import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.ts";
+import type { Logger } from "../log.ts";
+import type { RegistryBackend, RegistryDeps } from "../plugin/registry.ts";
+import type { Address, Transport, TransportStats } from "../plugin/transport.ts";
+import type { AgentRecord } from "../registry/records.ts";
+import { type Runtime, randomId } from "../runtime.ts";
+import type { StateCaller } from "../state-caller.ts";
+import { Balance } from "./balance.ts";
+import { DirectoryView } from "./directory-view.ts";
+import { EventFabric, type EventStats } from "./event-fabric.ts";
+import type { Gap } from "./gap-detector.ts";
+import { Membership } from "./membership.ts";
+import { createPeerRpc, defaultCallTimeoutMs, type PeerRpc, type RpcStats } from "./peer-rpc.ts";
+import type { CallOptions, Rpc, RpcCall } from "./rpc.ts";
+import { createStateCaller } from "./state-link.ts";
+
+/** Largest frame a mesh carries unless it is told otherwise. */
+export const defaultMaxFrameBytes = 16 * 1024 * 1024;
+export const defaultLeaseMs = 10_000;
+export const defaultRenewMs = 3_000;
+
+const agentCall = "agent.call";
+const syncMethod = "mesh.sync";
+
+export interface NodeOptions {
+  /** Not opened yet; the node opens and closes it. */
+  readonly transport: Transport;
+  readonly createRegistry: (deps: RegistryDeps) => Promise<RegistryBackend>;
+  readonly runtime: Runtime;
+  readonly log: Logger;
+  readonly host: string;
+  readonly pid: number;
+  /** Scopes everything this node sees and sends. Default `default`. */
+  readonly tenantId?: string;
+  readonly userId?: string;
+  readonly listen?: Address;
+  readonly leaseMs?: number;
+  readonly renewMs?: number;
+  readonly maxFrameBytes?: number;
+}
+
+/** An agent as its node needs to know it. */
+export interface HostedAgent {
+  readonly agentId: string;
+  /** What the directory shall say of it now. */
+  record(): AgentRecord;
+  /** Answers a directed call of another agent. */
+  onCall(method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown;
+}
+
+/** Where an agent is: what a call to it needs. */
+export type AgentPlace = Pick<AgentRecord, "agentId" | "nodeId" | "address">;
+
+export interface NodeStats {
+  readonly transport: TransportStats;
+  readonly rpc: RpcStats;
+  readonly events: EventStats;
+}
+
+/** One process's place in the mesh: a transport, a registry, and the agents it hosts. */
+export class MeshNode {
+  readonly nodeId: string;
+  readonly tenantId: string;
+  readonly userId: string | undefined;
+  readonly runtime: Runtime;
+  readonly log: Logger;
+  readonly host: string;
+  readonly pid: number;
+  readonly directory: DirectoryView;
+  readonly balance: Balance;
+  readonly events: EventFabric;
+  readonly state: StateCaller;
+  readonly rpc: Rpc;
+  readonly maxFrameBytes: number;
+  readonly registry: RegistryBackend;
+  readonly address: Address;
+  readonly #rpc: PeerRpc;
+  readonly #transport: Transport;
+  readonly #membership: Membership;
+  readonly #agents = new Map<string, HostedAgent>();
+  readonly #contacted = new Set<Address>();
+  readonly #gapListeners = new Set<(gap: Gap) => void>();
+  readonly #codec = createCodec();
+  #counter = 0;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    options: NodeOptions,
+    parts: {
+      nodeId: string;
+      address: Address;
+      rpc: PeerRpc;
+      registry: RegistryBackend;
+      directory: DirectoryView;
+      events: (node: MeshNode) => EventFabric;
+    },
+  ) {
+    this.nodeId = parts.nodeId;
+    this.address = parts.address;
+    this.tenantId = options.tenantId ?? "default";
+    this.userId = options.userId;
+    this.runtime = options.runtime;
+    this.log = options.log;
+    this.host = options.host;
+    this.pid = options.pid;
+    this.maxFrameBytes = options.maxFrameBytes ?? defaultMaxFrameBytes;
+    this.directory = parts.directory;
+    this.balance = new Balance(options.runtime);
+    this.rpc = parts.rpc;
+    this.registry = parts.registry;
+    this.#rpc = parts.rpc;
+    this.#transport = options.transport;
+    this.#membership = new Membership({
+      registry: parts.registry,
+      directory: parts.directory,
+      runtime: options.runtime,
+      log: options.log.child("membership"),
+      leaseMs: options.leaseMs ?? defaultLeaseMs,
+      renewMs: options.renewMs ?? defaultRenewMs,
+    });
+    this.events = parts.events(this);
+    this.state = createStateCaller(this);
+    parts.rpc.handle(agentCall, (call) => this.#serve(call));
+    parts.rpc.handle(syncMethod, async ({ params, signal }) => {
+      if (typeof params === "number") await this.revision(params, signal);
+      return this.directory.revision;
+    });
+    parts.rpc.onPeer((address, state) => this.directory.setReachable(address, state === "up"));
+    this.directory.onChange(() => this.#dropGone());
+  }
+
+  /**
+   * Opens the transport, reaches the registry and takes in the directory.
+   *
+   * @throws {SoormaError} what `transport.open` throws; `REGISTRY_UNAVAILABLE`.
+   */
+  static async open(options: NodeOptions): Promise<MeshNode> {
+    const { transport, runtime, log } = options;
+    const nodeId = `n-${randomId(runtime, 12)}`;
+    const codec = createCodec();
+    const rpc = createPeerRpc({ transport, codec, runtime, log: log.child("rpc") });
+    const directory = new DirectoryView(options.tenantId ?? "default");
+    let node: MeshNode | undefined;
+    let registry: RegistryBackend | undefined;
+    const maxFrameBytes = options.maxFrameBytes ?? defaultMaxFrameBytes;
+    try {
+      const address = await transport.open({
+        nodeId,
+        maxFrameBytes,
+        ...(options.listen === undefined ? {} : { listen: options.listen }),
+        handlers: {
+          onMessage: (frame, from) => rpc.onMessage(frame, from),
+          onEvent: (frame) => node?.events.onEvent(frame),
+          onPeer: (change) => rpc.onPeerChange(change),
+          onSubscriber: (subscriber) => node?.events.onSubscriber(subscriber),
+        },
+      });
+      rpc.started(nodeId, address);
+      registry = await options.createRegistry({ log: log.child("registry"), runtime, rpc });
+      node = new MeshNode(options, {
+        nodeId,
+        address,
+        rpc,
+        registry,
+        directory,
+        events: (self) =>
+          new EventFabric({
+            nodeId,
+            tenantId: self.tenantId,
+            transport,
+            rpc,
+            codec,
+            directory,
+            balance: self.balance,
+            runtime,
+            log: log.child("events"),
+            maxFrameBytes,
+            onGap: (gap) => {
+              for (const listener of self.#gapListeners) listener(gap);
+            },
+          }),
+      });
+      await node.#membership.start();
+      return node;
+    } catch (error) {
+      rpc.stop();
+      await registry?.close();
+      await transport.close();
+      throw error;
+    }
+  }
+
+  /** An id nobody else makes. */
+  nextId(): string {
+    return `${this.nodeId}-${(++this.#counter).toString(36)}`;
+  }
+
+  onGap(listener: (gap: Gap) => void): Disposable {
+    this.#gapListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#gapListeners.delete(listener) };
+  }
+
+  /** Registers an agent, or what changed of it, and resolves when this node's directory has it. */
+  async put(agent: HostedAgent): Promise<number> {
+    this.#agents.set(agent.agentId, agent);
+    try {
+      const revision = await this.#membership.put(agent.record());
+      await this.revision(revision);
+      return revision;
+    } catch (error) {
+      if (!this.directory.has(agent.agentId)) this.#agents.delete(agent.agentId);
+      throw error;
+    }
+  }
+
+  async remove(agentId: string): Promise<void> {
+    await this.#membership.remove(agentId);
+    this.#agents.delete(agentId);
+  }
+
+  /** Resolves when the directory view has reached a revision, or after two seconds: the registry may be gone. */
+  async revision(revision: number, signal?: AbortSignal): Promise<void> {
+    await this.until(() => this.directory.revision >= revision, 2_000, signal);
+  }
+
+  /** Resolves with whether `condition` came true, looking again at each change of the directory. */
+  async until(condition: () => boolean, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+    if (condition()) return true;
+    signal?.throwIfAborted();
+    return await new Promise<boolean>((resolve, reject) => {
+      const end = (): void => {
+        timer.cancel();
+        changed[Symbol.dispose]();
+        signal?.removeEventListener("abort", onAbort);
+      };
+      const onAbort = (): void => {
+        end();
+        reject(signal?.reason);
+      };
+      const timer = this.runtime.setTimer(() => {
+        end();
+        resolve(condition());
+      }, timeoutMs);
+      const changed = this.directory.onChange(() => {
+        if (!condition()) return;
+        end();
+        resolve(true);
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  /**
+   * Waits until the live nodes that publish something `agent` subscribes to in a queue group know of it. (Ungrouped
+   * subscriptions are connected by this node itself.)
+   */
+  async knownToPublishers(agent: AgentRecord, revision: number): Promise<void> {
+    const grouped = agent.consumes.filter((ref) => ref.group !== undefined);
+    if (grouped.length === 0) return;
+    const waits: Promise<unknown>[] = [];
+    for (const node of this.directory.nodes()) {
+      if (node.nodeId === this.nodeId || !this.directory.isReachable(node.address)) continue;
+      const publishes = [...node.agents.values()].some((other) =>
+        other.produces.some((produced) =>
+          grouped.some(
+            (ref) =>
+              this.directory.takes(ref, produced.type, produced.topic ?? ref.topic ?? "") ||
+              !this.directory.pattern(produced.type)?.exact,
+          ),
+        ),
+      );
+      if (!publishes) continue;
+      this.#contacted.add(node.address);
+      waits.push(
+        this.rpc
+          .call(node.address, syncMethod, revision, { timeoutMs: 3_000 })
+          .catch((error) => this.log.debug("sync.failed", { node: node.nodeId, error })),
+      );
+    }
+    await Promise.all(waits);
+  }
+
+  /**
+   * Calls a method of one agent.
+   *
+   * @throws {SoormaError} what {@link Rpc.call} throws; `NO_RESPONDER` when the agent is not there any more.
+   */
+  callAgent<Result>(agent: AgentPlace, method: string, params: unknown, options?: CallOptions): Promise<Result> {
+    if (agent.nodeId === this.nodeId) return this.#callHere<Result>(agent.agentId, method, params, options);
+    this.#contacted.add(agent.address);
+    return this.rpc.call<Result>(agent.address, agentCall, [agent.agentId, method, params], options);
+  }
+
+  /** Tells an agent something, without an answer. It may be lost. */
+  async tellAgent(agent: AgentPlace, method: string, params: unknown): Promise<void> {
+    if (agent.nodeId === this.nodeId) {
+      await this.#callHere(agent.agentId, method, params);
+      return;
+    }
+    this.#contacted.add(agent.address);
+    await this.rpc.notify(agent.address, agentCall, [agent.agentId, method, params]);
+  }
+
+  /**
+   * Sends a request to one of the agents `candidates` names, waiting until there is one, and resolves with its answer.
+   * An agent that is lost or overloaded is replaced by another until the deadline.
+   *
+   * @throws {SoormaError} `TIMEOUT` or `NO_RESPONDER` naming the deadline; what the handler failed with.
+   */
+  async request(
+    method: string,
+    envelope: Envelope,
+    candidates: () => readonly AgentRecord[],
+    options: CallOptions = {},
+  ): Promise<unknown> {
+    const { timeoutMs = defaultCallTimeoutMs, signal } = options;
+    const packed = packEnvelope(envelope);
+    const deadline = this.runtime.monotonic() + timeoutMs;
+    const failed = new Set<string>();
+    let last: unknown;
+    for (;;) {
+      const left = deadline - this.runtime.monotonic();
+      const usable = candidates().filter((agent) => !failed.has(agent.agentId));
+      const agent = this.balance.pick(usable);
+      if (!agent) {
+        const more =
+          left > 0 &&
+          (await this.until(
+            () => candidates().some((a) => !failed.has(a.agentId)),
+            Math.min(left, failed.size > 0 ? 50 : left),
+            signal,
+          ));
+        if (more) continue;
+        if (this.runtime.monotonic() < deadline) {
+          // Everybody failed once; they may be back.
+          failed.clear();
+          continue;
+        }
+        throw unanswered(envelope.type, timeoutMs, last);
+      }
+      if (left <= 0) throw unanswered(envelope.type, timeoutMs, last);
+      const outstanding = this.balance.begin(agent.agentId);
+      try {
+        return await this.callAgent(agent, method, packed, {
+          timeoutMs: Math.max(1, left),
+          ...(signal ? { signal } : {}),
+        });
+      } catch (error) {
+        if (isSoormaError(error, "TIMEOUT") && this.runtime.monotonic() >= deadline - 1) {
+          throw new SoormaError(
+            "TIMEOUT",
+            `request "${envelope.type}" got no answer from ${agent.name} in ${timeoutMs} ms`,
+            {
+              cause: error,
+              details: { type: envelope.type, timeoutMs, agentId: agent.agentId },
+            },
+          );
+        }
+        const elsewhere =
+          isSoormaError(error, "PEER_UNREACHABLE") ||
+          isSoormaError(error, "OVERLOADED") ||
+          isSoormaError(error, "NO_RESPONDER") ||
+          isSoormaError(error, "NODE_STOPPED");
+        if (!elsewhere || this.#closing) throw error;
+        last = error;
+        failed.add(agent.agentId);
+      } finally {
+        outstanding[Symbol.dispose]();
+      }
+    }
+  }
+
+  stats(): NodeStats {
+    return { transport: this.#transport.stats(), rpc: this.#rpc.stats(), events: this.events.stats() };
+  }
+
+  /** Leaves the mesh: deregisters what is still registered and closes every socket. A second call waits for the first. */
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      await this.#membership.close();
+      this.events.close();
+      await this.registry.close();
+      this.#rpc.stop();
+      await this.#transport.close();
+    })();
+    return this.#closing;
+  }
+
+  async #callHere<Result>(
+    agentId: string,
+    method: string,
+    params: unknown,
+    options: CallOptions = {},
+  ): Promise<Result> {
+    const { timeoutMs = defaultCallTimeoutMs } = options;
+    const controller = new AbortController();
+    const gone = Promise.withResolvers<never>();
+    gone.promise.catch(() => {});
+    const end = (error: unknown): void => {
+      controller.abort(error);
+      gone.reject(error);
+    };
+    const timer = this.runtime.setTimer(
+      () => end(new SoormaError("TIMEOUT", `"${method}" of ${agentId} got no answer in ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    const onAbort = (): void => end(options.signal?.reason);
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      // Packed and unpacked as if it came from elsewhere: agents that share a process share no objects.
+      const copied = this.#codec.decode(this.#codec.encode([params]));
+      const answer = this.#dispatch(agentId, method, Array.isArray(copied) ? copied[0] : undefined, {
+        peer: { address: this.address, nodeId: this.nodeId },
+        signal: controller.signal,
+      });
+      const result = await Promise.race([answer, gone.promise]);
+      const back = this.#codec.decode(this.#codec.encode([result]));
+      return (Array.isArray(back) ? back[0] : undefined) as Result;
+    } finally {
+      timer.cancel();
+      options.signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #serve(call: RpcCall): unknown {
+    const { params } = call;
+    if (!Array.isArray(params) || typeof params[0] !== "string" || typeof params[1] !== "string") {
+      throw new SoormaError("MESSAGE_MALFORMED", "a call names no agent or no method");
+    }
+    return this.#dispatch(params[0], params[1], params[2], call);
+  }
+
+  #dispatch(agentId: string, method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown {
+    const agent = this.#agents.get(agentId);
+    if (!agent) throw new SoormaError("NO_RESPONDER", `${agentId.slice(0, 100)} is not on this node (any more)`);
+    return agent.onCall(method, params, call);
+  }
+
+  /** Closes connections to nodes that left the directory and are not connected either. */
+  #dropGone(): void {
+    if (this.#closing || this.#contacted.size === 0) return;
+    const known = new Set<Address>();
+    for (const node of this.directory.nodes()) known.add(node.address);
+    for (const address of this.#contacted) {
+      if (known.has(address) || this.directory.isReachable(address)) continue;
+      this.#contacted.delete(address);
+      this.#transport.unlink(address);
+      this.directory.setReachable(address, true);
+    }
+  }
+}
+
+/** Reads the envelope out of a directed call. */
+export function envelopeOf(params: unknown): Envelope {
+  return unpackEnvelope(params);
+}
+
+function unanswered(type: string, timeoutMs: number, last: unknown): SoormaError {
+  return new SoormaError("NO_RESPONDER", `nobody in the mesh answered "${type}" within ${timeoutMs} ms`, {
+    ...(last === undefined ? {} : { cause: last }),
+    details: { type, timeoutMs },
+    hint: "Check with `soorma dev --status` that an agent with that operation or capability runs.",
+  });
+}

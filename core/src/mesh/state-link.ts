@@ -1,0 +1,35 @@
+import { SoormaError } from "../errors.ts";
+import { type StateCaller, stateCapability } from "../state-caller.ts";
+import type { MeshNode } from "./node.ts";
+import { defaultCallTimeoutMs } from "./peer-rpc.ts";
+
+/** Finds the live state node for each call, and tells when one appears after there was none. */
+export function createStateCaller(node: MeshNode): StateCaller {
+  const reconnects = new Set<() => void>();
+  let current: string | undefined;
+  node.directory.onChange(() => {
+    const found = node.directory.capable(stateCapability)[0]?.agentId;
+    if (found === current) return;
+    current = found;
+    if (found !== undefined) for (const listener of [...reconnects]) listener();
+  });
+  return {
+    async call(method, params, options = {}) {
+      const timeoutMs = options.timeoutMs ?? defaultCallTimeoutMs;
+      const started = node.runtime.monotonic();
+      const find = () => node.directory.capable(stateCapability)[0];
+      await node.until(() => find() !== undefined, timeoutMs, options.signal);
+      const state = find();
+      if (!state) {
+        throw new SoormaError("NO_RESPONDER", `"${method}" found no state node in the mesh within ${timeoutMs} ms`);
+      }
+      const left = Math.max(1, timeoutMs - (node.runtime.monotonic() - started));
+      return await node.rpc.call(state.address, method, params, { ...options, timeoutMs: left });
+    },
+    onNote: (method, listener) => node.rpc.handle(method, ({ params }) => listener(params)),
+    onReconnect(listener) {
+      reconnects.add(listener);
+      return { [Symbol.dispose]: () => void reconnects.delete(listener) };
+    },
+  };
+}

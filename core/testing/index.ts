@@ -6,4 +6,15 @@ export {
   type RunOptions,
   seededRandom,
 } from "./fake-runtime.ts";
+export { type MemoryRegistry, memoryRegistry, memoryRegistryPlugin } from "./memory-registry.ts";
+export { agentRecord } from "./records.ts";
+export { type RegistryFixture, registryContract } from "./registry-contract.ts";
+export {
+  createRpcNetwork,
+  type RpcMessage,
+  type RpcNetwork,
+  type RpcNetworkNode,
+  type RpcNetworkOptions,
+} from "./rpc-network.ts";
+export { type TransportSetup, transportContract } from "./transport-contract.ts";
 export { type WaitForOptions, waitFor } from "./wait-for.ts";

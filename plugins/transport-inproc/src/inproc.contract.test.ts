@@ -1,0 +1,11 @@
+import { systemRuntime } from "@soorma/core";
+import { transportContract } from "@soorma/core/testing";
+import { createHub, inproc, inprocPlugin } from "./index.ts";
+
+const hub = createHub({ runtime: systemRuntime });
+let addresses = 0;
+
+transportContract(inprocPlugin, {
+  make: () => inproc(hub),
+  freeAddress: () => `inproc://free-${++addresses}`,
+});

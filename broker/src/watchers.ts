@@ -31,7 +31,7 @@ interface Watcher {
 }
 
 export interface WatchersOptions {
-  readonly rpc: Pick<Rpc, "notify">;
+  readonly rpc: Pick<Rpc, "notify" | "nodeId">;
   readonly log: Logger;
   readonly epoch: string;
   readonly now: () => number;
@@ -117,7 +117,7 @@ export function createWatchers(options: WatchersOptions): Watchers {
       if (known && params.epoch === epoch && known.tenant === params.tenant) {
         known.peer = peer;
         known.seenAtMs = now();
-        return { epoch, revision: known.sent, records: null };
+        return { nodeId: rpc.nodeId, epoch, revision: known.sent, records: null };
       }
       if (!known && watchers.size >= maxWatchers) {
         throw new SoormaError("OVERLOADED", `the registry has ${watchers.size} watchers, which is its limit`);
@@ -133,7 +133,7 @@ export function createWatchers(options: WatchersOptions): Watchers {
         sending: false,
         seenAtMs: now(),
       });
-      return { epoch, revision: sent, records: records(params.tenant) };
+      return { nodeId: rpc.nodeId, epoch, revision: sent, records: records(params.tenant) };
     },
     unwatch: (peer, watchId) => drop(keyOf(peer, watchId), "asked"),
     push(events) {

@@ -30,6 +30,8 @@ export interface WatchParams {
 }
 
 export interface WatchAnswer {
+  /** The registry's own node: only its notes count. */
+  readonly nodeId: string;
   /** Differs after every start of the registry. */
   readonly epoch: string;
   /** What the watcher has once it took `records`, or every note sent before this answer. */

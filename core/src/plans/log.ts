@@ -49,6 +49,8 @@ export interface PlanOrigin {
   readonly responseTopic?: string;
   readonly deadline?: number;
   readonly parentPlanId?: string;
+  /** Handlers the goal passed through; its tasks go on counting, so that planners cannot call each other in circles. */
+  readonly hops?: number;
   /** Name of the planner; any instance of it may drive the plan. */
   readonly planner: string;
 }

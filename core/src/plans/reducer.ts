@@ -72,6 +72,18 @@ export class PlanFold {
     return fold;
   }
 
+  /**
+   * The fold of a whole log.
+   *
+   * @throws {SoormaError} `PLAN_NOT_FOUND` for no entries, `PLAN_INVALID` when the first is not `plan.created`.
+   */
+  static of(planId: string, entries: Iterable<PlanEntry>): PlanFold {
+    const fold = new PlanFold(planId);
+    for (const entry of entries) fold.apply(entry);
+    if (fold.version === 0) throw new SoormaError("PLAN_NOT_FOUND", `there is no plan ${planId}`);
+    return fold;
+  }
+
   /** Version of the latest entry; 0 before the first. */
   get version(): number {
     return this.#version;
@@ -415,10 +427,7 @@ export function reducePlan(state: PlanState | undefined, entry: PlanEntry, planI
  * @throws {SoormaError} `PLAN_NOT_FOUND` for no entries, `PLAN_INVALID` when the first is not `plan.created`.
  */
 export function foldPlan(planId: string, entries: Iterable<PlanEntry>): PlanState {
-  const fold = new PlanFold(planId);
-  for (const entry of entries) fold.apply(entry);
-  if (fold.version === 0) throw new SoormaError("PLAN_NOT_FOUND", `there is no plan ${planId}`);
-  return fold.state();
+  return PlanFold.of(planId, entries).state();
 }
 
 export function summarize(state: PlanState): PlanSummary {

@@ -1,0 +1,54 @@
+import { Type } from "typebox";
+
+/** Most bytes of values in one answer; what is left comes with the next call. Far below the mesh's message limit. */
+export const pageBytes = 4 * 1024 * 1024;
+
+export const memoryMethods = {
+  store: "memory.store",
+  entry: "memory.entry",
+  delete: "memory.delete",
+  list: "memory.list",
+  search: "memory.search",
+} as const;
+
+/** Who asks. Set by the node, not by the agent's code. */
+export const identity = {
+  tenant: Type.String({ minLength: 1, maxLength: 128 }),
+  user: Type.Optional(Type.String({ maxLength: 256 })),
+};
+
+const version = Type.Integer({ minimum: 0 });
+const operationId = Type.Optional(Type.String({ minLength: 1, maxLength: 64 }));
+
+export const memoryParams = {
+  store: Type.Object({
+    ...identity,
+    key: Type.String(),
+    value: Type.Unknown(),
+    ttlMs: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+    ifVersion: Type.Optional(version),
+    operationId,
+  }),
+  entry: Type.Object({ ...identity, key: Type.String() }),
+  delete: Type.Object({ ...identity, key: Type.String(), ifVersion: Type.Optional(version), operationId }),
+  list: Type.Object({
+    ...identity,
+    prefix: Type.String({ maxLength: 1024 }),
+    limit: Type.Optional(Type.Integer({ minimum: 0, maximum: 10_000 })),
+    after: Type.Optional(Type.String({ maxLength: 1024 })),
+  }),
+  search: Type.Object({
+    ...identity,
+    query: Type.String({ maxLength: 10_000 }),
+    limit: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000 })),
+    prefix: Type.Optional(Type.String({ maxLength: 1024 })),
+    minScore: Type.Optional(Type.Number()),
+  }),
+} as const;
+
+/** A page of an answer that may be too large for one message. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** More would follow, had there been room. */
+  readonly more: boolean;
+}

@@ -1,0 +1,153 @@
+import { isSoormaError } from "../errors.ts";
+import type { MemoryClientOptions } from "../memory/client.ts";
+import type { PlanEntry, PlanLog, PlanSummary } from "../plans/log.ts";
+import { createStateCalls } from "../state-calls.ts";
+import type { Tracker } from "./contract.ts";
+import { type EntriesNote, type EntriesPage, trackerMethods, watchLeaseMs } from "./protocol.ts";
+import { createTracker } from "./tracker.ts";
+
+export interface TrackerClientOptions extends MemoryClientOptions {
+  /** Who appends, as the log names them. Default: the node the state node sees. */
+  readonly by?: string;
+}
+
+interface Watch {
+  /** Notes that came and were not looked at. */
+  readonly notes: EntriesNote[];
+  /** The state node is another one now, or again there: it knows nothing of this watch. */
+  stale: boolean;
+  wake: () => void;
+}
+
+/**
+ * The tracker as it is on whichever node of the mesh keeps the state now. Disposing stops taking in watched entries.
+ *
+ * One a node: it takes the node's notes of plan entries.
+ */
+export function createTrackerClient(options: TrackerClientOptions): Tracker & Disposable {
+  const { caller, runtime, tenant, userId, nextId, by } = options;
+  const call = createStateCalls(options);
+  const identity = { tenant, ...(userId === undefined ? {} : { user: userId }) };
+  const watches = new Map<string, Watch>();
+
+  const notes = caller.onNote(trackerMethods.entries, (params) => {
+    if (!isEntriesNote(params)) return;
+    const watch = watches.get(params.watchId);
+    watch?.notes.push(params);
+    watch?.wake();
+  });
+  const reconnects = caller.onReconnect(() => {
+    for (const watch of watches.values()) {
+      watch.stale = true;
+      watch.wake();
+    }
+  });
+
+  /** Ends when a note came, the state node changed, the watch must be renewed, or the caller gave up. */
+  const event = (watch: Watch, signal: AbortSignal | undefined): Promise<void> =>
+    new Promise((resolve) => {
+      const timer = runtime.setTimer(
+        () => {
+          watch.stale = true;
+          done();
+        },
+        watchLeaseMs / 3,
+        { background: true },
+      );
+      const done = (): void => {
+        timer.cancel();
+        signal?.removeEventListener("abort", done);
+        watch.wake = () => {};
+        resolve();
+      };
+      watch.wake = done;
+      signal?.addEventListener("abort", done, { once: true });
+      if (watch.notes.length > 0 || watch.stale || signal?.aborted) done();
+    });
+
+  async function* follow(
+    planId: string,
+    { afterVersion = 0, signal }: { afterVersion?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<PlanEntry, void, undefined> {
+    const watchId = nextId();
+    const watch: Watch = { notes: [], stale: true, wake: () => {} };
+    watches.set(watchId, watch);
+    let seen = afterVersion;
+    let known = false;
+    try {
+      while (!signal?.aborted) {
+        const note = watch.notes.shift();
+        const first = note?.items[0]?.version;
+        let page: EntriesPage | undefined = note;
+        // What a note leaves out, or a lost note held, is fetched. So is everything when the state node is a new one.
+        if (watch.stale || (note && (first === undefined || first > seen + 1) && note.version > seen)) {
+          watch.stale = false;
+          try {
+            const params = { ...identity, planId, watchId, afterVersion: seen };
+            page = await call<EntriesPage>(trackerMethods.watch, params, `watch plan ${planId}`, signal);
+            known = true;
+          } catch (error) {
+            // A watch that began outlives any outage; it ends with its signal.
+            if (signal?.aborted) return;
+            if (!known || !isSoormaError(error, "STORE_UNAVAILABLE")) throw error;
+            watch.stale = true;
+            continue;
+          }
+        }
+        if (!page) {
+          await event(watch, signal);
+          continue;
+        }
+        for (const entry of page.items) {
+          if (entry.version !== seen + 1) continue;
+          seen = entry.version;
+          yield entry;
+          if (signal?.aborted) return;
+        }
+        if (seen < page.version && watch.notes.length === 0) watch.stale = true;
+        else if (page.ended && seen >= page.version) return;
+      }
+    } finally {
+      watches.delete(watchId);
+      // It would run out by itself; nobody waits for this.
+      caller.call(trackerMethods.unwatch, { ...identity, watchId }, { timeoutMs: 1_000 }).catch(() => {});
+    }
+  }
+
+  const log: PlanLog = {
+    append: (planId, expectedVersion, changes, operationId = nextId()) =>
+      call(
+        trackerMethods.append,
+        { ...identity, planId, expectedVersion, changes, operationId, ...(by === undefined ? {} : { by }) },
+        `append ${changes[0]?.type ?? "nothing"} to plan ${planId}`,
+      ),
+    async read(planId, { afterVersion = 0 } = {}) {
+      const entries: PlanEntry[] = [];
+      for (let after = afterVersion; ; ) {
+        const params = { ...identity, planId, afterVersion: after };
+        const page = await call<EntriesPage>(trackerMethods.read, params, `read plan ${planId}`);
+        entries.push(...page.items);
+        after = page.items.at(-1)?.version ?? page.version;
+        if (after >= page.version) return entries;
+      }
+    },
+    watch: follow,
+    list: (query = {}) => call<PlanSummary[]>(trackerMethods.list, { ...identity, ...query }, "list plans"),
+  };
+
+  return {
+    ...createTracker({ log, tenant, nextId, ...(userId === undefined ? {} : { userId }) }),
+    [Symbol.dispose]() {
+      notes[Symbol.dispose]();
+      reconnects[Symbol.dispose]();
+    },
+  };
+}
+
+function isEntriesNote(params: unknown): params is EntriesNote {
+  if (typeof params !== "object" || params === null) return false;
+  const { watchId, items, version, ended } = params as Record<string, unknown>;
+  return (
+    typeof watchId === "string" && Array.isArray(items) && typeof version === "number" && typeof ended === "boolean"
+  );
+}

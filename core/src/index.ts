@@ -1,4 +1,56 @@
 export {
+  Agent,
+  type AgentEventOptions,
+  type AgentOptions,
+  defaultConcurrency,
+  defaultDrainMs,
+  type Request,
+  type RequestHandler,
+} from "./agents/agent.ts";
+export type { AnyData } from "./agents/any-data.ts";
+export type {
+  Bus,
+  BusSubscription,
+  EventHandler,
+  EventMessage,
+  PublishOptions,
+  RequestOptions,
+  SubscribeOptions,
+} from "./agents/bus.ts";
+export { Client, type ClientOptions, type SubmitOptions } from "./agents/client.ts";
+export type { PlatformContext } from "./agents/context.ts";
+export type { GoalProgress, GoalRun, ResultOptions } from "./agents/goal-run.ts";
+export {
+  type CompletedPlan,
+  type CompleteHandler,
+  type Goal,
+  type GoalHandler,
+  type Plan,
+  Planner,
+  type PlannerOptions,
+  planTask,
+} from "./agents/planner.ts";
+export type { AgentHandle, AgentsChange, FindOptions, RegistryService } from "./agents/registry-service.ts";
+export type { NodeServices } from "./agents/services.ts";
+export { Tool } from "./agents/tool.ts";
+export { type Task, type TaskHandler, Worker } from "./agents/worker.ts";
+export {
+  type CallContract,
+  type CallDefinition,
+  checkData,
+  defineEvent,
+  defineGoal,
+  defineTask,
+  defineTool,
+  type EventContract,
+  type EventDefinition,
+  type GoalContract,
+  type InputOf,
+  type OutputOf,
+  type TaskContract,
+  type ToolContract,
+} from "./contracts.ts";
+export {
   type ErrorCode,
   errorCodes,
   type Failure,
@@ -10,6 +62,9 @@ export {
   toFailure,
 } from "./errors.ts";
 export { type Codec, createCodec } from "./events/codec.ts";
+export { currentContext, type HandlingContext } from "./events/context.ts";
+export { type Correlation, type Envelope, maxHops, toCloudEvent } from "./events/envelope.ts";
+export { isTopic, type Topic, topicOf, topics } from "./events/topics.ts";
 export {
   createLogger,
   type LogFields,
@@ -19,6 +74,15 @@ export {
   type LogLine,
   silentLogger,
 } from "./log.ts";
+export { createMesh, type Mesh } from "./mesh/mesh.ts";
+export {
+  defaultLeaseMs,
+  defaultMaxFrameBytes,
+  defaultRenewMs,
+  MeshNode,
+  type NodeOptions,
+  type NodeStats,
+} from "./mesh/node.ts";
 export { createPeerRpc, type PeerRpc, type PeerRpcOptions, type RpcStats } from "./mesh/peer-rpc.ts";
 export type { CallOptions, Rpc, RpcCall, RpcPeer } from "./mesh/rpc.ts";
 export {
@@ -106,3 +170,4 @@ export {
   type TimerOptions,
   timeoutSignal,
 } from "./runtime.ts";
+export { stateCapability } from "./state-caller.ts";

@@ -269,7 +269,10 @@ export abstract class Agent implements HostedAgent {
   }
 
   /** Called when the node is open and the agent is about to be registered. */
-  protected async onStart(): Promise<void> {}
+  protected async onStart(_services: NodeServices): Promise<void> {}
+
+  /** Called when the agent is ready. What it begins here may go on in the background. */
+  protected async onReady(_services: NodeServices): Promise<void> {}
 
   /** Resolves when no handler runs. */
   protected async idle(): Promise<void> {
@@ -321,7 +324,7 @@ export abstract class Agent implements HostedAgent {
       // A subscriber can miss something, and says so by an event; who wants to know has to be connected for that.
       if (this.#subscriptions.size > 0) this.#produce(gapEvent);
       this.#gaps = node.onGap((gap) => this.#reportGap(gap));
-      await this.onStart();
+      await this.onStart(services);
       this.#ready = true;
       const revision = await node.put(this);
       await node.events.joined();
@@ -332,6 +335,7 @@ export abstract class Agent implements HostedAgent {
         ),
       );
       for (const ref of this.#produces.values()) this.#announcing.set(refKey(ref), Promise.resolve());
+      void this.onReady(services).catch((error) => this.log.warn("ready.failed", { error }));
       this.log.info("agent.ready", { agentId: this.agentId, kind: this.kind });
     } catch (error) {
       this.#ready = false;

@@ -6,6 +6,12 @@ export {
   type RunOptions,
   seededRandom,
 } from "./fake-runtime.ts";
+export {
+  type MemoryPlanLog,
+  type MemoryPlanLogOptions,
+  memoryPlanLog,
+  type PlanLogCall,
+} from "./memory-plan-log.ts";
 export { type MemoryRegistry, memoryRegistry, memoryRegistryPlugin } from "./memory-registry.ts";
 export { agentRecord } from "./records.ts";
 export { type RegistryFixture, registryContract } from "./registry-contract.ts";
@@ -16,5 +22,11 @@ export {
   type RpcNetworkNode,
   type RpcNetworkOptions,
 } from "./rpc-network.ts";
+export {
+  type Dispatched,
+  type ScriptedDispatcher,
+  type ScriptedTask,
+  scriptedDispatcher,
+} from "./scripted-dispatcher.ts";
 export { type TransportSetup, transportContract } from "./transport-contract.ts";
 export { type WaitForOptions, waitFor } from "./wait-for.ts";

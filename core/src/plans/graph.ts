@@ -31,7 +31,8 @@ const maxNameLength = 200;
  */
 export function checkPlan(draft: unknown, planId: string): PlannedTask[] {
   if (!isRecord(draft) || !Array.isArray(draft.tasks)) {
-    const what = isRecord(draft) ? `an object whose "tasks" is ${describe(draft.tasks)}` : describe(draft);
+    const returned = draft === undefined ? "nothing" : describe(draft);
+    const what = isRecord(draft) ? `an object whose "tasks" is ${describe(draft.tasks)}` : returned;
     throw invalid("tasks", `the goal handler returned ${what}`, "return { tasks: [{ name, assignedTo, … }] }");
   }
   const tasks = draft.tasks.map((task: unknown, index) => checkTask(task, `tasks[${index}]`));

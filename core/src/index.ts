@@ -72,8 +72,10 @@ export {
   type LoggerOptions,
   type LogLevel,
   type LogLine,
+  levels,
   silentLogger,
 } from "./log.ts";
+export type { Memory, MemoryEntry, SearchHit } from "./memory/contract.ts";
 export { createMesh, type Mesh } from "./mesh/mesh.ts";
 export {
   defaultLeaseMs,
@@ -101,6 +103,8 @@ export {
   type TaskState,
 } from "./plans/log.ts";
 export { foldPlan, isTerminal, PlanFold, reducePlan, summarize } from "./plans/reducer.ts";
+export { createPluginLoader, type PluginLoader, type PluginLoaderOptions } from "./plugin/loader.ts";
+export { createFromPlugin } from "./plugin/options.ts";
 export { definePlugin, type Plugin, type PluginKind, type PluginKinds } from "./plugin/plugin.ts";
 export type {
   Registered,
@@ -171,3 +175,4 @@ export {
   timeoutSignal,
 } from "./runtime.ts";
 export { stateCapability } from "./state-caller.ts";
+export type { PlanSpec, Tracker } from "./tracker/contract.ts";

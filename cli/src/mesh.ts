@@ -1,0 +1,84 @@
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import {
+  createFromPlugin,
+  createLogger,
+  createMesh,
+  createPluginLoader,
+  type Logger,
+  type LogLevel,
+  type Mesh,
+  type NodeOptions,
+  systemRuntime,
+} from "@soorma/core";
+import { createLogSink, logLevel } from "./log-sink.ts";
+import { findMeshFile, type MeshFile, readMeshFile } from "./mesh-file.ts";
+
+/**
+ * The one place that wires concrete parts: which transport and which registry a process of this project uses is what
+ * the mesh file says, and where they come from is what the plugin loader finds.
+ */
+export interface ConnectOptions {
+  /** Path of the mesh file. Default: `SOORMA_MESH`, else the nearest `.soorma/run/mesh.json` from here upwards. */
+  readonly meshFile?: string;
+  readonly log?: Logger;
+  readonly tenantId?: string;
+  readonly userId?: string;
+}
+
+/** A mesh of its own for this process, found when it is first used. */
+export function connectMesh(options: ConnectOptions = {}): Mesh {
+  return createMesh(async () => {
+    const path = options.meshFile ?? findMeshFile();
+    const file = await readMeshFile(path);
+    return await nodeOptions(file, {
+      // Of `<project>/.soorma/run/mesh.json`: the project's own plugins come before those that came with soorma.
+      projectFolder: dirname(dirname(dirname(path))),
+      log: options.log ?? processLogger("info"),
+      ...(options.tenantId === undefined ? {} : { tenantId: options.tenantId }),
+      ...(options.userId === undefined ? {} : { userId: options.userId }),
+    });
+  });
+}
+
+interface Wiring {
+  readonly projectFolder: string;
+  readonly log: Logger;
+  readonly tenantId?: string;
+  readonly userId?: string;
+}
+
+/** What a node needs to be part of the mesh that `file` describes. */
+export async function nodeOptions(
+  file: Pick<MeshFile, "transport" | "registry">,
+  wiring: Wiring,
+): Promise<NodeOptions> {
+  const { log, projectFolder } = wiring;
+  const runtime = systemRuntime;
+  const loader = createPluginLoader({ from: [projectFolder, import.meta.dir] });
+  const [transport, registry] = await Promise.all([
+    loader.load("transport", file.transport.name),
+    loader.load("registry", file.registry.name),
+  ]);
+  return {
+    transport: await createFromPlugin(transport, file.transport.options, {
+      log: log.child(`transport.${transport.name}`),
+      runtime,
+    }),
+    createRegistry: (deps) => createFromPlugin(registry, file.registry.options, deps),
+    runtime,
+    log,
+    host: hostname(),
+    pid: process.pid,
+    ...(wiring.tenantId === undefined ? {} : { tenantId: wiring.tenantId }),
+    ...(wiring.userId === undefined ? {} : { userId: wiring.userId }),
+  };
+}
+
+/** A logger to stderr: text for people and under `soorma dev`, JSON lines elsewhere. `SOORMA_LOG` sets the level. */
+export function processLogger(fallback: LogLevel): Logger {
+  const { env } = process;
+  const forPeople = process.stderr.isTTY === true || env.SOORMA_SUPERVISED !== undefined;
+  const sink = createLogSink({ write: (text) => process.stderr.write(text), format: forPeople ? "text" : "json" });
+  return createLogger({ sink, now: () => systemRuntime.now(), level: logLevel(env, fallback) });
+}

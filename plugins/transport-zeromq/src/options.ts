@@ -106,8 +106,11 @@ export function applyOptions(native: Native, socket: Pointer, type: SocketType, 
     setOption(native, socket, "routingId", option.routingId, Buffer.from(options.routingId));
   }
   setOption(native, socket, "lingerMs", option.linger, new Int32Array([options.lingerMs ?? 0]));
-  const { curve } = options;
-  if (curve === undefined) return;
+  if (options.curve !== undefined) applyCurve(native, socket, type, options.curve);
+}
+
+/** Applies keys: to what is bound or connected from then on. */
+export function applyCurve(native: Native, socket: Pointer, type: SocketType, curve: CurveOptions): void {
   const key = (name: keyof CurveOptions, number: number): void => {
     // 41 bytes: libzmq wants the closing zero of a Z85 key counted.
     setOption(native, socket, `curve.${name} of a ${type} socket`, number, Buffer.from(`${curve[name]}\0`));

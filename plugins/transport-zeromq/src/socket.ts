@@ -2,7 +2,7 @@ import { SoormaError } from "@soorma/core";
 import { checkIpcPath, ipcPath, isIpcTaken, removeSocketFile } from "./ipc.ts";
 import { eventMask, type MonitorEvent, parseMonitorEvent } from "./monitor.ts";
 import type { Pointer } from "./native.ts";
-import { applyOptions, type SocketOptions, setOption } from "./options.ts";
+import { applyCurve, applyOptions, type CurveOptions, type SocketOptions, setOption } from "./options.ts";
 import { acquireReactor, type Pollable, type Reactor, unfinished, worked } from "./reactor.ts";
 import {
   cString,
@@ -168,6 +168,12 @@ export class Socket implements Pollable, AsyncDisposable {
 
   unsubscribe(prefix: Frame): void {
     this.#setBytes("unsubscribe", option.unsubscribe, prefix);
+  }
+
+  /** Changes the keys of what is bound or connected from now on. */
+  setCurve(curve: CurveOptions): void {
+    this.#check("setting keys");
+    applyCurve(this.#reactor.native, this.#handle, this.type, curve);
   }
 
   /** Changes `noDrop` of a PUB or XPUB socket. */

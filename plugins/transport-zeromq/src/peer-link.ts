@@ -1,0 +1,222 @@
+import { type Address, SoormaError, type Timer } from "@soorma/core";
+import { nodeIdPattern } from "./address.ts";
+import { heartbeats, hello, receiving, type Settings, welcome } from "./settings.ts";
+import { createSocket, type DuplexSocket, type MonitorEvent } from "./sockets.ts";
+
+export interface LinkTarget {
+  readonly endpoint: string;
+  /** Who has to answer there; `undefined` takes anybody. */
+  readonly nodeId: string | undefined;
+  readonly serverKey: string | undefined;
+}
+
+export interface LinkHandlers {
+  onFrame(frame: Uint8Array, from: Address): void;
+  onState(state: "up" | "down", reason: string): void;
+  onMalformed(): void;
+}
+
+interface Pending {
+  readonly frame: Uint8Array;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * A DEALER's connection to one peer, made again whenever it is lost.
+ *
+ * Every attempt has a socket and a routing id of its own, so a frame that was on its way when a connection died can
+ * never come out at whoever listens at the endpoint next; and only after the peer said who it is, frames are sent.
+ */
+export class PeerLink {
+  readonly address: Address;
+  /** `link` or `send` was called for it. */
+  wanted = false;
+  /** `join` was called for it. */
+  joined = false;
+  readonly #settings: Settings;
+  readonly #target: () => LinkTarget;
+  readonly #handlers: LinkHandlers;
+  readonly #routingId: () => string;
+  #state: "connecting" | "up" | "down" = "connecting";
+  #reason = "connecting";
+  #socket: DuplexSocket | undefined;
+  #greeted = false;
+  #timer: Timer | undefined;
+  #failures = 0;
+  #closed = false;
+  #pending: Pending[] = [];
+
+  constructor(
+    settings: Settings,
+    address: Address,
+    target: () => LinkTarget,
+    routingId: () => string,
+    handlers: LinkHandlers,
+  ) {
+    this.#settings = settings;
+    this.address = address;
+    this.#target = target;
+    this.#routingId = routingId;
+    this.#handlers = handlers;
+    // Not in this turn: whoever makes a link knows it before it hears of it.
+    this.#timer = settings.runtime.setTimer(() => this.#attempt(), 0);
+  }
+
+  get up(): boolean {
+    return this.#state === "up";
+  }
+
+  get waiting(): number {
+    return this.#pending.length + (this.#socket?.waiting ?? 0);
+  }
+
+  send(frame: Uint8Array): void | Promise<void> {
+    if (this.#state === "up" && this.#socket !== undefined) {
+      const sent = this.#socket.send(frame);
+      return sent === undefined ? undefined : sent.catch((error: unknown) => this.#explain(error));
+    }
+    if (this.#state === "down") return Promise.reject(this.#unreachable());
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ frame, resolve, reject });
+    });
+  }
+
+  /** Closes the connection; what was taken is sent for `lingerMs`. */
+  async close(reason: SoormaError, lingerMs: number): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    for (const { reject } of this.#pending.splice(0)) reject(reason);
+    await this.#socket?.close(lingerMs);
+  }
+
+  #attempt(): void {
+    const { runtime, connectTimeoutMs, curve } = this.#settings;
+    this.#greeted = false;
+    let target: LinkTarget;
+    try {
+      target = this.#target();
+      const socket = createSocket("dealer", {
+        ...receiving(this.#settings),
+        ...heartbeats(this.#settings),
+        routingId: this.#routingId(),
+        reconnectMs: -1,
+        immediate: true,
+        connectTimeoutMs,
+        ...(curve === undefined ? {} : { curve: { ...curve, serverKey: target.serverKey ?? curve.publicKey } }),
+      });
+      this.#socket = socket;
+      socket.onEvent(
+        [
+          "handshakeSucceeded",
+          "disconnected",
+          "closed",
+          "handshakeFailed",
+          "handshakeFailedProtocol",
+          "handshakeFailedAuth",
+        ],
+        (event) => {
+          if (this.#socket === socket) this.#onEvent(event, socket, target);
+        },
+      );
+      socket.onMessage((frames) => {
+        if (this.#socket === socket) this.#onMessage(frames, target);
+      });
+      socket.connect(target.endpoint);
+    } catch (error) {
+      this.#fail(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    this.#timer = runtime.setTimer(
+      () => {
+        if (!this.#greeted) this.#fail(`no connection to ${target.endpoint} within ${connectTimeoutMs} ms`);
+        // The connection stands and its heartbeats are answered: the peer is only too busy to answer us.
+        else this.#down(`connected to ${target.endpoint}, but nobody answered within ${connectTimeoutMs} ms`);
+      },
+      connectTimeoutMs,
+      { background: true },
+    );
+  }
+
+  #onEvent(event: MonitorEvent, socket: DuplexSocket, target: LinkTarget): void {
+    switch (event.type) {
+      case "handshakeSucceeded":
+        this.#greeted = true;
+        socket.send([hello, Buffer.from(this.#settings.nodeId)])?.catch(() => {});
+        return;
+      case "disconnected":
+        this.#fail(this.#state === "up" ? "disconnected or silent" : `${target.endpoint} closed the connection`);
+        return;
+      case "closed":
+        this.#fail(`nobody listens at ${target.endpoint}`);
+        return;
+      default:
+        this.#fail(`the handshake with ${target.endpoint} failed (${event.type})`);
+    }
+  }
+
+  #onMessage(frames: readonly Uint8Array[], target: LinkTarget): void {
+    const [first, second] = frames;
+    if (frames.length === 1 && first !== undefined && this.#state === "up") {
+      this.#handlers.onFrame(first, this.address);
+      return;
+    }
+    if (frames.length !== 2 || first === undefined || second === undefined || !welcome.equals(first)) {
+      this.#handlers.onMalformed();
+      return;
+    }
+    const nodeId = Buffer.from(second).toString("latin1");
+    if (!nodeIdPattern.test(nodeId)) this.#handlers.onMalformed();
+    else if (target.nodeId !== undefined && target.nodeId !== nodeId) {
+      this.#fail(`node ${nodeId} answered at ${target.endpoint} instead of node ${target.nodeId}`);
+    } else if (this.#state !== "up") this.#welcomed(nodeId);
+  }
+
+  #welcomed(nodeId: string): void {
+    this.#timer?.cancel();
+    this.#failures = 0;
+    this.#state = "up";
+    const socket = this.#socket;
+    for (const { frame, resolve, reject } of this.#pending.splice(0)) {
+      const sent = socket?.send(frame);
+      if (sent === undefined) resolve();
+      else sent.catch((error: unknown) => this.#explain(error)).then(resolve, reject);
+    }
+    this.#handlers.onState("up", `connected to node ${nodeId}`);
+  }
+
+  #fail(reason: string): void {
+    if (this.#closed) return;
+    this.#timer?.cancel();
+    const socket = this.#socket;
+    this.#socket = undefined;
+    const { runtime, reconnectMs, reconnectMaxMs } = this.#settings;
+    const delayMs = Math.min(reconnectMs * 2 ** Math.min(this.#failures++, 16), reconnectMaxMs);
+    // Spread out: all peers of a node that restarts lost it in the same moment.
+    this.#timer = runtime.setTimer(() => this.#attempt(), delayMs * (0.75 + runtime.random() / 2), {
+      background: true,
+    });
+    this.#down(reason);
+    void socket?.close(0);
+  }
+
+  #down(reason: string): void {
+    this.#reason = reason;
+    const before = this.#state;
+    this.#state = "down";
+    for (const { reject } of this.#pending.splice(0)) reject(this.#unreachable());
+    if (before !== "down") this.#handlers.onState("down", reason);
+  }
+
+  #unreachable(): SoormaError {
+    return new SoormaError("PEER_UNREACHABLE", `cannot send to ${this.address}: ${this.#reason}`, {
+      hint: "It is tried again in the background.",
+      details: { address: this.address, reason: this.#reason },
+    });
+  }
+
+  #explain(error: unknown): never {
+    // Its socket was closed because the connection was lost.
+    throw this.#closed ? error : this.#unreachable();
+  }
+}

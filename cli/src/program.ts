@@ -48,7 +48,7 @@ export function createProgram(io: Io, done: (exitCode: number) => void = () => {
 }
 
 function addCommand(program: Command, spec: CommandSpec, io: Io, done: (exitCode: number) => void): void {
-  const command = program.command(spec.name, { hidden: spec.hidden === true });
+  const command = program.command(spec.name);
   command.summary(spec.summary).description(spec.description ?? `${capitalized(spec.summary)}.`);
   command.helpOption("-h, --help", "show this help");
   for (const { name, description } of spec.arguments ?? []) command.argument(name, description);
@@ -112,7 +112,7 @@ function usageErrorOf(error: CommanderError, argv: readonly string[]): UsageErro
 }
 
 function visibleNames(): string[] {
-  return commands.filter((spec) => !spec.hidden).map((spec) => spec.name);
+  return commands.map((spec) => spec.name);
 }
 
 function flagsOf(command: CommandSpec): string[] {

@@ -23,7 +23,6 @@ export interface CommandSpec {
   readonly name: string;
   readonly summary: string;
   readonly description?: string;
-  readonly hidden?: boolean;
   readonly arguments?: readonly { readonly name: string; readonly description: string }[];
   readonly options?: readonly OptionSpec[];
   /** Shown at the end of `--help`: command line and what it does. */
@@ -122,14 +121,6 @@ export const commands: readonly CommandSpec[] = [
       ["soorma version --json", "the same for a program"],
     ],
     load: async () => (await import("./version.ts")).runVersion,
-  },
-  {
-    name: "node",
-    summary: "run one part of a mesh (started by soorma dev)",
-    hidden: true,
-    arguments: [{ name: "<role>", description: "broker or state" }],
-    options: [{ flags: "--spec <json>", description: "what to run, and where" }],
-    load: async () => (await import("./node.ts")).runNode,
   },
 ];
 

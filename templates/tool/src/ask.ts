@@ -5,5 +5,6 @@ const client = await Client.connect();
 const tool = await client.registry.find("{{capability}}");
 if (!tool) throw new Error("nobody can do {{capability}}: is `bun run dev` running?");
 
-const _expression = process.argv[2] ?? "2 * (3 + 4)";
+const expression = process.argv[2] ?? "2 * (3 + 4)";
+console.log(await tool.invoke("calculate", { expression }));
 await client.close();

@@ -1,0 +1,127 @@
+import { watch } from "node:fs";
+import { dirname } from "node:path";
+import { colorsFor } from "../ui/colors.ts";
+import { CommandError, exitCodes } from "../ui/errors.ts";
+import type { Io } from "../ui/io.ts";
+import { createLinePainter, type MeshLogLine, readMeshLog } from "./mesh-log.ts";
+import { isRunning } from "./process-identity.ts";
+import type { Project } from "./project.ts";
+import { type ProcessStatus, readRunState, signalGroup } from "./run-state.ts";
+
+/** More than the longest drain a config allows by default; then it is ended by force. */
+const stopPatienceMs = 30_000;
+
+/** Stops what runs in a project. Nothing running is fine. */
+export async function stopMesh(project: Project, json: boolean, io: Io): Promise<number> {
+  const found = readRunState(project.runFile);
+  if (!found?.alive) {
+    if (json) io.out(JSON.stringify({ stopped: false }));
+    else io.err("nothing runs in this project");
+    return exitCodes.done;
+  }
+  const { supervisor, processes } = found.state;
+  process.kill(supervisor.pid, "SIGTERM");
+  const deadline = performance.now() + stopPatienceMs;
+  // There is no way to wait for a process that is not one's child.
+  while (isRunning(supervisor)) {
+    if (io.signal.aborted) return exitCodes.interrupted;
+    if (performance.now() > deadline) {
+      for (const status of processes) if (status.process) signalGroup(status.process.pid, "SIGKILL");
+      process.kill(supervisor.pid, "SIGKILL");
+    }
+    await Bun.sleep(20);
+  }
+  if (json) io.out(JSON.stringify({ stopped: true, pid: supervisor.pid }));
+  else io.out(`stopped ${processes.length} processes`);
+  return exitCodes.done;
+}
+
+/** Prints what runs in a project; exit code 1 when nothing does. Writes nothing. */
+export async function showStatus(project: Project, json: boolean, io: Io): Promise<number> {
+  const found = readRunState(project.runFile);
+  if (!found?.alive) {
+    const stale = found ? `; process ${found.state.supervisor.pid} did not end in order` : "";
+    if (json) io.out(JSON.stringify({ running: false }));
+    else io.out(`nothing runs in ${project.root}${stale}`);
+    return exitCodes.failed;
+  }
+  const { state } = found;
+  const processes = state.processes.map((status) => ({ ...status, ...liveness(status) }));
+  if (json) {
+    io.out(JSON.stringify({ running: true, ...state, processes }));
+    return exitCodes.done;
+  }
+  io.out(
+    `${state.phase} · process ${state.supervisor.pid} · up ${duration(Date.now() - state.startedAtMs)} · broker ${state.broker ?? "starting"}`,
+  );
+  const rows = processes.map((status) => [
+    status.name,
+    status.role,
+    status.state,
+    status.process ? String(status.process.pid) : "-",
+    status.startedAtMs === undefined ? "-" : duration(Date.now() - status.startedAtMs),
+    String(status.restarts),
+    status.problem ?? "",
+  ]);
+  for (const line of table([["name", "role", "state", "pid", "up", "restarts", ""], ...rows])) io.out(line);
+  return exitCodes.done;
+}
+
+/** The supervisor may not have noticed yet that a process died. */
+function liveness(status: ProcessStatus): Pick<ProcessStatus, "state"> {
+  return { state: status.process && !isRunning(status.process) ? "failed" : status.state };
+}
+
+/** Prints a project's log, and with `follow` what is added to it until the mesh stops or the user does. */
+export async function showLogs(
+  project: Project,
+  options: { readonly json: boolean; readonly follow: boolean },
+  io: Io,
+): Promise<number> {
+  const paint = createLinePainter(colorsFor({ env: io.env, liveStderr: process.stdout.isTTY === true }));
+  const show = (line: MeshLogLine): void => io.out(options.json ? JSON.stringify(line) : paint(line));
+  let { lines, offset } = readMeshLog(project.logFile);
+  const running = (): boolean => readRunState(project.runFile)?.alive === true;
+  if (lines.length === 0 && !running()) {
+    throw new CommandError("LOG_NOT_FOUND", `there is no log in ${project.root}`, { hint: "start with `soorma dev`" });
+  }
+  lines.forEach(show);
+  if (!options.follow) return exitCodes.done;
+
+  const changed = { wake: Promise.withResolvers<void>() };
+  const wake = (): void => changed.wake.resolve();
+  const watcher = watch(dirname(project.logFile), wake);
+  // The end of a killed supervisor writes no line.
+  const heartbeat = setInterval(wake, 1_000);
+  io.signal.addEventListener("abort", wake);
+  try {
+    for (;;) {
+      await changed.wake.promise;
+      changed.wake = Promise.withResolvers();
+      const over = !running();
+      ({ lines, offset } = readMeshLog(project.logFile, offset));
+      lines.forEach(show);
+      if (io.signal.aborted || over) return exitCodes.done;
+    }
+  } finally {
+    clearInterval(heartbeat);
+    watcher.close();
+  }
+}
+
+function duration(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}

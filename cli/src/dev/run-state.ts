@@ -1,0 +1,108 @@
+import { readFileSync, rmSync } from "node:fs";
+import { CommandError } from "../ui/errors.ts";
+import { createFileExclusively, writeFileAtomically } from "./atomic-file.ts";
+import type { Role } from "./managed-process.ts";
+import { identify, isRunning, type ProcessIdentity } from "./process-identity.ts";
+
+export type ProcessState = "starting" | "ready" | "failed" | "stopping" | "stopped";
+
+export interface ProcessStatus {
+  readonly name: string;
+  readonly role: Role;
+  readonly state: ProcessState;
+  /** Absent while it does not run. */
+  readonly process?: ProcessIdentity;
+  readonly startedAtMs?: number;
+  /** How often it was started again: after a crash or a saved file. */
+  readonly restarts: number;
+  /** Why it does not run, in one line. */
+  readonly problem?: string;
+}
+
+/** What runs in a project, as its supervisor last wrote it. */
+export interface RunState {
+  readonly version: 1;
+  readonly supervisor: ProcessIdentity;
+  readonly phase: "starting" | "ready" | "stopping";
+  readonly startedAtMs: number;
+  readonly broker?: string;
+  readonly processes: readonly ProcessStatus[];
+}
+
+/** A project that is this process's to run, until it is released. */
+export interface Claim {
+  readonly supervisor: ProcessIdentity;
+  update(state: Omit<RunState, "version" | "supervisor">): void;
+  release(): void;
+}
+
+/** Reads what runs in a project. A supervisor that is gone is told by `alive`. Writes nothing. */
+export function readRunState(runFile: string): { readonly state: RunState; readonly alive: boolean } | undefined {
+  try {
+    const state = JSON.parse(readFileSync(runFile, "utf8")) as RunState;
+    if (state.version !== 1 || typeof state.supervisor?.pid !== "number") return undefined;
+    return { state, alive: isRunning(state.supervisor) };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Makes this process the project's supervisor. What a crashed one left behind is ended and taken away.
+ *
+ * @param onStale - Told what was found before it is cleaned up.
+ * @throws {CommandError} `ALREADY_RUNNING`
+ */
+export async function claimProject(runFile: string, onStale: (state: RunState) => void): Promise<Claim> {
+  const supervisor = identify(process.pid);
+  if (!supervisor) throw new Error("this process does not find itself in the process table");
+  const startedAtMs = Date.now();
+  const write = (state: Omit<RunState, "version" | "supervisor">): string =>
+    JSON.stringify({ version: 1, supervisor, ...state });
+
+  for (;;) {
+    if (createFileExclusively(runFile, write({ phase: "starting", startedAtMs, processes: [] }))) break;
+    const found = readRunState(runFile);
+    if (found?.alive) throw alreadyRunning(found.state);
+    if (found) {
+      onStale(found.state);
+      await endLeftovers(found.state);
+    }
+    rmSync(runFile, { force: true });
+  }
+  return {
+    supervisor,
+    update: (state) => writeFileAtomically(runFile, write(state)),
+    release: () => rmSync(runFile, { force: true }),
+  };
+}
+
+function alreadyRunning(state: RunState): CommandError {
+  const since = new Date(state.startedAtMs).toLocaleTimeString("en-GB");
+  return new CommandError(
+    "ALREADY_RUNNING",
+    `soorma dev runs in this project already: process ${state.supervisor.pid}, since ${since}`,
+    { hint: "stop it with `soorma dev --stop`, or look at it with `soorma dev --status`" },
+  );
+}
+
+const leftoverGraceMs = 2_000;
+
+/** Children of a killed supervisor end by themselves; the new one must not start beside them. */
+async function endLeftovers(state: RunState): Promise<void> {
+  const left = (): ProcessIdentity[] =>
+    state.processes.flatMap(({ process }) => (process && isRunning(process) ? [process] : []));
+  for (const { pid } of left()) signalGroup(pid, "SIGTERM");
+  const deadline = performance.now() + leftoverGraceMs;
+  while (left().length > 0 && performance.now() < deadline) await Bun.sleep(20);
+  for (const { pid } of left()) signalGroup(pid, "SIGKILL");
+  while (left().length > 0 && performance.now() < deadline + leftoverGraceMs) await Bun.sleep(20);
+}
+
+export function signalGroup(pid: number, signal: "SIGTERM" | "SIGKILL"): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // Gone meanwhile.
+  }
+}

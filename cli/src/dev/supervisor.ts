@@ -1,0 +1,217 @@
+import type { MeshFile } from "../mesh-file.ts";
+import { meshFileVariable, removeMeshFile, writeMeshFile } from "../mesh-file.ts";
+import { reportOf } from "../ui/errors.ts";
+import { type AgentRunner, createAgentRunner } from "./agent-runner.ts";
+import { type AgentEntry, agentSources } from "./agents.ts";
+import { createInfra, type Infra } from "./infra.ts";
+import { type ProcessSpec, type Role, startProcess } from "./managed-process.ts";
+import type { MeshLogLine } from "./mesh-log.ts";
+import type { Project } from "./project.ts";
+import type { Claim, ProcessStatus } from "./run-state.ts";
+import { type Sentinel, startSentinel } from "./sentinel.ts";
+import { createWatcher } from "./watcher.ts";
+
+export interface SupervisorOptions {
+  readonly project: Project;
+  readonly claim: Claim;
+  /** Of all processes, before what each adds. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What to call bun with for the broker; its ready message has to carry `address`. */
+  readonly brokerArgv: readonly string[];
+  stateArgv(brokerAddress: string): readonly string[];
+  meshFile(broker: { address: string; pid: number }, statePid: number): MeshFile;
+  /** Called at the start, and again when what it depends on changed. Absent: no agents. */
+  readonly loadAgents?: () => Promise<readonly AgentEntry[]>;
+  /** Bundle the agents into it, and run the bundles. */
+  readonly buildFolder?: string;
+  readonly drainMs: number;
+  readonly print: (line: Omit<MeshLogLine, "timeMs">, tone: "plain" | "good" | "bad") => void;
+  /** Milliseconds after which an agent that is not ready is no longer waited for. Default 10_000. */
+  readonly patienceMs?: number;
+  /** Milliseconds before the first restart of what crashed. Default 500. */
+  readonly backoffMs?: number;
+}
+
+export interface MeshSummary {
+  readonly broker: string;
+  readonly processes: readonly ProcessStatus[];
+}
+
+/** Broker, state node and agents of one project, as long as this process lives. */
+export interface Supervisor {
+  /** Resolves when everything is ready, or is known not to become so by itself. Rejects when broker or state cannot start. */
+  start(): Promise<MeshSummary>;
+  /** Ends agents, then state node, then broker, each with time to finish. Twice is fine. */
+  stop(): Promise<void>;
+  /** Ends everything now. */
+  kill(): void;
+
+  summary(): MeshSummary;
+}
+
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  const { project, claim, drainMs, patienceMs = 10_000, backoffMs = 500 } = options;
+  const startedAtMs = Date.now();
+  const sentinel: Sentinel = startSentinel(drainMs + 2_000);
+  const env = { ...options.env, [meshFileVariable]: project.meshFile };
+  const runners = new Map<string, AgentRunner>();
+  let phase: "starting" | "ready" | "stopping" = "starting";
+  let brokerAddress: string | undefined;
+  let stopping: Promise<void> | undefined;
+  let killed = false;
+
+  const say = (name: string, text: string, tone: "plain" | "good" | "bad"): void => {
+    for (const line of text.split("\n")) options.print({ name, stream: "soorma", line }, tone);
+  };
+  const start = (spec: ProcessSpec) =>
+    startProcess(spec, {
+      sentinel,
+      onLine: ({ name }, stream, line) => options.print({ name, stream, line }, "plain"),
+    });
+  const specOf = (name: string, role: Role, argv: readonly string[], extra: Readonly<Record<string, string>> = {}) => ({
+    name,
+    role,
+    argv,
+    cwd: project.root,
+    env: { ...env, ...extra },
+    drainMs,
+  });
+
+  const statuses = (): ProcessStatus[] => [
+    ...infra.map((node) => node.status),
+    ...[...runners.values()].map((runner) => runner.status),
+  ];
+  const publish = (): void => {
+    if (killed || stopping) return;
+    claim.update({
+      phase,
+      startedAtMs,
+      processes: statuses(),
+      ...(brokerAddress === undefined ? {} : { broker: brokerAddress }),
+    });
+    const [brokerPid, statePid] = [broker.pid, state?.pid];
+    if (brokerAddress !== undefined && brokerPid !== undefined && statePid !== undefined) {
+      writeMeshFile(project.meshFile, options.meshFile({ address: brokerAddress, pid: brokerPid }, statePid));
+    }
+    watchFiles();
+  };
+
+  const nodeOptions = { start, say, onChange: publish, backoffMs: Math.min(backoffMs, 100) };
+  const broker = createInfra(specOf("broker", "broker", options.brokerArgv), nodeOptions);
+  let state: Infra | undefined;
+  const infra: Infra[] = [broker];
+
+  const watcher = createWatcher((changed) => void onSaved(changed));
+  const sources = new Set(agentSources(project.root));
+  const watchFiles = (): void => {
+    if (options.loadAgents) watcher.setFiles([...sources, ...[...runners.values()].flatMap((r) => [...r.files])]);
+  };
+
+  const onSaved = async (changed: ReadonlySet<string>): Promise<void> => {
+    if (stopping || killed) return;
+    const before = new Set(runners.values());
+    if ([...changed].some((path) => sources.has(path))) await syncAgents();
+    for (const runner of runners.values()) {
+      if (before.has(runner) && [...changed].some((path) => runner.files.has(path))) void runner.refresh();
+    }
+  };
+
+  /** Starts agents that are new, stops those that are gone. Resolves when each is settled. */
+  const syncAgents = async (): Promise<void> => {
+    let entries: readonly AgentEntry[];
+    try {
+      entries = (await options.loadAgents?.()) ?? [];
+    } catch (error) {
+      if (phase === "starting") throw error;
+      const { message, hint } = reportOf(error);
+      say("soorma", hint === undefined ? message : `${message}\n${hint}`, "bad");
+      return;
+    }
+    const wanted = new Map(entries.map((entry) => [keyOf(entry), entry]));
+    for (const [key, runner] of runners) {
+      if (wanted.has(key)) continue;
+      runners.delete(key);
+      say(runner.entry.name, "is no agent of the project any more: stopped", "plain");
+      void runner.stop();
+    }
+    const fresh = [...wanted].filter(([key]) => !runners.has(key));
+    for (const [key, entry] of fresh) {
+      const runner = createAgentRunner(entry, {
+        root: project.root,
+        buildFolder: options.buildFolder,
+        start,
+        specOf: (agent, file) => specOf(agent.name, "agent", [file], agent.env),
+        say,
+        onChange: publish,
+        backoffMs,
+      });
+      runners.set(key, runner);
+    }
+    await Promise.all(fresh.map(([key]) => settled(runners.get(key))));
+    publish();
+  };
+
+  const settled = async (runner: AgentRunner | undefined): Promise<void> => {
+    if (!runner) return;
+    const timer = Promise.withResolvers<void>();
+    const handle = setTimeout(() => {
+      say(
+        runner.entry.name,
+        `is not ready after ${patienceMs / 1000} s: does it \`await\` its \`run()\`? It is not waited for any longer`,
+        "bad",
+      );
+      timer.resolve();
+    }, patienceMs);
+    await Promise.race([runner.refresh(), timer.promise]);
+    clearTimeout(handle);
+  };
+
+  const summary = (): MeshSummary => ({ broker: brokerAddress ?? "", processes: statuses() });
+
+  return {
+    async start() {
+      publish();
+      const ready = await broker.start();
+      brokerAddress = String(ready.address);
+      const node = createInfra(specOf("state", "state", options.stateArgv(brokerAddress)), nodeOptions);
+      state = node;
+      infra.push(node);
+      // The mesh file is written as soon as the state node has a process: agents wait for what is not ready yet.
+      await Promise.all([node.start(), syncAgentsOnce()]);
+      phase = "ready";
+      publish();
+      return summary();
+    },
+    stop() {
+      stopping ??= (async () => {
+        phase = "stopping";
+        watcher[Symbol.dispose]();
+        claim.update({ phase, startedAtMs, processes: statuses() });
+        // Nobody new shall come.
+        removeMeshFile(project.meshFile);
+        await Promise.all([...runners.values()].map((runner) => runner.stop()));
+        await state?.stop();
+        await broker.stop();
+        sentinel.close();
+      })();
+      return stopping;
+    },
+    kill() {
+      killed = true;
+      watcher[Symbol.dispose]();
+      removeMeshFile(project.meshFile);
+      for (const runner of runners.values()) runner.kill();
+      for (const node of infra) node.kill();
+      sentinel.close();
+    },
+    summary,
+  };
+
+  async function syncAgentsOnce(): Promise<void> {
+    if (options.loadAgents) await syncAgents();
+  }
+}
+
+function keyOf(entry: AgentEntry): string {
+  return JSON.stringify([entry.name, entry.file, entry.env]);
+}

@@ -103,8 +103,9 @@ export {
   type TaskState,
 } from "./plans/log.ts";
 export { foldPlan, isTerminal, PlanFold, reducePlan, summarize } from "./plans/reducer.ts";
-export { createPluginLoader, type PluginLoader, type PluginLoaderOptions } from "./plugin/loader.ts";
-export { createFromPlugin } from "./plugin/options.ts";
+export { createPluginLoader, type PluginLoader, type PluginLoaderOptions, pluginApi } from "./plugin/loader.ts";
+export { createFromPlugin, parsePluginOptions } from "./plugin/options.ts";
+export { type InstalledPlugin, listPlugins, type PluginMetadata } from "./plugin/packages.ts";
 export { definePlugin, type Plugin, type PluginKind, type PluginKinds } from "./plugin/plugin.ts";
 export type {
   Registered,

@@ -52,11 +52,11 @@ export function leaseChecks(check: RegistryCheck): void {
 
   check(
     "an agent that is not renewed is gone when its lease is over, not before, and is unknown then",
-    async (registry) => {
+    async (registry, fixture) => {
       await registry.register(planner, lease);
       const startMs = performance.now();
       await registry.register(calculator, { leaseMs: shortLeaseMs });
-      await waitFor(async () => (await registry.find({ agentId: "calculator-1" })).length === 0, bound);
+      await waitFor(async () => (await registry.find({ agentId: "calculator-1" })).length === 0, bound(fixture));
       expect(performance.now() - startMs).toBeGreaterThanOrEqual(shortLeaseMs * 0.95);
       expect(await registry.renew(["calculator-1", "planner-1"], lease)).toEqual({ unknown: ["calculator-1"] });
       expect(await registry.find({})).toEqual([planner]);
@@ -81,12 +81,12 @@ export function leaseChecks(check: RegistryCheck): void {
 
   check(
     "registering the same record again renews its lease",
-    async (registry) => {
+    async (registry, fixture) => {
       await registry.register(calculator, { leaseMs: shortLeaseMs });
       await registry.register(calculator, lease);
       const witness = agentRecord({ agentId: "witness-1" });
       await registry.register(witness, { leaseMs: shortLeaseMs });
-      await waitFor(async () => (await registry.find({ agentId: "witness-1" })).length === 0, bound);
+      await waitFor(async () => (await registry.find({ agentId: "witness-1" })).length === 0, bound(fixture));
       expect(await registry.find({})).toEqual([calculator]);
     },
     "leases",

@@ -11,13 +11,17 @@ export interface RegistryFixture extends AsyncDisposable {
   outage(): Promise<void>;
   /** Brings it back, with what it has to remember. */
   restore(): Promise<void>;
+  /** How long a test waits for what has to happen before it fails. Default 20_000 ms. */
+  readonly patienceMs?: number;
 }
 
 /** A lease of a test that waits for its end: short enough to wait for, long enough for a slow machine. */
 export const shortLeaseMs = 1_000;
 export const lease = { leaseMs: 60_000 } as const;
 /** How long a test waits for what has to happen. */
-export const bound = { timeoutMs: 20_000 } as const;
+export function bound(fixture: RegistryFixture): { readonly timeoutMs: number } {
+  return { timeoutMs: fixture.patienceMs ?? 20_000 };
+}
 
 export type RegistryCheck = (
   title: string,

@@ -3,7 +3,7 @@ import type { DirectoryChange } from "../../src/registry/records.ts";
 import { agentRecord } from "../records.ts";
 import { waitFor } from "../wait-for.ts";
 import {
-  bound,
+  bound(fixture),
   calculator,
   directoryView,
   everybody,
@@ -31,7 +31,7 @@ export function watchChecks(check: RegistryCheck): void {
     const up = await other.register(planner, lease);
     const changed = await other.register({ ...planner, ready: true }, lease);
     await other.deregister(["planner-1"]);
-    await waitFor(() => seen.some(({ kind }) => kind === "down"), bound);
+    await waitFor(() => seen.some(({ kind }) => kind === "down"), bound(fixture));
     expect(told(seen)).toEqual([
       { kind: "up", revision: up.revision, record: planner },
       { kind: "changed", revision: changed.revision, record: { ...planner, ready: true } },
@@ -41,11 +41,11 @@ export function watchChecks(check: RegistryCheck): void {
 
   check(
     "a watcher is told that a lease ran out",
-    async (registry) => {
+    async (registry, fixture) => {
       const seen: DirectoryChange[] = [];
       await using _watch = await registry.watch((change) => void seen.push(change));
       await registry.register(planner, { leaseMs: shortLeaseMs });
-      await waitFor(() => seen.some(({ kind }) => kind === "down"), bound);
+      await waitFor(() => seen.some(({ kind }) => kind === "down"), bound(fixture));
       expect(told(seen).at(-1)).toMatchObject({ kind: "down", agentId: "planner-1", reason: "expired" });
     },
     "leases",
@@ -57,7 +57,7 @@ export function watchChecks(check: RegistryCheck): void {
     await using watch = await registry.watch(view.apply);
     for (const record of everybody) {
       const { revision } = await other.register(record, lease);
-      await waitFor(() => watch.revision >= revision, bound);
+      await waitFor(() => watch.revision >= revision, bound(fixture));
       expect(view.records.get(record.agentId)).toEqual(record);
     }
   });
@@ -76,7 +76,7 @@ export function watchChecks(check: RegistryCheck): void {
     });
     await Promise.all(work);
     const { revision } = await registry.register(planner, lease);
-    await waitFor(() => watch.revision >= revision, bound);
+    await waitFor(() => watch.revision >= revision, bound(fixture));
     const known = await registry.find({});
     expect([...view.records.values()].map((one) => one.agentId).sort()).toEqual(known.map((one) => one.agentId).sort());
     for (const record of known) expect(view.records.get(record.agentId)).toEqual(record);
@@ -92,12 +92,12 @@ export function watchChecks(check: RegistryCheck): void {
     await other.register(calculator, lease);
     await waitFor(
       () => told(seen).some((change) => change.kind === "up" && change.record.name === "calculator"),
-      bound,
+      bound(fixture),
     );
     expect(told(seen).map(({ kind }) => kind)).toEqual(["up", "up"]);
   });
 
-  check("a watch that was disposed, even twice, hears nothing more; another one goes on", async (registry) => {
+  check("a watch that was disposed, even twice, hears nothing more; another one goes on", async (registry, fixture) => {
     const seen: DirectoryChange[] = [];
     const heard: DirectoryChange[] = [];
     const ended = await registry.watch((change) => void seen.push(change));
@@ -105,7 +105,7 @@ export function watchChecks(check: RegistryCheck): void {
     await ended[Symbol.asyncDispose]();
     await ended[Symbol.asyncDispose]();
     await registry.register(planner, lease);
-    await waitFor(() => told(heard).length === 1, bound);
+    await waitFor(() => told(heard).length === 1, bound(fixture));
     expect(told(seen)).toEqual([]);
   });
 
@@ -115,13 +115,13 @@ export function watchChecks(check: RegistryCheck): void {
     await using watch = await registry.watch(view.apply);
     await fixture.outage();
     await fixture.restore();
-    await waitFor(() => view.snapshots >= 2, { ...bound, message: () => `${view.snapshots} snapshots came` });
+    await waitFor(() => view.snapshots >= 2, { ...bound(fixture), message: () => `${view.snapshots} snapshots came` });
     // Another client brings what may have been lost with the registry, and something new.
     const other = await fixture.connect();
     for (const record of [planner, calculator]) await other.register(record, lease);
-    await waitFor(() => view.records.has("planner-1") && view.records.has("calculator-1"), bound);
+    await waitFor(() => view.records.has("planner-1") && view.records.has("calculator-1"), bound(fixture));
     const { revision } = await other.register({ ...calculator, ready: false }, lease);
-    await waitFor(() => watch.revision === revision, bound);
+    await waitFor(() => watch.revision === revision, bound(fixture));
     expect(view.records.get("calculator-1")?.ready).toBe(false);
   });
 }

@@ -49,6 +49,7 @@ export interface SocketOptions {
   readonly verbose?: boolean;
   /** PUB and XPUB: wait for a slow subscriber [false: leave it out]. */
   readonly noDrop?: boolean;
+  /** Look host names up as IPv6 too [false]; an endpoint with an IPv6 number needs it not. */
   readonly ipv6?: boolean;
   /** Connections waiting to be accepted [100]. */
   readonly backlog?: number;
@@ -76,7 +77,6 @@ const integers: Partial<Record<NumberOption, number>> = {
   handover: option.routerHandover,
   verbose: option.xpubVerbose,
   noDrop: option.xpubNoDrop,
-  ipv6: option.ipv6,
   backlog: option.backlog,
 };
 

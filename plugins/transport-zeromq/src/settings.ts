@@ -29,7 +29,6 @@ export function receiving(settings: Settings): SocketOptions {
     receiveHwm: settings.hwm,
     maxMessageBytes: Math.max(settings.maxFrameBytes, minMaxMessageBytes),
     handshakeTimeoutMs: 5000,
-    ipv6: true,
   };
 }
 

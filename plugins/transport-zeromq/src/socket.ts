@@ -55,6 +55,7 @@ export class Socket implements Pollable, AsyncDisposable {
   readonly #keepAlive: boolean;
   readonly #lingerMs: number;
   readonly #isRouter: boolean;
+  readonly #ipv6: boolean;
   readonly #value = new Int32Array(1);
   readonly #valueBytes = new BigUint64Array([4n]);
   /** Sends that wait, in order; a ROUTER's by receiver. */
@@ -70,6 +71,7 @@ export class Socket implements Pollable, AsyncDisposable {
   constructor(type: SocketType, options: SocketOptions = {}) {
     this.type = type;
     this.#isRouter = type === "router";
+    this.#ipv6 = options.ipv6 ?? false;
     this.#keepAlive = options.keepAlive ?? true;
     this.#lingerMs = options.lingerMs ?? 0;
     this.#reactor = acquireReactor();
@@ -127,6 +129,7 @@ export class Socket implements Pollable, AsyncDisposable {
         });
       }
     }
+    this.#allowIpv6(endpoint);
     const normal = /^tcp:.*:0$/.test(endpoint) ? `${endpoint.slice(0, -1)}*` : endpoint;
     this.#call(`listening at ${endpoint}`, (native) => native.zmq_bind(this.#handle, cString(normal)));
     const bound = this.lastEndpoint;
@@ -148,6 +151,7 @@ export class Socket implements Pollable, AsyncDisposable {
   connect(endpoint: string): void {
     const path = ipcPath(endpoint);
     if (path !== undefined) checkIpcPath(path);
+    this.#allowIpv6(endpoint);
     this.#call(`connecting to ${endpoint}`, (native) => native.zmq_connect(this.#handle, cString(endpoint)));
   }
 
@@ -502,6 +506,13 @@ export class Socket implements Pollable, AsyncDisposable {
     if (this.#closing !== undefined) {
       throw new SoormaError("TRANSPORT_CLOSED", `${what} on a closed ${this.type} socket`);
     }
+  }
+
+  /** Only where it is used: with it on, libzmq writes 127.0.0.1 as ::ffff:127.0.0.1 in events and endpoints. */
+  #allowIpv6(endpoint: string): void {
+    this.#check("using an endpoint");
+    const on = this.#ipv6 || endpoint.includes("[");
+    setOption(this.#reactor.native, this.#handle, "ipv6", option.ipv6, new Int32Array([Number(on)]));
   }
 
   #call(what: string, body: (native: Reactor["native"]) => number): void {

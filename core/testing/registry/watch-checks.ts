@@ -3,7 +3,7 @@ import type { DirectoryChange } from "../../src/registry/records.ts";
 import { agentRecord } from "../records.ts";
 import { waitFor } from "../wait-for.ts";
 import {
-  bound(fixture),
+  bound,
   calculator,
   directoryView,
   everybody,

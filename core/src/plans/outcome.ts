@@ -7,12 +7,13 @@ export function resultsByName(tasks: Iterable<TaskState>): Record<string, unknow
   return Object.fromEntries(Array.from(tasks, (task) => [task.name, task.result]));
 }
 
-/** Of a task that never ran because `culprit` failed. */
+/** Of a task that never ran because `culprit` failed or was cancelled. */
 export function dependencyFailure(task: TaskState, culprit: TaskState): Failure {
-  const direct = task.dependsOn.includes(culprit.name);
+  const through = task.dependsOn.includes(culprit.name) ? "" : " through others";
+  const ended = culprit.status === "cancelled" ? "was cancelled" : "failed";
   return {
     code: "DEPENDENCY_FAILED",
-    message: `task "${task.name}" was not run: "${culprit.name}", which it depends on${direct ? "" : " through others"}, failed`,
+    message: `task "${task.name}" was not run: "${culprit.name}", which it depends on${through}, ${ended}`,
     retryable: false,
     details: { failedTask: culprit.name, failedTaskId: culprit.taskId },
   };

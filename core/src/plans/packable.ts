@@ -1,5 +1,5 @@
 /** Nested deeper than this a value is taken for a mistake; it also bounds the recursion of whoever packs it. */
-export const maxDepth = 100;
+const maxDepth = 100;
 
 /** Why a value cannot travel: where in it, and what is there. */
 export interface Unpackable {

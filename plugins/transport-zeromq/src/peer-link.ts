@@ -18,6 +18,7 @@ export interface LinkHandlers {
 
 interface Pending {
   readonly frame: Uint8Array;
+  readonly deadlineMs: number;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -46,6 +47,8 @@ export class PeerLink {
   #failures = 0;
   #closed = false;
   #pending: Pending[] = [];
+  #pendingTimer: Timer | undefined;
+  #ready: { readonly resolve: () => void; readonly reject: (reason: unknown) => void }[] = [];
 
   constructor(
     settings: Settings,
@@ -71,14 +74,24 @@ export class PeerLink {
     return this.#pending.length + (this.#socket?.waiting ?? 0);
   }
 
+  /** Resolves when the peer is up; rejects when the connection fails meanwhile. */
+  ready(): Promise<void> {
+    if (this.up) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#ready.push({ resolve, reject });
+    });
+  }
+
+  /** A frame waits for a connection for `connectTimeoutMs`, then it is refused. */
   send(frame: Uint8Array): void | Promise<void> {
     if (this.#state === "up" && this.#socket !== undefined) {
       const sent = this.#socket.send(frame);
       return sent === undefined ? undefined : sent.catch((error: unknown) => this.#explain(error));
     }
-    if (this.#state === "down") return Promise.reject(this.#unreachable());
+    const { runtime, connectTimeoutMs } = this.#settings;
     return new Promise((resolve, reject) => {
-      this.#pending.push({ frame, resolve, reject });
+      this.#pending.push({ frame, deadlineMs: runtime.monotonic() + connectTimeoutMs, resolve, reject });
+      this.#pendingTimer ??= runtime.setTimer(() => this.#expire(), connectTimeoutMs);
     });
   }
 
@@ -86,7 +99,8 @@ export class PeerLink {
   async close(reason: SoormaError, lingerMs: number): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();
-    for (const { reject } of this.#pending.splice(0)) reject(reason);
+    this.#pendingTimer?.cancel();
+    for (const { reject } of [...this.#pending.splice(0), ...this.#ready.splice(0)]) reject(reason);
     await this.#socket?.close(lingerMs);
   }
 
@@ -174,6 +188,8 @@ export class PeerLink {
 
   #welcomed(nodeId: string): void {
     this.#timer?.cancel();
+    this.#pendingTimer?.cancel();
+    this.#pendingTimer = undefined;
     this.#failures = 0;
     this.#state = "up";
     const socket = this.#socket;
@@ -183,6 +199,7 @@ export class PeerLink {
       else sent.catch((error: unknown) => this.#explain(error)).then(resolve, reject);
     }
     this.#handlers.onState("up", `connected to node ${nodeId}`);
+    for (const { resolve } of this.#ready.splice(0)) resolve();
   }
 
   #fail(reason: string): void {
@@ -204,8 +221,18 @@ export class PeerLink {
     this.#reason = reason;
     const before = this.#state;
     this.#state = "down";
-    for (const { reject } of this.#pending.splice(0)) reject(this.#unreachable());
+    for (const { reject } of this.#ready.splice(0)) reject(this.#unreachable());
     if (before !== "down") this.#handlers.onState("down", reason);
+  }
+
+  #expire(): void {
+    const { runtime } = this.#settings;
+    const now = runtime.monotonic();
+    const left = this.#pending.findIndex(({ deadlineMs }) => deadlineMs > now);
+    for (const { reject } of this.#pending.splice(0, left < 0 ? this.#pending.length : left))
+      reject(this.#unreachable());
+    const [next] = this.#pending;
+    this.#pendingTimer = next && runtime.setTimer(() => this.#expire(), next.deadlineMs - now);
   }
 
   #unreachable(): SoormaError {

@@ -221,7 +221,11 @@ class ZeromqTransport implements Transport {
     link.joined = true;
     const { nodeId, key } = target;
     const endpoint = this.#choose(target, "publisher");
-    await opened.subscriber.join(address, { nodeId, endpoint, serverKey: key }, options.signal);
+    await Promise.all([
+      opened.subscriber.join(address, { nodeId, endpoint, serverKey: key }, options.signal),
+      // So that whoever joined is also told when the publisher goes away.
+      link.ready(),
+    ]);
   }
 
   leave(address: Address): void {

@@ -422,9 +422,11 @@ export abstract class Agent implements HostedAgent {
     };
     try {
       await node.events.subscribe(subscription);
+      this.#produce(gapEvent);
       const revision = await node.put(this);
       await node.events.joined();
       await node.knownToPublishers(this.record(), revision);
+      await this.#announce({ type: gapEvent, topic: topicOf(gapEvent) });
     } catch (error) {
       await unsubscribe();
       throw error;
@@ -498,7 +500,7 @@ export abstract class Agent implements HostedAgent {
     }
     if (this.isStopping) throw new SoormaError("NODE_STOPPED", `${this.name} is stopping`);
     if (this.queue.full) throw new SoormaError("OVERLOADED", `${this.name} has too many requests waiting`);
-    const offered = this.#operations.get(envelope.type) ?? this.#subscribed(envelope);
+    const offered = this.#operations.get(envelope.type);
     if (!offered)
       throw new SoormaError("NO_RESPONDER", `${this.name} does not answer "${envelope.type}"`, { retryable: false });
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -518,15 +520,6 @@ export abstract class Agent implements HostedAgent {
       }
     });
     return promise;
-  }
-
-  /** A subscription whose handler answers a request, when no operation does. */
-  #subscribed(envelope: Envelope): Offered | undefined {
-    const found = [...this.#subscriptions].find(
-      ({ pattern, topic }) => (topic === undefined || topic === envelope.topic) && pattern.matches(envelope.type),
-    );
-    if (!found) return undefined;
-    return { contract: undefined, handler: (request) => found.handler(this.#message(request)) };
   }
 
   #reportGap({ publisher, channel, from, to }: { publisher: string; channel: string; from: number; to: number }): void {

@@ -58,8 +58,6 @@ export interface Bus {
   publish(type: string, data: unknown, options?: PublishOptions): Promise<void>;
   /**
    * Resolves when every live publisher has the subscription: whatever is published from then on arrives.
-   *
-   * What the handler returns answers a `request` of that type.
    */
   subscribe<C extends EventContract>(
     event: C,

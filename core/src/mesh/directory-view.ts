@@ -1,5 +1,4 @@
 import { compilePattern, type Pattern } from "../events/pattern.ts";
-import { topicOf } from "../events/topics.ts";
 import type { Address } from "../plugin/transport.ts";
 import type { AgentRecord, DirectoryChange, EventRef } from "../registry/records.ts";
 
@@ -117,15 +116,11 @@ export class DirectoryView {
     );
   }
 
-  /** Ready, reachable agents that answer a request of that type: by an operation, else by a subscription. */
+  /** Ready, reachable agents with an operation of that name. */
   responders(type: string): readonly AgentRecord[] {
-    return this.#remember(`r ${type}`, () => {
-      const ready = this.#ready();
-      const direct = ready.filter((agent) => agent.operations.some((operation) => operation.name === type));
-      if (direct.length > 0) return direct;
-      const topic = topicOf(type);
-      return ready.filter((agent) => agent.consumes.some((ref) => this.takes(ref, type, topic)));
-    });
+    return this.#remember(`r ${type}`, () =>
+      this.#ready().filter((agent) => agent.operations.some((operation) => operation.name === type)),
+    );
   }
 
   /** The queue groups that want an event, with their ready, reachable members. */

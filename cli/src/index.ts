@@ -55,4 +55,5 @@ export {
 } from "@soorma/core";
 export { type Static, type TSchema, Type } from "typebox";
 export { Client, Planner, Tool, Worker } from "./agents.ts";
+export { type Config, defineConfig } from "./config.ts";
 export { type ConnectOptions, connectMesh } from "./mesh.ts";

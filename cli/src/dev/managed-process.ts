@@ -59,23 +59,26 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost): ManagedProce
   const lastLines: string[] = [];
   const started = Promise.withResolvers<StartResult>();
 
-  const child = Bun.spawn([process.execPath, "--preload", `${import.meta.dir}/child.ts`, ...spec.argv], {
-    cwd: spec.cwd,
-    env: { ...spec.env, [supervisedVariable]: "1", SOORMA_DRAIN_MS: String(spec.drainMs) },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    // Ctrl-C in the terminal reaches the supervisor alone, which then stops everything in order.
-    detached: true,
-    serialization: "json",
-    ipc(value) {
-      const message = parseChildMessage(value);
-      if (message?.soorma === "ready" && !isReady) {
-        isReady = true;
-        started.resolve({ ready: true, info: message.info });
-      } else if (message?.soorma === "failed") report = message.report;
+  const child = Bun.spawn(
+    [process.execPath, "--no-install", "--preload", `${import.meta.dir}/child.ts`, ...spec.argv],
+    {
+      cwd: spec.cwd,
+      env: { ...spec.env, [supervisedVariable]: "1", SOORMA_DRAIN_MS: String(spec.drainMs) },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      // Ctrl-C in the terminal reaches the supervisor alone, which then stops everything in order.
+      detached: true,
+      serialization: "json",
+      ipc(value) {
+        const message = parseChildMessage(value);
+        if (message?.soorma === "ready" && !isReady) {
+          isReady = true;
+          started.resolve({ ready: true, info: message.info });
+        } else if (message?.soorma === "failed") report = message.report;
+      },
     },
-  });
+  );
   host.sentinel.add(child.pid);
   const identity = identify(child.pid) ?? { pid: child.pid, startTime: "" };
 

@@ -1,4 +1,10 @@
+import { dirname } from "node:path";
+import { createFromPlugin, createPluginLoader, type Logger, systemRuntime } from "@soorma/core";
+import { openLmdbStore } from "@soorma/core/store";
+import { processLogger } from "../mesh.ts";
+import { exitCodes, reportOf } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
+import { reportReady, tellParent } from "./supervised.ts";
 
 interface PluginChoice {
   readonly name: string;
@@ -15,6 +21,58 @@ export type NodeSpec =
       readonly folder: string;
     };
 
-export async function runNode(_argv: readonly string[], _io: Io): Promise<number> {
-  throw new Error("the parts are being built");
+interface RunningNode {
+  readonly info: Readonly<Record<string, unknown>>;
+  close(): Promise<void>;
+}
+
+/** Runs broker or state node until it is told to stop. What it cannot start for is told to the supervisor. */
+export async function runNode([text]: readonly string[], io: Io): Promise<number> {
+  const spec = JSON.parse(text ?? "{}") as NodeSpec;
+  const log = processLogger("warn");
+  let node: RunningNode;
+  try {
+    node = spec.role === "broker" ? await openBroker(spec, log) : await openState(spec, log);
+  } catch (error) {
+    await tellParent({ soorma: "failed", report: reportOf(error) });
+    throw error;
+  }
+  const stopped = Promise.withResolvers<void>();
+  using _signals = io.onStopSignal(() => stopped.resolve());
+  if (io.signal.aborted) stopped.resolve();
+  else await reportReady(node.info);
+  await stopped.promise;
+  await node.close();
+  return exitCodes.done;
+}
+
+async function openBroker(spec: Extract<NodeSpec, { role: "broker" }>, log: Logger): Promise<RunningNode> {
+  const runtime = systemRuntime;
+  const loader = createPluginLoader({ from: [projectOf(spec.folder), import.meta.dir] });
+  const plugin = await loader.load("transport", spec.transport.name);
+  const transport = await createFromPlugin(plugin, spec.transport.options, { log: log.child("transport"), runtime });
+  const { startBroker } = await import("@soorma/broker");
+  const store = await openLmdbStore({ path: spec.folder, runtime, log });
+  try {
+    const broker = await startBroker({ transport, store, listen: spec.listen, runtime, log });
+    return {
+      info: { address: spec.listen },
+      async close() {
+        await broker.close();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function openState(_spec: Extract<NodeSpec, { role: "state" }>, _log: Logger): Promise<RunningNode> {
+  throw new Error("the state node is being built");
+}
+
+/** `<project>/.soorma/<folder>` belongs to the project, whose own plugins come first. */
+function projectOf(folder: string): string {
+  return dirname(dirname(folder));
 }

@@ -1,0 +1,108 @@
+import type { GoalProgress } from "@soorma/core";
+import type { Colors } from "../ui/colors.ts";
+import { colorsFor } from "../ui/colors.ts";
+import { Interrupted } from "../ui/errors.ts";
+import type { Io } from "../ui/io.ts";
+import { parseJsonArgument } from "../ui/json.ts";
+import { bar, createLive, type Live } from "../ui/live.ts";
+import type { RunCommand } from "./table.ts";
+
+interface GoalOptions {
+  readonly timeout?: number;
+  readonly json?: boolean;
+}
+
+const defaultTimeoutSeconds = 300;
+/** At the deadline the planner fails the goal, and says more about it than a timeout here could. */
+const graceMs = 1_000;
+
+export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], options: given, io }) => {
+  const { timeout = defaultTimeoutSeconds, json = false } = given as GoalOptions;
+  const parsed = parseJsonArgument(data, "the goal's data");
+  const timeoutMs = timeout * 1000;
+  const startedMs = performance.now();
+
+  // Loaded here: a wrong command line is told without waiting for the mesh's code.
+  const { Client } = await import("../agents.ts");
+  await using client = await Client.connect({ name: "soorma-cli" });
+  const run = await client.submitGoal(type, parsed, { signal: io.signal, deadlineMs: timeoutMs });
+
+  const shown = new AbortController();
+  using live = createLive(io);
+  const showing = json ? undefined : show(run.progress({ signal: shown.signal }), live, io);
+  try {
+    const result = await run.result({ signal: io.signal, timeoutMs: timeoutMs + graceMs });
+    await showing;
+    live.clear();
+    if (json) {
+      const { goalId, planId } = run;
+      io.out(JSON.stringify({ goalId, planId, result, tookMs: Math.round(performance.now() - startedMs) }));
+    } else {
+      io.out(typeof result === "string" ? result : (JSON.stringify(result, undefined, 2) ?? "null"));
+    }
+    return undefined;
+  } catch (error) {
+    shown.abort();
+    await showing;
+    live.clear();
+    if (io.signal.aborted) throw new Interrupted(`interrupted; the goal goes on as plan ${run.planId}`);
+    throw error;
+  }
+};
+
+async function show(progress: AsyncIterable<GoalProgress>, live: Live, io: Io): Promise<void> {
+  const colors = colorsFor(io);
+  try {
+    for await (const step of progress) {
+      const line = lineOf(step, live.enabled, colors);
+      if (line !== undefined) live.print(line);
+      if (live.enabled) live.set(barsOf(step, colors));
+    }
+  } catch {
+    // Watching is for the eyes only, and ends when nobody waits any more: the result says what came of the goal.
+  }
+}
+
+/** What is worth a line of its own. On a terminal the bars show the rest. */
+function lineOf({ entry, task }: GoalProgress, bars: boolean, colors: Colors): string | undefined {
+  const name = task?.name ?? "";
+  switch (entry.type) {
+    case "task.dispatched":
+      return bars
+        ? undefined
+        : `${name}: given to ${entry.agentName}${entry.attempt > 1 ? ` (attempt ${entry.attempt})` : ""}`;
+    case "task.progress":
+      return bars
+        ? undefined
+        : `${name}: ${Math.floor(entry.fraction * 100)} %${entry.message ? ` ${entry.message}` : ""}`;
+    case "task.succeeded":
+      return `${colors.green("✓")} ${name}${task?.agentName ? colors.dim(` by ${task.agentName}`) : ""}${tookOf(task, colors)}`;
+    case "task.retried":
+      return `${colors.yellow("↻")} ${name}: ${entry.failure.message}; again in ${entry.delayMs} ms`;
+    case "task.failed":
+      return `${colors.red("✗")} ${name}: ${entry.failure.message}`;
+    case "task.cancelled":
+      return `${colors.yellow("–")} ${name}: ${entry.reason}`;
+    case "plan.paused":
+      return `${colors.yellow("paused")}${entry.reason ? `: ${entry.reason}` : ""}`;
+    default:
+      return undefined;
+  }
+}
+
+function tookOf(task: GoalProgress["task"], colors: Colors): string {
+  if (task?.startedAtMs === undefined || task.endedAtMs === undefined) return "";
+  return colors.dim(` in ${Math.round(task.endedAtMs - task.startedAtMs)} ms`);
+}
+
+const mostTasks = 8;
+
+/** The whole, and the tasks that run now. */
+function barsOf(step: GoalProgress, colors: Colors): string[] {
+  const running = step.plan().tasks.filter((task) => task.status === "running");
+  const lines = running.slice(0, mostTasks).map((task) => {
+    return `  ${bar(task.fraction, 16)} ${task.name}${task.message ? colors.dim(` ${task.message}`) : ""}`;
+  });
+  if (running.length > mostTasks) lines.push(colors.dim(`  … and ${running.length - mostTasks} more`));
+  return [`${colors.cyan(bar(step.fraction))} ${step.doneCount} of ${step.taskCount} tasks`, ...lines];
+}

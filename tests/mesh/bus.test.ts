@@ -4,6 +4,17 @@ import { waitFor } from "@soorma/core/testing";
 import Type from "typebox";
 import { inProcessMesh } from "./in-process.ts";
 
+/** What a promise rejects with. (`expect().rejects` of Bun runs the event loop inside the matcher, where immediates starve.) */
+async function failureOf(promise: Promise<unknown>): Promise<() => never> {
+  const error = await promise.then(
+    () => new Error("it did not fail"),
+    (reason) => reason,
+  );
+  return () => {
+    throw error;
+  };
+}
+
 const quick = { state: false };
 
 describe("publish and subscribe", () => {
@@ -135,10 +146,10 @@ describe("publish and subscribe", () => {
   test("bad types and patterns are refused where they are used", async () => {
     await using mesh = await inProcessMesh(quick);
     const client = await mesh.client();
-    await expect(client.bus.publish("no spaces", 1)).rejects.toThrow(/is no event type/);
-    await expect(client.bus.publish("a..b", 1)).rejects.toThrow(/is no event type/);
-    await expect(client.bus.subscribe("a.>.b", () => {})).rejects.toThrow(/is no event pattern/);
-    await expect(client.bus.publish("a.b", 1, { topic: "nonsense" as "business-facts" })).rejects.toThrow(
+    expect(await failureOf(client.bus.publish("no spaces", 1))).toThrow(/is no event type/);
+    expect(await failureOf(client.bus.publish("a..b", 1))).toThrow(/is no event type/);
+    expect(await failureOf(client.bus.subscribe("a.>.b", () => {}))).toThrow(/is no event pattern/);
+    expect(await failureOf(client.bus.publish("a.b", 1, { topic: "nonsense" as "business-facts" }))).toThrow(
       /is no topic/,
     );
   });
@@ -147,7 +158,7 @@ describe("publish and subscribe", () => {
     await using mesh = await inProcessMesh(quick);
     const client = await mesh.client({ mesh: mesh.mesh({ maxFrameBytes: 10_000 }) });
     const publishing = client.bus.publish("a.b", "x".repeat(20_000));
-    await expect(publishing).rejects.toThrow(/is 20\d{3} bytes; the limit of this mesh is 10000/);
+    expect(await failureOf(publishing)).toThrow(/is 20\d{3} bytes; the limit of this mesh is 10000/);
     await publishing.catch((error) => expect(isSoormaError(error, "MESSAGE_TOO_LARGE")).toBe(true));
   });
 
@@ -160,9 +171,9 @@ describe("publish and subscribe", () => {
     const client = await mesh.client({ produces: [OrderCreated] });
     // @ts-expect-error the contract types the data, too
     const typed = client.bus.publish(OrderCreated, { id: "1", lines: [{ sku: 7 }] });
-    await expect(typed).rejects.toThrow(/: \/lines\/0\/sku must be string/);
+    expect(await failureOf(typed)).toThrow(/: \/lines\/0\/sku must be string/);
     // By its plain name it is the same event.
-    await expect(client.bus.publish("order.created", { id: "1" })).rejects.toThrow("/lines is missing");
+    expect(await failureOf(client.bus.publish("order.created", { id: "1" }))).toThrow("/lines is missing");
   });
 
   test("a handler answers with the response event its sender chose", async () => {
@@ -207,7 +218,7 @@ describe("request", () => {
     await using mesh = await inProcessMesh(quick);
     const client = await mesh.client();
     const asked = client.bus.request("no.one", {}, { timeoutMs: 30 });
-    await expect(asked).rejects.toThrow('nobody in the mesh answered "no.one" within 30 ms');
+    expect(await failureOf(asked)).toThrow('nobody in the mesh answered "no.one" within 30 ms');
     await asked.catch((error) => expect(isSoormaError(error, "NO_RESPONDER")).toBe(true));
   });
 
@@ -221,7 +232,7 @@ describe("request", () => {
     });
     await tool.run();
     const client = await mesh.client();
-    await expect(client.bus.request("sleep", {}, { timeoutMs: 50 })).rejects.toThrow(
+    expect(await failureOf(client.bus.request("sleep", {}, { timeoutMs: 50 }))).toThrow(
       /request "sleep" got no answer from sleeper in 50 ms/,
     );
     await aborted.promise;
@@ -265,7 +276,7 @@ describe("request", () => {
     await tool.run();
     const client = await mesh.client();
     expect(await client.bus.request(Square, { n: 3 })).toEqual({ result: 9 });
-    await expect(client.bus.request("square", { n: -1 })).rejects.toThrow("/n must be >= 0");
+    expect(await failureOf(client.bus.request("square", { n: -1 }))).toThrow("/n must be >= 0");
     expect(calls).toEqual([{ n: 3 }]);
   });
 
@@ -339,7 +350,7 @@ describe("request", () => {
       await tool.run();
     }
     const client = await mesh.client();
-    await expect(client.bus.request("ping", {})).rejects.toThrow(/passed through 65 handlers; the limit is 64/);
+    expect(await failureOf(client.bus.request("ping", {}))).toThrow(/passed through 65 handlers; the limit is 64/);
     expect(calls).toBe(65);
   });
 
@@ -355,7 +366,7 @@ describe("request", () => {
     await outside.bus.subscribe(">", (event) => void heard.push(event));
     await inside.bus.publish("plan.made", {});
     expect(await inside.bus.request("whisper", {})).toBe("psst");
-    await expect(outside.bus.request("whisper", {}, { timeoutMs: 30 })).rejects.toThrow(/nobody in the mesh/);
+    expect(await failureOf(outside.bus.request("whisper", {}, { timeoutMs: 30 }))).toThrow(/nobody in the mesh/);
     expect(heard).toEqual([]);
   });
 });

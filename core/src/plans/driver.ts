@@ -3,9 +3,8 @@ import type { Logger } from "../log.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import { type AttemptEnd, Attempts } from "./attempts.ts";
 import type { TaskDispatcher } from "./dispatcher.ts";
-import { checkPlan } from "./graph.ts";
-import type { PlanHandlers } from "./handlers.ts";
-import type { PlanChange, PlanEntry, PlanLog, PlanState, RetryPolicy, TaskState } from "./log.ts";
+import { checkPlan, type PlanDraft } from "./graph.ts";
+import type { PlanChange, PlanEntry, PlanLog, PlanOrigin, PlanState, RetryPolicy, TaskState } from "./log.ts";
 import { LogAccess } from "./log-access.ts";
 import {
   checkAnswer,
@@ -18,6 +17,19 @@ import {
 } from "./outcome.ts";
 import { isTerminal, PlanFold } from "./reducer.ts";
 import { backoffDelay, setLongTimer } from "./timing.ts";
+
+/** What a planner contributes to one plan. Each may run again after a crash. */
+export interface PlanHandlers {
+  /** Breaks the goal down. The signal aborts when the plan ended meanwhile or the engine stopped. */
+  makeTasks(
+    origin: PlanOrigin,
+    options: { readonly planId: string; readonly signal: AbortSignal },
+  ): PlanDraft | Promise<PlanDraft>;
+  /** Shapes the goal's answer out of each task's result by name. Without it they are the answer as they are. */
+  onComplete?(results: Record<string, unknown>, state: PlanState): unknown;
+  /** Called when the plan's end is in the log, to answer the goal. Not called when another engine ended it. */
+  onEnd?(state: PlanState): void | Promise<void>;
+}
 
 export interface DriverOptions {
   readonly log: PlanLog;

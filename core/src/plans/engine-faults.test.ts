@@ -6,8 +6,8 @@ import { type ScriptedTask, scriptedDispatcher } from "../../testing/scripted-di
 import { SoormaError } from "../errors.ts";
 import { silentLogger } from "../log.ts";
 import { sleep } from "../runtime.ts";
+import type { PlanHandlers } from "./driver.ts";
 import { createPlanEngine } from "./engine.ts";
-import type { PlanHandlers } from "./handlers.ts";
 import type { PlanEntry, PlanOrigin, PlanState, TaskSpec } from "./log.ts";
 import { foldPlan } from "./reducer.ts";
 
@@ -62,6 +62,9 @@ function setUp(options: { fault?: (call: PlanLogCall) => void | Promise<void>; s
     });
   return { runtime, log, dispatcher, engineFor };
 }
+
+/** How many attempts the plan above takes when none is lost: one a task, and a second one at `b`. */
+const attemptsNeeded = 6;
 
 /** What must be true of any log of the plan above that has come to its end. */
 function expectOneResultEach(log: MemoryPlanLog, state: PlanState | undefined): void {
@@ -236,7 +239,7 @@ describe("a log that is away", () => {
   test("may fail any call before or after it was done: 200 seeds", async () => {
     for (let seed = 1; seed <= 200; seed++) {
       const chance = seededRandom(seed);
-      const { runtime, log, engineFor } = setUp({
+      const { runtime, log, dispatcher, engineFor } = setUp({
         seed,
         fault: ({ count }) => (count > 1 && chance() < 0.3 ? unavailable() : undefined),
       });
@@ -247,6 +250,7 @@ describe("a log that is away", () => {
         .catch(() => {});
       if (!engine.driving().length) await engine.resume("p", () => handlers);
       expectOneResultEach(log, await settle(runtime, engine.ended("p")));
+      expect(dispatcher.calls).toHaveLength(attemptsNeeded);
     }
   });
 });
@@ -366,6 +370,7 @@ describe("two engines with one plan", () => {
       .as("a worker")
       .append("p", log.entries("p").length, [{ type: "task.progress", taskId: "p.1", fraction: 0.9 }]);
     expectOneResultEach(log, await settle(runtime, engine.ended("p")));
+    expect(dispatcher.calls).toHaveLength(attemptsNeeded);
   });
 
   test("a task that somebody cancels is aborted, and what depends on it fails", async () => {

@@ -5,8 +5,8 @@ import { type ScriptedTask, scriptedDispatcher } from "../../testing/scripted-di
 import { NonRetryableError, SoormaError } from "../errors.ts";
 import { silentLogger } from "../log.ts";
 import { sleep } from "../runtime.ts";
+import type { PlanHandlers } from "./driver.ts";
 import { createPlanEngine, type PlanEngineOptions } from "./engine.ts";
-import type { PlanHandlers } from "./handlers.ts";
 import type { PlanChange, PlanOrigin, PlanState, TaskSpec } from "./log.ts";
 import { foldPlan } from "./reducer.ts";
 

@@ -192,9 +192,14 @@ describe("whatever is appended in whatever order", () => {
       fc.property(anyLog, (log) => {
         const plan = new PlanFold("p");
         const ended = new Map<string, unknown>();
+        const latest = new Map<string, number>();
         let planEnd: string | undefined;
         for (const entry of log) {
-          plan.apply(entry);
+          const changed = plan.apply(entry);
+          if (changed && entry.type === "task.dispatched") {
+            expect(entry.attempt).toBeGreaterThan(latest.get(entry.taskId) ?? 0);
+            latest.set(entry.taskId, entry.attempt);
+          }
           const state = plan.state();
           expect(state.version).toBe(entry.version);
           if (planEnd !== undefined) expect(state.status as string).toBe(planEnd);

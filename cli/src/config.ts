@@ -1,6 +1,5 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { SoormaError } from "@soorma/core/errors";
 import type { Config } from "./config-schema.ts";
 
@@ -24,8 +23,9 @@ export async function loadConfig(root: string): Promise<Config> {
   if (!existsSync(path)) return {};
   let module: Record<string, unknown>;
   try {
-    // A module is read once per address; the time in it makes a saved file a new one.
-    module = (await import(`${pathToFileURL(path).href}?t=${statSync(path).mtimeMs}`)) as Record<string, unknown>;
+    // A module is read once a process; this makes a saved file be read again.
+    delete require.cache[path];
+    module = (await import(path)) as Record<string, unknown>;
   } catch (cause) {
     throw new SoormaError("CONFIG_INVALID", `${configFileName} cannot be loaded: ${placed(cause)}`, { cause });
   }

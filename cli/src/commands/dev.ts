@@ -8,7 +8,7 @@ import { claimProject } from "../dev/run-state.ts";
 import { tellParent } from "../dev/supervised.ts";
 import { createSupervisor, type MeshSummary } from "../dev/supervisor.ts";
 import { colorsFor } from "../ui/colors.ts";
-import { exitCodes, reportOf, UsageError } from "../ui/errors.ts";
+import { CommandError, exitCodes, reportOf, UsageError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import type { RunCommand } from "./table.ts";
 
@@ -65,6 +65,7 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
   const colors = colorsFor(io);
   const config = await loadConfig(project.root);
   const agents = options.infraOnly ? [] : findAgents(project.root, config);
+  if (agents.length > 0) checkInstalled(project.root);
   const port = options.port ?? config.dev?.port;
   const drainMs = config.dev?.drainMs ?? 10_000;
 
@@ -142,6 +143,18 @@ function tellReady(summary: MeshSummary, tookMs: number, json: boolean, io: Io):
     agents.length === running.length ? `${agents.length} agents` : `${running.length} of ${agents.length} agents`;
   const names = running.length > 0 ? `: ${running.map((agent) => agent.name).join(", ")}` : "";
   io.out(`ready in ${tookMs} ms · broker ${summary.broker} · ${count.replace(/^1 agents/, "1 agent")}${names}`);
+}
+
+/** Otherwise every agent would fail for it, and none would be tried again once it is mended. */
+function checkInstalled(root: string): void {
+  try {
+    Bun.resolveSync("soorma", root);
+  } catch (cause) {
+    throw new CommandError("NOT_INSTALLED", `the package soorma is not installed in ${root}`, {
+      cause,
+      hint: "run `bun install`",
+    });
+  }
 }
 
 function disposable(claim: Awaited<ReturnType<typeof claimProject>>) {

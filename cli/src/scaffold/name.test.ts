@@ -1,0 +1,44 @@
+import { expect, test } from "bun:test";
+import { nameFault, nameIdea, parseCapabilities, parseDescription } from "./name.ts";
+
+test.each(["a", "my-worker", "x2", "a-1-b"])("%j is a name", (name) => {
+  expect(nameFault(name)).toBeUndefined();
+});
+
+test.each([
+  "",
+  "My",
+  "1a",
+  "-a",
+  "a-",
+  "a--b",
+  "a_b",
+  "a b",
+  "a/b",
+  "../a",
+  "soorma",
+  "node_modules",
+  "ä",
+  "a".repeat(65),
+])("%j is no name", (name) => {
+  expect(nameFault(name)).toBeString();
+});
+
+test("a text that is no name gets an idea for one", () => {
+  expect(nameIdea("My Great Agent!")).toBe("my-great-agent");
+  expect(nameIdea("Über_Agent")).toBe("uber-agent");
+  expect(nameIdea("42")).toBeUndefined();
+  expect(nameIdea("soorma")).toBeUndefined();
+});
+
+test("capabilities are split, trimmed and without doubles", () => {
+  expect(parseCapabilities(" paper_search, a.b ,paper_search,")).toEqual(["paper_search", "a.b"]);
+  expect(() => parseCapabilities(" , ")).toThrow(/no capability/);
+  expect(() => parseCapabilities("ok,not ok")).toThrow(/"not ok"/);
+});
+
+test("a description is one line", () => {
+  expect(parseDescription(" two\n lines\t here ")).toBe("two lines here");
+  expect(() => parseDescription(" \n ")).toThrow(/empty/);
+  expect(() => parseDescription("x".repeat(301))).toThrow(/301/);
+});

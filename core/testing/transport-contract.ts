@@ -25,7 +25,7 @@ export function transportContract<O extends TSchema>(
   gaps: Readonly<Record<string, string>> = {},
 ): void {
   const titles = new Set<string>();
-  const timeoutMs = 3 * (setup.patienceMs ?? 10_000);
+  const timeoutMs = 3 * Math.max(10_000, setup.patienceMs ?? 0);
   const check: Check = (title, body, needs) => {
     if (titles.has(title)) throw new Error(`two tests are called "${title}"`);
     titles.add(title);

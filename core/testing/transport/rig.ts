@@ -144,14 +144,18 @@ export class Rig implements AsyncDisposable {
     );
   }
 
-  /** `promise`, or an error when it takes too long. */
+  /** `promise`, or an error when it takes too long. Not a turn later than that: a fence must hold at once. */
   async within<T>(promise: Promise<T>, what: string): Promise<T> {
-    const state = track(promise);
-    await this.until(
-      () => state.settled,
-      () => `${what} did not settle`,
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => late.reject(new Error(`${what} did not settle within ${this.patienceMs} ms`)),
+      this.patienceMs,
     );
-    return promise;
+    try {
+      return await Promise.race([promise, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -26,3 +26,8 @@ export function parseAddress(address: Address): Target {
     hint: 'write it as "inproc://<name>" with 1 to 128 letters, digits, "_", "." or "-"',
   });
 }
+
+/** The node id an address says, also of one that is none of this transport's. */
+export function nodeIdIn(address: Address): string | undefined {
+  return (namePattern.exec(address) ?? routePattern.exec(address))?.[2];
+}

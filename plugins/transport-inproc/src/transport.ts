@@ -9,7 +9,7 @@ import {
   type TransportStats,
   type TransportSupports,
 } from "@soorma/core";
-import { formatName, parseAddress } from "./address.ts";
+import { formatName, nodeIdIn, parseAddress } from "./address.ts";
 import type { Connection, Dial, HubNode } from "./connection.ts";
 import type { Hub } from "./hub.ts";
 import type { Parcel, Pipe } from "./pipe.ts";
@@ -103,7 +103,7 @@ class InprocTransport implements Transport, HubNode {
   }
 
   nodeIdOf(address: Address): string | undefined {
-    return parseAddress(address).nodeId;
+    return nodeIdIn(address);
   }
 
   send(to: Address, frame: Uint8Array): void | Promise<void> {

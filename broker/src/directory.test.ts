@@ -228,4 +228,4 @@ test("whatever happens, the changes tell exactly who is there, and nobody vanish
     }),
     { numRuns: 500 },
   );
-});
+}, 60_000);

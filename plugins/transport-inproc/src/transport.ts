@@ -13,6 +13,7 @@ import { formatName, nodeIdIn, parseAddress } from "./address.ts";
 import type { Connection, Dial, HubNode } from "./connection.ts";
 import type { Hub } from "./hub.ts";
 import type { Parcel, Pipe } from "./pipe.ts";
+import { matches, Subscriber, type Waiter } from "./subscriber.ts";
 
 export const supports: TransportSupports = {
   backpressure: true,
@@ -23,21 +24,9 @@ export const supports: TransportSupports = {
   security: ["none"],
 };
 
-interface Waiter {
-  resolve(): void;
-  reject(reason: unknown): void;
-}
-
 interface Link extends Dial {
   /** Frames that wait for the connection. */
   readonly queued: { readonly frame: Uint8Array; readonly waiter: Waiter }[];
-}
-
-interface Join extends Dial {
-  /** Calls of `join` that wait for the connection. */
-  readonly joining: Set<Waiter>;
-  /** Calls that wait for the publisher to have the subscriptions; `reject` is called when the publisher goes down. */
-  readonly fences: Set<Waiter>;
 }
 
 const flushMs = 1000;
@@ -59,9 +48,8 @@ class InprocTransport implements Transport, HubNode {
   nodeId = "";
   name = "";
   readonly #links = new Map<Address, Link>();
-  readonly #joins = new Map<Address, Join>();
+  readonly #subscriber: Subscriber;
   readonly #accepted = new Set<Connection>();
-  readonly #prefixes = new Set<string>();
   /** Addresses whose last reported state is "up". */
   readonly #up = new Set<Address>();
   /** An event handler's promise is pending: no further event until it settles. */
@@ -75,6 +63,12 @@ class InprocTransport implements Transport, HubNode {
   constructor(hub: Hub) {
     this.#hub = hub;
     this.#runtime = hub.runtime;
+    this.#subscriber = new Subscriber({
+      hub,
+      node: this,
+      report: (address, state, reason) => this.#report(address, state, reason),
+      tell: (prefixes, connection) => asTransport(connection.acceptor).receiveSubscriptions(prefixes, connection),
+    });
   }
 
   get ended(): boolean {
@@ -163,60 +157,20 @@ class InprocTransport implements Transport, HubNode {
   async subscribe(prefix: string, options: { signal?: AbortSignal } = {}): Promise<void> {
     this.#assertOpen("subscribe");
     if (prefix !== "") assertTokens(prefix, "prefix");
-    options.signal?.throwIfAborted();
-    this.#prefixes.add(prefix);
-    const fences = [...this.#joins.values()].filter((join) => join.connection);
-    await Promise.all(
-      fences.map((join) =>
-        abortable(options.signal, (waiter) => {
-          // A publisher that goes away has nothing to say any more: that is as good as knowing the subscription.
-          const fence: Waiter = {
-            resolve: waiter.resolve,
-            reject: (reason) => (this.ended ? waiter.reject(reason) : waiter.resolve()),
-          };
-          this.#fence(join, [prefix], [fence]);
-          return () => join.fences.delete(fence);
-        }),
-      ),
-    );
+    await this.#subscriber.subscribe(prefix, options.signal);
   }
 
   unsubscribe(prefix: string): void {
-    if (!this.#prefixes.delete(prefix)) return;
-    for (const { connection } of this.#joins.values()) {
-      connection?.forward.pushControl(() => connection.prefixes.delete(prefix));
-    }
+    this.#subscriber.unsubscribe(prefix);
   }
 
   async join(address: Address, options: { signal?: AbortSignal } = {}): Promise<void> {
     this.#assertOpen("join");
-    options.signal?.throwIfAborted();
-    const target = parseAddress(address);
-    if (target.kind === "route")
-      throw new SoormaError("ADDRESS_INVALID", `"${address}" is a route and publishes nothing`);
-    let join = this.#joins.get(address);
-    if (!join) {
-      join = this.#newJoin(address, target.name, target.nodeId);
-      this.#joins.set(address, join);
-      this.#hub.dial(join);
-    }
-    const joined = join;
-    await abortable(options.signal, (waiter) => {
-      if (joined.connection) this.#fence(joined, [...this.#prefixes], [waiter]);
-      else joined.joining.add(waiter);
-      return () => {
-        joined.joining.delete(waiter);
-        joined.fences.delete(waiter);
-      };
-    });
+    await this.#subscriber.join(address, options.signal);
   }
 
   leave(address: Address): void {
-    const join = this.#joins.get(address);
-    if (!join) return;
-    this.#joins.delete(address);
-    this.#hub.hangUp(join, "left");
-    this.#giveUp(join, () => new SoormaError("PEER_UNREACHABLE", `"${address}" was left while joining it`));
+    this.#subscriber.leave(address);
     this.#forget(address);
   }
 
@@ -273,7 +227,7 @@ class InprocTransport implements Transport, HubNode {
   /** @internal */
   receiveEvent(frame: Uint8Array, channel: string, connection: Connection): void {
     // The publisher may not know yet that this node unsubscribed.
-    if (!matches(this.#prefixes, channel) || !this.#takes(frame, connection)) return;
+    if (!this.#subscriber.wants(channel) || !this.#takes(frame, connection)) return;
     const handled = this.#call((handlers) => handlers.onEvent(frame));
     frame.fill(poison);
     if (!(handled instanceof Promise)) return;
@@ -302,7 +256,7 @@ class InprocTransport implements Transport, HubNode {
     if (wasOpen) {
       // What waits for a connection was not handed over: it fails now, and nobody waits for it.
       for (const link of this.#links.values()) this.#failQueued(link);
-      for (const join of this.#joins.values()) this.#giveUp(join, () => this.#closedError("join"));
+      this.#subscriber.fail(this.#closedError("join"));
       await this.#flush();
     }
     this.#state = "closed";
@@ -325,10 +279,10 @@ class InprocTransport implements Transport, HubNode {
 
   #end(): void {
     for (const link of this.#links.values()) this.#failQueued(link);
-    for (const join of this.#joins.values()) this.#giveUp(join, () => this.#closedError("join"));
+    this.#subscriber.fail(this.#closedError("join"));
     this.#hub.remove(this);
     this.#links.clear();
-    this.#joins.clear();
+    this.#subscriber.clear();
     this.#up.clear();
   }
 
@@ -343,7 +297,13 @@ class InprocTransport implements Transport, HubNode {
     if (target.kind === "route")
       throw new SoormaError("ADDRESS_INVALID", `"${address}" is a route and cannot be linked`);
     const link: Link = {
-      ...this.#newDial(address, target.name, target.nodeId),
+      node: this,
+      address,
+      name: target.name,
+      nodeId: target.nodeId,
+      connection: undefined,
+      connecting: false,
+      closed: false,
       queued: [],
       up: (connection) => {
         for (const { frame, waiter } of link.queued.splice(0)) {
@@ -353,68 +313,12 @@ class InprocTransport implements Transport, HubNode {
         }
         this.#report(address, "up", "connected");
       },
+      lost: () => {},
+      down: (reason) => this.#report(address, "down", reason),
     };
     this.#links.set(address, link);
     this.#hub.dial(link);
     return link;
-  }
-
-  #newJoin(address: Address, name: string, nodeId: string | undefined): Join {
-    const join: Join = {
-      ...this.#newDial(address, name, nodeId),
-      joining: new Set(),
-      fences: new Set(),
-      up: () => {
-        const joining = [...join.joining];
-        join.joining.clear();
-        this.#fence(join, [...this.#prefixes], joining);
-        this.#report(address, "up", "connected");
-      },
-      lost: (reason) => {
-        this.#giveUp(
-          join,
-          () => new SoormaError("PEER_UNREACHABLE", `"${address}" went down while it was joined: ${reason}`),
-        );
-      },
-    };
-    return join;
-  }
-
-  #newDial(address: Address, name: string, nodeId: string | undefined): Dial {
-    return {
-      node: this,
-      address,
-      name,
-      nodeId,
-      connection: undefined,
-      connecting: false,
-      closed: false,
-      up: () => {},
-      lost: () => {},
-      down: (reason) => this.#report(address, "down", reason),
-    };
-  }
-
-  /** Tells the publisher of subscriptions; `waiters` are told when it knows them. */
-  #fence(join: Join, prefixes: readonly string[], waiters: readonly Waiter[]): void {
-    const { connection } = join;
-    if (!connection) return;
-    for (const waiter of waiters) join.fences.add(waiter);
-    const confirm = (): void => {
-      for (const waiter of waiters) if (join.fences.delete(waiter)) waiter.resolve();
-    };
-    const deliver = (): void => {
-      asTransport(connection.acceptor).receiveSubscriptions(prefixes, connection);
-      connection.back.pushControl(confirm);
-    };
-    connection.forward.pushControl(deliver);
-  }
-
-  #giveUp(join: Join, reason: () => unknown): void {
-    const waiters = [...join.joining, ...join.fences];
-    join.joining.clear();
-    join.fences.clear();
-    for (const waiter of waiters) waiter.reject(reason());
   }
 
   /** One address may stand for two connections, a link and a join: it is up while one of them is. */
@@ -431,12 +335,12 @@ class InprocTransport implements Transport, HubNode {
   }
 
   #isConnected(address: Address): boolean {
-    return this.#links.get(address)?.connection !== undefined || this.#joins.get(address)?.connection !== undefined;
+    return this.#links.get(address)?.connection !== undefined || this.#subscriber.isJoined(address);
   }
 
   *#dials(): Generator<Dial> {
     yield* this.#links.values();
-    yield* this.#joins.values();
+    yield* this.#subscriber.joins;
   }
 
   #takes(frame: Uint8Array, connection: Connection): boolean {
@@ -516,35 +420,7 @@ function asTransport(node: HubNode): InprocTransport {
   throw new TypeError("a hub's nodes are inproc transports");
 }
 
-function matches(prefixes: ReadonlySet<string>, channel: string): boolean {
-  for (const prefix of prefixes) if (channel.startsWith(prefix)) return true;
-  return false;
-}
-
 function assertTokens(text: string, what: string): void {
   if (!text.endsWith("."))
     throw new TypeError(`a ${what} is dot-separated tokens, each ending in a dot, not "${text}"`);
-}
-
-/** Runs `start` with a waiter, rejecting with the signal's reason when that comes first; `start` returns its undo. */
-function abortable(signal: AbortSignal | undefined, start: (waiter: Waiter) => () => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let undo = (): void => {};
-    const onAbort = (): void => {
-      undo();
-      reject(signal?.reason);
-    };
-    const settled = (): void => signal?.removeEventListener("abort", onAbort);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    undo = start({
-      resolve() {
-        settled();
-        resolve();
-      },
-      reject(reason) {
-        settled();
-        reject(reason);
-      },
-    });
-  });
 }

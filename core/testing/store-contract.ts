@@ -61,6 +61,16 @@ export function storeContract(subject: StoreContractSubject): void {
       expect(await store.transact((tx) => tx.get<number>(["kept"]))).toBe(1);
     });
 
+    check("a body that throws over an accepted write rejects once that write can be read", async (store) => {
+      const accepted = put(store, ["a"], 1);
+      const attempt = store.transact((tx) => {
+        if (tx.get(["a"]) !== undefined) throw new Error("taken");
+      });
+      expect(await attempt.catch((error: Error) => error.message)).toBe("taken");
+      expect(store.get<number>(["a"])).toBe(1);
+      await accepted;
+    });
+
     check("a value that cannot be packed rejects, and nothing of its transaction is written", async (store) => {
       const attempt = store.transact((tx) => {
         tx.put(["a"], 1);

@@ -89,18 +89,28 @@ export function createStoreEngine(base: Base, name: string): Store {
     }
   };
 
+  const runBody = <T>(body: (tx: StoreTransaction) => T, tx: Transaction): T => {
+    inBody = true;
+    try {
+      return body(tx);
+    } finally {
+      inBody = false;
+      tx.end();
+    }
+  };
+
   const transact = async <T>(body: (tx: StoreTransaction) => T): Promise<T> => {
     usable("a transaction");
     if (failure) throw failure;
     if (inBody) throw new TypeError("transact() inside the body of another transaction");
     const tx = new Transaction(base, pending);
     let result: T;
-    inBody = true;
     try {
-      result = body(tx);
-    } finally {
-      inBody = false;
-      tx.end();
+      result = runBody(body, tx);
+    } catch (error) {
+      // It may have thrown over what is not on disk yet: whoever reads after that shall find it, not try in vain.
+      await (next ?? running)?.done.promise;
+      throw error;
     }
     if (result instanceof Promise) {
       result.catch(() => {});

@@ -67,14 +67,23 @@ export function leaseChecks(check: RegistryCheck): void {
   check(
     "an agent that is renewed outlives its lease",
     async (registry) => {
-      await registry.register(calculator, { leaseMs: shortLeaseMs });
-      const startMs = performance.now();
+      const short = { leaseMs: shortLeaseMs };
+      await registry.register(calculator, short);
+      let startMs = performance.now();
+      let renewedMs = startMs;
       while (performance.now() - startMs < shortLeaseMs * 1.6) {
-        expect(await registry.renew(["calculator-1"], { leaseMs: shortLeaseMs })).toEqual({ unknown: [] });
+        const found = await registry.find({});
+        const { unknown } = await registry.renew(["calculator-1"], short);
+        const gapMs = performance.now() - renewedMs;
+        renewedMs = performance.now();
+        if (gapMs > shortLeaseMs / 2) {
+          // This machine was too slow to renew in time; that says nothing about the registry.
+          await registry.register(calculator, short);
+          startMs = renewedMs = performance.now();
+        } else expect({ found, unknown }).toEqual({ found: [calculator], unknown: [] });
         // The pace of a node that renews; nothing is waited for.
         await Bun.sleep(shortLeaseMs / 20);
       }
-      expect(await registry.find({})).toEqual([calculator]);
     },
     "leases",
   );

@@ -32,6 +32,8 @@ async function start(script: string, ...args: string[]): Promise<Started> {
     text += decoder.decode(chunk, { stream: true });
     if (text.includes("\n")) break;
   }
+  if (!text.includes("\n"))
+    throw new Error(`${script} ended with ${await process.exited} and said ${text || "nothing"}`);
   return { process, said: JSON.parse(text) as Record<string, string> };
 }
 

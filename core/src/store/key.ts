@@ -11,6 +11,7 @@ const escapedNul = "\x00\xff";
 // biome-ignore lint/suspicious/noControlCharactersInRegex: keys may hold them, and only NUL needs an escape
 const plainAscii = /^[\x01-\x7f]*$/;
 const scratch = new DataView(new ArrayBuffer(8));
+const scratchBytes = Buffer.from(scratch.buffer);
 
 /**
  * A key as a string of bytes (each character one byte) whose order is the key's order.
@@ -57,9 +58,7 @@ function encodePart(part: KeyPart, key: Key): string {
     const negative = high >= 0x8000_0000;
     scratch.setUint32(0, negative ? ~high : high ^ 0x8000_0000);
     if (negative) scratch.setUint32(4, ~scratch.getUint32(4));
-    let out = numberTag;
-    for (let i = 0; i < 8; i++) out += String.fromCharCode(scratch.getUint8(i));
-    return out;
+    return numberTag + scratchBytes.toString("latin1");
   }
   throw new SoormaError("KEY_INVALID", `key ${describeKey(key)} has a part that is neither text nor a number`);
 }

@@ -1,10 +1,14 @@
 const chunkSize = 512;
 
-/** A map of strings in ascending order: point access by hash, order by sorted chunks. */
+/**
+ * A map of strings that can be read in ascending order: point access by hash, order by sorted chunks.
+ *
+ * The order is made when it is first asked for, so a map that nobody iterates costs what a plain map does.
+ */
 export class OrderedMap<V> {
   readonly #values = new Map<string, V>();
-  /** Never empty chunks; every key of a chunk sorts before every key of the next one. */
-  readonly #chunks: string[][] = [];
+  /** No chunk is empty; every key of a chunk sorts before every key of the next one. */
+  #chunks: string[][] | undefined;
 
   get size(): number {
     return this.#values.size;
@@ -19,29 +23,27 @@ export class OrderedMap<V> {
   }
 
   set(key: string, value: V): void {
-    if (!this.#values.has(key)) this.#insert(key);
+    if (this.#chunks && !this.#values.has(key)) insert(this.#chunks, key);
     this.#values.set(key, value);
   }
 
   delete(key: string): boolean {
     if (!this.#values.delete(key)) return false;
-    const index = this.#chunkOf(key);
-    const chunk = this.#chunks[index];
-    if (!chunk) return false;
-    chunk.splice(lowerBound(chunk, key), 1);
-    if (chunk.length === 0) this.#chunks.splice(index, 1);
+    if (this.#values.size === 0) this.#chunks = undefined;
+    else if (this.#chunks) remove(this.#chunks, key);
     return true;
   }
 
   clear(): void {
     this.#values.clear();
-    this.#chunks.length = 0;
+    this.#chunks = undefined;
   }
 
   /** Keys in [low, high), ascending. A copy: later changes do not show. */
   keys(low: string, high: string): string[] {
     const out: string[] = [];
-    for (let c = this.#chunkOf(low); c < this.#chunks.length; c++) {
+    this.#chunks ??= chunked(Array.from(this.#values.keys()).sort(byUnits));
+    for (let c = chunkOf(this.#chunks, low); c < this.#chunks.length; c++) {
       const chunk = this.#chunks[c] ?? [];
       const from = lowerBound(chunk, low);
       const to = lowerBound(chunk, high);
@@ -54,30 +56,49 @@ export class OrderedMap<V> {
   entries(): IterableIterator<[string, V]> {
     return this.#values.entries();
   }
+}
 
-  /** Index of the first chunk whose last key is not below `key`. */
-  #chunkOf(key: string): number {
-    let low = 0;
-    let high = this.#chunks.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const chunk = this.#chunks[middle] ?? [];
-      if ((chunk[chunk.length - 1] ?? "") < key) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
+function byUnits(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
 
-  #insert(key: string): void {
-    if (this.#chunks.length === 0) {
-      this.#chunks.push([key]);
-      return;
-    }
-    const index = Math.min(this.#chunkOf(key), this.#chunks.length - 1);
-    const chunk = this.#chunks[index] ?? [];
-    chunk.splice(lowerBound(chunk, key), 0, key);
-    if (chunk.length > chunkSize) this.#chunks.splice(index + 1, 0, chunk.splice(chunkSize >> 1));
+function chunked(sorted: readonly string[]): string[][] {
+  const chunks: string[][] = [];
+  for (let i = 0; i < sorted.length; i += chunkSize) chunks.push(sorted.slice(i, i + chunkSize));
+  return chunks;
+}
+
+/** Index of the first chunk whose last key is not below `key`. */
+function chunkOf(chunks: readonly (readonly string[])[], key: string): number {
+  let low = 0;
+  let high = chunks.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const chunk = chunks[middle] ?? [];
+    if ((chunk[chunk.length - 1] ?? "") < key) low = middle + 1;
+    else high = middle;
   }
+  return low;
+}
+
+function insert(chunks: string[][], key: string): void {
+  const index = Math.min(chunkOf(chunks, key), chunks.length - 1);
+  const chunk = chunks[index];
+  if (!chunk) {
+    chunks.push([key]);
+    return;
+  }
+  chunk.splice(lowerBound(chunk, key), 0, key);
+  if (chunk.length > chunkSize) chunks.splice(index + 1, 0, chunk.splice(chunkSize >> 1));
+}
+
+function remove(chunks: string[][], key: string): void {
+  const index = chunkOf(chunks, key);
+  const chunk = chunks[index];
+  if (!chunk) return;
+  chunk.splice(lowerBound(chunk, key), 1);
+  if (chunk.length === 0) chunks.splice(index, 1);
 }
 
 /** Index of the first element not below `key`. */

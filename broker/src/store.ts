@@ -13,7 +13,7 @@ import type { Leased } from "./directory.ts";
 const revisionBlock = 10_000;
 
 /** What a broker remembers over a restart. */
-export interface Remembered {
+interface Remembered {
   readonly agents: readonly Leased[];
   readonly schemas: readonly SchemaRecord[];
   /** Higher than any revision given out before. */

@@ -32,5 +32,4 @@ export const brokerPlugin = definePlugin({
   },
 });
 
-// biome-ignore lint/style/noDefaultExport: the default export is how a plugin is found
 export default brokerPlugin;

@@ -144,6 +144,7 @@ export function unpackEnvelope(value: unknown): Envelope {
 
 /** The event in CloudEvents' JSON form, for other systems. */
 export function toCloudEvent(e: Envelope): Record<string, unknown> {
+  // biome-ignore lint/style/noRestrictedGlobals: a given time is written as text
   return { ...e, time: new Date(e.time).toISOString(), datacontenttype: "application/json" };
 }
 

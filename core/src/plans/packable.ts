@@ -37,6 +37,7 @@ function search(value: unknown, path: string, above: object[]): Unpackable | und
 }
 
 function searchObject(value: object, path: string, above: object[]): Unpackable | undefined {
+  // biome-ignore lint/style/noRestrictedGlobals: the class is asked about, not the time
   if (value instanceof Date || value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return undefined;
   if (value instanceof Promise) return { path, what: "a Promise (is an await missing?)" };
   if (value instanceof Map || value instanceof Set || value instanceof WeakMap || value instanceof WeakSet) {

@@ -28,5 +28,4 @@ export const inprocPlugin = definePlugin({
   },
 });
 
-// biome-ignore lint/style/noDefaultExport: the default export is how a plugin is found
 export default inprocPlugin;

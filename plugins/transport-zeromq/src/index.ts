@@ -57,5 +57,4 @@ export const zeromqPlugin = definePlugin({
   },
 });
 
-// biome-ignore lint/style/noDefaultExport: the default export is how a plugin is found
 export default zeromqPlugin;

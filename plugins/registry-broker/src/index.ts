@@ -3,7 +3,7 @@ import { Type } from "typebox";
 import { createBrokerRegistry, supports } from "./backend.ts";
 
 /** A client of the discovery broker, over the mesh's own transport. */
-export const brokerPlugin = definePlugin({
+const brokerPlugin = definePlugin({
   kind: "registry",
   name: "broker",
   api: 1,

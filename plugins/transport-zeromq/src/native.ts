@@ -42,6 +42,7 @@ export interface Native {
   zmq_curve_keypair(publicKey: Uint8Array, secretKey: Uint8Array): number;
   memcpy(to: Pointer, from: Pointer, bytes: number): void;
   poll(descriptors: ArrayBufferView, count: number, timeoutMs: number): number;
+  sched_yield(): number;
   pipe(descriptors: Int32Array): number;
   read(descriptor: number, to: Uint8Array, bytes: number): number;
   write(descriptor: number, from: Uint8Array, bytes: number): number;
@@ -77,6 +78,7 @@ const signatures = {
   zmq_curve_keypair: { args: ["ptr", "ptr"], returns: "i32" },
   memcpy: { args: ["ptr", "ptr", "u64"], returns: "void" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  sched_yield: { args: [], returns: "i32" },
   pipe: { args: ["ptr"], returns: "i32" },
   read: { args: ["i32", "ptr", "u64"], returns: "i64" },
   write: { args: ["i32", "ptr", "u64"], returns: "i64" },

@@ -113,6 +113,27 @@ export const commands: readonly CommandSpec[] = [
     load: async () => (await import("./goal.ts")).runGoal,
   },
   {
+    name: "demo",
+    summary: "answer a question out of a folder's documents with a mesh of agents, then stop it",
+    description:
+      "Starts a broker, a state node, a planner, workers and a tool as processes of a temporary project, lets them read " +
+      "the folder's Markdown and text files and answer the question with cited sentences, and stops them. Needs no model " +
+      "and no key.",
+    arguments: [{ name: "[folder]", description: "what to read (default: Soorma's own documentation)" }],
+    options: [
+      { flags: "-q, --question <text>", description: "what to ask" },
+      { flags: "--workers <n>", description: "worker processes, 1 to 8 (default: 2)", parse: parseWorkers },
+      { flags: "--timeout <seconds>", description: "give up after this long (default: 120)", parse: parseSeconds },
+      { flags: "--keep", description: "keep the temporary project with its data and logs" },
+      json,
+    ],
+    examples: [
+      ["soorma demo", "asks Soorma's own documentation how discovery works"],
+      [`soorma demo ./docs --question "How is it installed?"`, "asks your documents"],
+    ],
+    load: async () => (await import("./demo.ts")).runDemo,
+  },
+  {
     name: "version",
     summary: "print the version",
     options: [json],
@@ -134,4 +155,10 @@ function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (!(seconds > 0) || seconds > 2_000_000) throw new TypeError(`${text} is no number of seconds above 0`);
   return seconds;
+}
+
+function parseWorkers(text: string): number {
+  const workers = Number(text);
+  if (!/^\d+$/.test(text) || workers < 1 || workers > 8) throw new TypeError(`${text} is no number of workers: 1 to 8`);
+  return workers;
 }

@@ -1,0 +1,134 @@
+import { expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { bin, cleanEnv, tempFolder } from "./cli-run.ts";
+
+const expectProgram = Bun.which("expect");
+
+/**
+ * Drives the CLI in a real terminal. Each step waits for a text and types an answer; the exit code of the command is
+ * the last line of what is returned.
+ */
+async function inTerminal(
+  cwd: string,
+  args: readonly string[],
+  steps: readonly (readonly [wait: string, type: string])[],
+): Promise<{ screen: string; exitCode: number }> {
+  const quote = (text: string): string => `"${text.replace(/[\\"$[\]]/g, "\\$&")}"`;
+  const script = [
+    "set timeout 20",
+    "log_user 1",
+    // Without a size the wizard would wrap after every character.
+    'set stty_init "rows 40 columns 100"',
+    `spawn -noecho ${[process.execPath, bin, ...args].map(quote).join(" ")}`,
+    ...steps.flatMap(([wait, type]) => [
+      // On one line it would be read as a single pattern.
+      `expect {\n${quote(wait)} {}\ntimeout { puts "NOT SEEN: ${wait}"; exit 99 }\neof { puts "ENDED EARLY"; exit 98 }\n}`,
+      // Written as an escape of Tcl, so that it is the key and not the characters.
+      `send -- "${type}"`,
+    ]),
+    "expect {\neof {}\ntimeout { exit 97 }\n}",
+    "exit [lindex [wait] 3]",
+  ].join("\n");
+  const file = join(cwd, "..", `${cwd.split("/").at(-1)}.exp`);
+  writeFileSync(file, script);
+  const child = Bun.spawn([expectProgram ?? "expect", "-f", file], {
+    cwd,
+    env: cleanEnv({ TERM: "xterm-256color" }),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const screen = Bun.stripANSI(await child.stdout.text());
+  await child.exited;
+  await Bun.file(file).delete();
+  return { screen, exitCode: child.exitCode ?? -1 };
+}
+
+const enter = "\\r";
+const down = "\\033\\[B";
+const interrupt = "\\003";
+
+const questions = [
+  ["What do you want to create?", `${down}${enter}`],
+  ["Name?", `my-plan${enter}`],
+  ["What does it do?", `Plans things${enter}`],
+  ["What can it be asked for?", `planning, more${enter}`],
+  ["Install the dependencies now?", `n`],
+  ["Make it a git repository?", `n`],
+] as const;
+
+test.if(expectProgram !== null)(
+  "the wizard asks for everything and makes what was answered",
+  async () => {
+    using folder = tempFolder();
+    const { screen, exitCode } = await inTerminal(folder.path, ["init"], questions);
+    expect(screen).toContain("Create a Soorma project");
+    expect(screen).toContain("planner my-plan created in my-plan");
+    expect(exitCode).toBe(0);
+    expect(readdirSync(folder.path)).toEqual(["my-plan"]);
+    const agent = readFileSync(join(folder.path, "my-plan/src/agents/planner.ts"), "utf8");
+    expect(agent).toContain('description: "Plans things"');
+    expect(agent).toContain('capabilities: ["planning", "more"]');
+  },
+  60_000,
+);
+
+test.if(expectProgram !== null)(
+  "what is given by flags is not asked for, and enter takes the default",
+  async () => {
+    using folder = tempFolder();
+    const args = ["init", "--type", "tool", "-d", "Counts", "--no-install", "--no-git"];
+    const { screen, exitCode } = await inTerminal(folder.path, args, [
+      ["Name?", enter],
+      ["What can it be asked for?", enter],
+    ]);
+    expect(screen).not.toContain("What do you want");
+    expect(exitCode).toBe(0);
+    expect(existsSync(join(folder.path, "my-tool/package.json"))).toBe(true);
+  },
+  60_000,
+);
+
+test.if(expectProgram !== null)(
+  "a wrong answer is explained and asked for again",
+  async () => {
+    using folder = tempFolder();
+    const args = ["init", "--type", "tool", "-d", "Counts", "-c", "a", "--no-install", "--no-git"];
+    const { screen, exitCode } = await inTerminal(folder.path, args, [
+      ["Name?", `My Tool${enter}`],
+      ["lower-case letters", `${"\\177".repeat(7)}mine${enter}`],
+    ]);
+    expect(screen).toContain("tool mine created in mine");
+    expect(exitCode).toBe(0);
+  },
+  60_000,
+);
+
+test.if(expectProgram !== null).each(questions.map(([question], index) => [question, index] as const))(
+  "Ctrl-C at %j leaves nothing behind, exit code 130",
+  async (question, index) => {
+    using folder = tempFolder();
+    const { screen, exitCode } = await inTerminal(
+      folder.path,
+      ["init"],
+      [...questions.slice(0, index), [question, interrupt]],
+    );
+    expect(screen).toContain("Cancelled: nothing was created.");
+    expect(exitCode).toBe(130);
+    expect(readdirSync(folder.path)).toEqual([]);
+  },
+  60_000,
+);
+
+test("without a terminal nothing is asked: the wizard's questions are usage errors", async () => {
+  using folder = tempFolder();
+  const child = Bun.spawn([process.execPath, bin, "init"], {
+    cwd: folder.path,
+    env: cleanEnv(),
+    stdin: "ignore",
+    stderr: "pipe",
+  });
+  expect(await child.stderr.text()).toContain("--type worker|planner|tool|team");
+  expect(await child.exited).toBe(2);
+});

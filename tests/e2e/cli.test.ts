@@ -1,0 +1,193 @@
+import { expect, test } from "bun:test";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { bin, cleanEnv, soorma, tempFolder } from "./cli-run.ts";
+
+test("version is the answer, on stdout alone", async () => {
+  using folder = tempFolder();
+  const { stdout, stderr, exitCode } = await soorma(["version"], { cwd: folder.path });
+  expect(stdout).toMatch(/^soorma \d+\.\d+\.\d+ \(Bun [\d.]+, \w+-\w+\)\n$/);
+  expect(stderr).toBe("");
+  expect(exitCode).toBe(0);
+  const json = await soorma(["--version", "--json"], { cwd: folder.path });
+  expect(JSON.parse(json.stdout)).toMatchObject({ bun: Bun.version });
+});
+
+test("version loads nothing but itself", async () => {
+  using folder = tempFolder();
+  // The program counts the modules it has loaded when it ends.
+  writeFileSync(
+    join(folder.path, "count.ts"),
+    `process.on("exit", () => process.stderr.write(Object.keys(require.cache).filter((f) => !f.endsWith("count.ts")).join("\\n")));`,
+  );
+  const packagesOf = async (...args: string[]): Promise<string[]> => {
+    const child = Bun.spawn([process.execPath, "--preload", join(folder.path, "count.ts"), bin, ...args], {
+      env: cleanEnv(),
+      stdout: "ignore",
+      stderr: "pipe",
+    });
+    return (await child.stderr.text()).split("\n").filter((file) => file.includes("node_modules"));
+  };
+  expect(await packagesOf("version")).toEqual([]);
+  expect((await packagesOf("--help")).some((file) => file.includes("commander"))).toBe(true);
+});
+
+test("help lists every command and ends each one's with two examples", async () => {
+  using folder = tempFolder();
+  const { stdout, exitCode } = await soorma(["--help"], { cwd: folder.path });
+  expect(exitCode).toBe(0);
+  for (const name of ["init", "dev", "goal", "version"]) {
+    expect(stdout).toContain(`\n  ${name} `);
+    const help = await soorma([name, "--help"], { cwd: folder.path });
+    expect(help.exitCode).toBe(0);
+    expect(help.stdout.split("Examples:")[1]?.match(/^ {2}soorma /gm)).toHaveLength(2);
+  }
+});
+
+test.each([
+  [["verison"], 'there is no command "verison"', "did you mean `soorma version`?"],
+  [["frobnicate"], 'there is no command "frobnicate"', "the commands are init, dev"],
+  [["init", "--tpye", "x"], 'soorma init has no option "--tpye"', "did you mean --type?"],
+  [["init", "x", "--type", "wroker"], "wroker", "did you mean worker?"],
+  [["dev", "--sotp"], 'soorma dev has no option "--sotp"', "did you mean --stop?"],
+  [["dev", "--port", "x"], "x is no port", "soorma dev --help"],
+  [["dev", "--stop", "--status"], "--stop and --status do not go together", "one of them"],
+  [["goal"], "missing required argument 'type'", "soorma goal --help"],
+  [["goal", "a.goal", "{topic:1}"], '"t" was not expected there (character 2 of 9)', "double quotes"],
+  [["init", "x"], "what to create is missing", "--type worker|planner|tool|team"],
+  [["init", "--type", "tool"], "the project's name is missing", "soorma init my-tool --type tool"],
+  [["init", "My Tool", "--type", "tool"], '"My Tool" is no project name', 'try "my-tool"'],
+  [["init", "x", "--type", "team", "--capabilities", "a"], "a team takes no --capabilities", "src/agents"],
+])("wrong usage %j is told with what would be right, exit code 2", async (args, message, hint) => {
+  using folder = tempFolder();
+  const { stdout, stderr, exitCode } = await soorma(args, { cwd: folder.path });
+  expect(stderr).toContain(message);
+  expect(stderr).toContain(hint);
+  expect(stdout).toBe("");
+  expect(exitCode).toBe(2);
+  expect(readdirSync(folder.path)).toEqual([]);
+});
+
+test("with --json an error is JSON, too", async () => {
+  using folder = tempFolder();
+  const { stderr, exitCode } = await soorma(["goal", "x.goal", "{}", "--json"], { cwd: folder.path });
+  expect(JSON.parse(stderr)).toMatchObject({ error: { code: "MESH_NOT_FOUND", hint: "start one with `soorma dev`" } });
+  expect(exitCode).toBe(1);
+});
+
+test("there is colour when asked for, and none when not wanted", async () => {
+  using folder = tempFolder();
+  const colored = await soorma(["nope"], { cwd: folder.path, env: { FORCE_COLOR: "1" } });
+  expect(colored.stderr).toContain("\x1b[31merror");
+  const plain = await soorma(["nope"], { cwd: folder.path, env: { FORCE_COLOR: "1", NO_COLOR: "1" } });
+  expect(plain.stderr).not.toContain("\x1b[");
+});
+
+test("init makes a project by flags alone", async () => {
+  using folder = tempFolder();
+  const args = ["init", "my-worker", "--type", "worker", "-d", `Says "hi"`, "-c", "a,b", "--no-install", "--no-git"];
+  const { stdout, exitCode } = await soorma(args, { cwd: folder.path });
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain("worker my-worker created in my-worker");
+  expect(readdirSync(folder.path)).toEqual(["my-worker"]);
+  const agent = readFileSync(join(folder.path, "my-worker/src/agents/worker.ts"), "utf8");
+  expect(agent).toContain(String.raw`description: "Says \"hi\""`);
+  expect(agent).toContain('capabilities: ["a", "b"]');
+  expect(agent.match(/worker\.onTask\(/g)).toHaveLength(2);
+  expect(readdirSync(join(folder.path, "my-worker"))).not.toContain(".git");
+});
+
+test("init --dry-run lists the files and writes none", async () => {
+  using folder = tempFolder();
+  const { stdout, exitCode } = await soorma(["init", "x", "--type", "team", "--dry-run"], { cwd: folder.path });
+  expect(exitCode).toBe(0);
+  expect(stdout.trim().split("\n")).toContain("src/agents/planner.ts");
+  expect(readdirSync(folder.path)).toEqual([]);
+});
+
+test("init --yes takes defaults for everything", async () => {
+  using folder = tempFolder();
+  const { stdout, exitCode } = await soorma(["init", "--yes", "--no-install", "--json"], { cwd: folder.path });
+  expect(exitCode).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ name: "my-worker", type: "worker", installed: "skipped", git: "done" });
+});
+
+test("init refuses a folder that is not empty and leaves it as it is", async () => {
+  using folder = tempFolder();
+  mkdirSync(join(folder.path, "x"));
+  writeFileSync(join(folder.path, "x/mine"), "");
+  const { stderr, exitCode } = await soorma(["init", "x", "--type", "tool", "--no-install"], { cwd: folder.path });
+  expect(stderr).toContain("exists and is not empty: it has 1 entries");
+  expect(exitCode).toBe(1);
+  expect(readdirSync(folder.path)).toEqual(["x"]);
+  expect(readdirSync(join(folder.path, "x"))).toEqual(["mine"]);
+});
+
+test("init where no folder can be made says so", async () => {
+  using folder = tempFolder();
+  writeFileSync(join(folder.path, "file"), "");
+  const args = ["init", "x", "--type", "tool", "--no-install", "--dir", "file/x"];
+  const { stderr, exitCode } = await soorma(args, { cwd: folder.path });
+  expect(stderr).toContain("cannot be created in");
+  expect(stderr).toMatch(/ENOTDIR|EEXIST/);
+  expect(exitCode).toBe(1);
+});
+
+test("without a registry the project is there, and what is left to do is said", async () => {
+  using folder = tempFolder();
+  // Nobody listens on port 1.
+  const env = {
+    npm_config_registry: "http://127.0.0.1:1/",
+    BUN_CONFIG_REGISTRY: "http://127.0.0.1:1/",
+    BUN_INSTALL_CACHE_DIR: join(folder.path, "cache"),
+  };
+  const { stdout, stderr, exitCode } = await soorma(["init", "x", "--type", "tool"], { cwd: folder.path, env });
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain("run `bun install` in it");
+  expect(stdout).toContain("\n  bun install\n");
+  expect(readdirSync(join(folder.path, "x"))).toContain("package.json");
+}, 60_000);
+
+test("goal without a mesh says how to start one", async () => {
+  using folder = tempFolder();
+  const { stderr, exitCode } = await soorma(["goal", "x.goal"], { cwd: folder.path });
+  expect(stderr).toContain("no mesh runs in");
+  expect(stderr).toContain("start one with `soorma dev`");
+  expect(exitCode).toBe(1);
+});
+
+test("dev outside of a project says what is missing", async () => {
+  using folder = tempFolder();
+  const { stderr, exitCode } = await soorma(["dev"], { cwd: folder.path });
+  expect(stderr).toContain("is not in a project");
+  expect(exitCode).toBe(1);
+});
+
+test("dev --status and --stop where nothing runs write nothing", async () => {
+  using folder = tempFolder();
+  writeFileSync(join(folder.path, "package.json"), "{}");
+  const status = await soorma(["dev", "--status"], { cwd: folder.path });
+  expect(status.stdout).toContain("nothing runs in");
+  expect(status.exitCode).toBe(1);
+  const stop = await soorma(["dev", "--stop"], { cwd: folder.path });
+  expect(stop.exitCode).toBe(0);
+  expect(readdirSync(folder.path)).toEqual(["package.json"]);
+});
+
+test("a configuration that throws is shown with file and line, exit code 1", async () => {
+  using folder = tempFolder();
+  writeFileSync(join(folder.path, "package.json"), "{}");
+  writeFileSync(join(folder.path, "soorma.config.ts"), `\nthrow new Error("no luck");\n`);
+  const { stderr, exitCode } = await soorma(["dev"], { cwd: folder.path });
+  expect(stderr).toContain("no luck");
+  expect(stderr).toMatch(/soorma\.config\.ts:2:/);
+  expect(exitCode).toBe(1);
+});
+
+test("a project whose dependencies are not installed is told so", async () => {
+  using folder = tempFolder();
+  await soorma(["init", "x", "--type", "tool", "--no-install", "--no-git"], { cwd: folder.path });
+  const { stderr, exitCode } = await soorma(["dev"], { cwd: join(folder.path, "x") });
+  expect(stderr).toContain("run `bun install`");
+  expect(exitCode).toBe(1);
+});

@@ -71,7 +71,9 @@ export function writeAnswer(question: string, lists: readonly (readonly PassageH
   const ranked = mergeHits(lists).slice(0, passagesRead);
   const candidates = candidatesOf(ranked);
   const found = new Set(ranked.flatMap(({ hit }) => termsIn(`${hit.heading} ${hit.text}`)));
-  const missing = keyWords(question).filter(({ term }) => ![term, ...relatedTo(term)].some((any) => found.has(any)));
+  const missing = keyWords(question).filter(
+    ({ term }) => ![term, ...relatedTo(term).terms].some((any) => found.has(any)),
+  );
   const parts = partsOf(question);
   const chosen: Candidate[] = [];
   for (const part of parts) choose(part, candidates, chosen, parts.length > 1 ? mostSentencesEach : mostSentences);
@@ -123,7 +125,7 @@ interface Wanted {
 /** Adds the best sentences for a part: each next one is worth more the more it adds of what was asked for. */
 function choose(part: QuestionPart, candidates: readonly Candidate[], chosen: Candidate[], most: number): void {
   const wanted = part.words.map(({ term }) => {
-    const related = relatedTo(term);
+    const related = relatedTo(term).terms;
     return { term, related, weight: rarity([term, ...related], candidates) };
   });
   const covered = new Map<string, number>();

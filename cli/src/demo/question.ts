@@ -62,7 +62,10 @@ export function partsOf(question: string): QuestionPart[] {
 export function queriesFor(question: string): string[] {
   const parts = partsOf(question);
   const groups = parts.length > 1 ? parts.map(({ words }) => words) : halves(keyWords(question));
-  return [question, ...groups.map((words) => words.flatMap(({ word, term }) => [word, ...relatedTo(term)]).join(" "))];
+  return [
+    question,
+    ...groups.map((words) => words.flatMap(({ word, term }) => [word, ...relatedTo(term).words]).join(" ")),
+  ];
 }
 
 function halves(words: readonly KeyWord[]): (readonly KeyWord[])[] {

@@ -21,19 +21,22 @@ const groups = [
   "license licence",
 ];
 
-const relatives = new Map<string, readonly string[]>();
+interface Related {
+  readonly words: readonly string[];
+  readonly terms: readonly string[];
+}
+
+const nothing: Related = { words: [], terms: [] };
+const relatives = new Map<string, Related>();
 for (const group of groups) {
-  const terms = queryTerms(group);
-  for (const term of terms) {
-    if (!relatives.has(term))
-      relatives.set(
-        term,
-        terms.filter((other) => other !== term),
-      );
+  const words = new Map(group.split(" ").flatMap((word) => queryTerms(word).map((term) => [term, word] as const)));
+  for (const term of words.keys()) {
+    const others = [...words].filter(([other]) => other !== term);
+    relatives.set(term, { terms: others.map(([other]) => other), words: others.map(([, word]) => word) });
   }
 }
 
-/** Terms that may stand for a term, itself not among them. */
-export function relatedTo(term: string): readonly string[] {
-  return relatives.get(term) ?? [];
+/** What may stand for a term, itself not among it: as words, and as terms. */
+export function relatedTo(term: string): Related {
+  return relatives.get(term) ?? nothing;
 }

@@ -1,15 +1,13 @@
 import { dirname } from "node:path";
-import { createFromPlugin, createPluginLoader, type Logger, systemRuntime } from "@soorma/core";
+import { createFromPlugin, createMesh, createPluginLoader, type Logger, systemRuntime } from "@soorma/core";
 import { openLmdbStore } from "@soorma/core/store";
-import { processLogger } from "../mesh.ts";
+import { nodeOptions, processLogger } from "../mesh.ts";
+import type { MeshFile } from "../mesh-file.ts";
 import { exitCodes, reportOf } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { reportReady, tellParent } from "./supervised.ts";
 
-interface PluginChoice {
-  readonly name: string;
-  readonly options: Readonly<Record<string, unknown>>;
-}
+type PluginChoice = MeshFile["transport"];
 
 /** What `soorma node` is to run. */
 export type NodeSpec =
@@ -17,7 +15,7 @@ export type NodeSpec =
   | {
       readonly role: "state";
       readonly transport: PluginChoice;
-      readonly registry: PluginChoice;
+      readonly registry: MeshFile["registry"];
       readonly folder: string;
     };
 
@@ -68,8 +66,26 @@ async function openBroker(spec: Extract<NodeSpec, { role: "broker" }>, log: Logg
   }
 }
 
-async function openState(_spec: Extract<NodeSpec, { role: "state" }>, _log: Logger): Promise<RunningNode> {
-  throw new Error("the state node is being built");
+async function openState(spec: Extract<NodeSpec, { role: "state" }>, log: Logger): Promise<RunningNode> {
+  const { StateNode } = await import("@soorma/core/state");
+  const projectFolder = projectOf(spec.folder);
+  // First of all: a folder that cannot be used is known before anybody hears of this node.
+  const store = await openLmdbStore({ path: spec.folder, runtime: systemRuntime, log });
+  try {
+    const mesh = createMesh(() => nodeOptions(spec, { projectFolder, log }));
+    const node = new StateNode({ mesh, store });
+    await node.run();
+    return {
+      info: {},
+      async close() {
+        await node.stop();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 /** `<project>/.soorma/<folder>` belongs to the project, whose own plugins come first. */

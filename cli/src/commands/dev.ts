@@ -3,7 +3,7 @@ import { agentPlaces, findAgents } from "../dev/agents.ts";
 import { detachedVariable } from "../dev/detach.ts";
 import { createLinePainter, type MeshLogLine, openMeshLog } from "../dev/mesh-log.ts";
 import { checkPortFree } from "../dev/port-owner.ts";
-import { findProject, makeSocketFolder, type Project } from "../dev/project.ts";
+import { findProject, makeSocketFolder, type Project, removeSocketFolder } from "../dev/project.ts";
 import { claimProject } from "../dev/run-state.ts";
 import { tellParent } from "../dev/supervised.ts";
 import { createSupervisor, type MeshSummary } from "../dev/supervisor.ts";
@@ -76,6 +76,7 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
   );
   if (port !== undefined) checkPortFree(port);
   makeSocketFolder(project.socketFolder);
+  using _sockets = { [Symbol.dispose]: () => removeSocketFolder(project.socketFolder) };
   using log = openMeshLog(project.logFile);
   const paint = createLinePainter(colors);
   const print = (line: Omit<MeshLogLine, "timeMs">, tone: "plain" | "good" | "bad" = "plain"): void => {

@@ -1,7 +1,9 @@
-import type { GoalProgress } from "@soorma/core";
+import type { Client, GoalProgress, GoalRun, SubmitOptions } from "@soorma/core";
+import { isSoormaError } from "@soorma/core/errors";
+import { nearest } from "@soorma/core/nearest";
 import type { Colors } from "../ui/colors.ts";
 import { colorsFor } from "../ui/colors.ts";
-import { Interrupted } from "../ui/errors.ts";
+import { CommandError, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { parseJsonArgument } from "../ui/json.ts";
 import { bar, createLive, type Live } from "../ui/live.ts";
@@ -25,7 +27,7 @@ export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], opti
   // Loaded here: a wrong command line is told without waiting for the mesh's code.
   const { Client } = await import("../agents.ts");
   await using client = await Client.connect({ name: "soorma-cli" });
-  const run = await client.submitGoal(type, parsed, { signal: io.signal, deadlineMs: timeoutMs });
+  const run = await submit(client, type, parsed, { signal: io.signal, deadlineMs: timeoutMs });
 
   const shown = new AbortController();
   using live = createLive(io);
@@ -50,6 +52,18 @@ export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], opti
   }
 };
 
+async function submit(client: Client, type: string, data: unknown, options: SubmitOptions): Promise<GoalRun> {
+  try {
+    return await client.submitGoal(type, data, options);
+  } catch (error) {
+    if (!isSoormaError(error, "NO_RESPONDER")) throw error;
+    const known = Array.isArray(error.details?.known) ? (error.details.known as string[]) : [];
+    const guess = nearest(type, known);
+    if (guess === undefined) throw error;
+    throw new CommandError(error.code, error.message, { hint: `did you mean ${guess}?`, cause: error });
+  }
+}
+
 async function show(progress: AsyncIterable<GoalProgress>, live: Live, io: Io): Promise<void> {
   const colors = colorsFor(io);
   try {
@@ -68,9 +82,7 @@ function lineOf({ entry, task }: GoalProgress, bars: boolean, colors: Colors): s
   const name = task?.name ?? "";
   switch (entry.type) {
     case "task.dispatched":
-      return bars
-        ? undefined
-        : `${name}: given to ${entry.agentName}${entry.attempt > 1 ? ` (attempt ${entry.attempt})` : ""}`;
+      return bars ? undefined : `${name}: started${entry.attempt > 1 ? `, attempt ${entry.attempt}` : ""}`;
     case "task.progress":
       return bars
         ? undefined

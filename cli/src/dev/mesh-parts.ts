@@ -12,7 +12,7 @@ export function meshParts(options: {
   readonly claim: Claim;
 }): Pick<SupervisorOptions, "brokerArgv" | "stateArgv" | "meshFile"> {
   const { project, port, claim } = options;
-  const transport = { name: "zeromq", options: {} };
+  const transport = { name: "zeromq", options: { dir: project.socketFolder } };
   // The form people type: a restarted broker is reached by it, too, while the full address names the one process.
   const listen = port === undefined ? `ipc://${join(project.socketFolder, "broker")}` : `tcp://127.0.0.1:${port}`;
   const registry = { name: "broker", options: { address: listen } };

@@ -66,11 +66,16 @@ function temporaryRoot(): string {
 
 /** Makes the folder for socket files anew, for this user alone. */
 export function makeSocketFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
+  removeSocketFolder(folder);
   mkdirSync(folder, { mode: 0o700 });
   // In a folder everybody may write to, somebody else may have been faster.
   const made = lstatSync(folder);
   if (!made.isDirectory() || (process.getuid && made.uid !== process.getuid())) {
     throw new CommandError("SOCKET_FOLDER_TAKEN", `${folder} belongs to somebody else`);
   }
+}
+
+/** Takes the socket files away; there need not be any. */
+export function removeSocketFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
 }

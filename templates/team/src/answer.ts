@@ -9,8 +9,8 @@ export const Answer = Type.Object({
 
 /** An answer made of what was found, with its sources. */
 export function writeAnswer(passages: Static<typeof Passages>): Pick<Static<typeof Answer>, "answer" | "sources"> {
-  if (passages.length === 0) return { answer: "The notes say nothing about that.", sources: [] };
-  const best = passages.slice(0, 2);
+  const best = passages.filter((passage) => passage.score === passages[0]?.score).slice(0, 2);
+  if (best.length === 0) return { answer: "The notes say nothing about that.", sources: [] };
   return {
     answer: best.map((passage) => passage.text).join(" "),
     sources: [...new Set(best.map((passage) => passage.file))],

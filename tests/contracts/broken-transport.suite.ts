@@ -10,5 +10,5 @@ let addresses = 0;
 transportContract(inprocPlugin, {
   make,
   freeAddress: () => `inproc://free-${++addresses}`,
-  patienceMs: 1000,
+  patienceMs: 100,
 });

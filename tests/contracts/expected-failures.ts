@@ -61,7 +61,6 @@ export const expectedFailures: Readonly<Record<string, readonly string[]>> = {
   "resolves join before the subscriptions are there": [
     "a frame is only the part of the buffer it is a view of",
     "a frame over the limit is refused at the sender, which works on",
-    "a join that waits for nobody ends when the publisher is left or the transport closes",
     "a prefix that was unsubscribed is not delivered any more",
     "a publisher that closes is reported down to its subscribers",
     "a publisher that was left is not heard until it is joined again",
@@ -71,7 +70,6 @@ export const expectedFailures: Readonly<Record<string, readonly string[]>> = {
     "a subscriber that is slow with events still gets directed messages",
     "a subscriber that overwrites its frame changes nobody else's",
     "a subscription is a prefix of whole tokens",
-    "an aborted join or subscribe rejects with the signal's reason",
     "an empty frame arrives as an empty frame",
     "events of mixed sizes arrive once each, whole and in order",
     "every subscriber gets every event, and nobody else gets any",

@@ -101,6 +101,8 @@ export class MeshTaskDispatcher implements TaskDispatcher {
       });
       return;
     }
+    // It overtook the answer to the offer; who did the task is known all the same.
+    if (job.state === "offered") job.options.onAssigned(job.agent.agentId, job.agent.name);
     if (outcome.ok) job.resolve(outcome.result);
     else job.reject(fromFailure(outcome.failure));
   }

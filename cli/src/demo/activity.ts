@@ -68,13 +68,14 @@ export function createActivity(): Activity {
     else phases.set(kind, { fromMs: timeMs, toMs: timeMs });
   };
   /** The task is with nobody any more. */
-  const leave = (taskId: string, timeMs: number, isDone: boolean): void => {
+  const leave = (taskId: string, timeMs: number, { isDone = false, durationMs = 0 } = {}): void => {
     const holder = holders.get(taskId);
     if (holder === undefined) return;
     holders.delete(taskId);
     const instance = instanceOf(holder);
     const running = instance.running.get(taskId);
-    if (running) instance.spans.push({ fromMs: running.sinceMs, toMs: timeMs });
+    // A short task's assignment is logged together with its end, and tells nothing of when it began.
+    if (running) instance.spans.push({ fromMs: Math.min(running.sinceMs, timeMs - durationMs), toMs: timeMs });
     instance.running.delete(taskId);
     if (isDone) instance.done++;
   };
@@ -93,10 +94,10 @@ export function createActivity(): Activity {
         case "task.dispatched":
           touch(entry.taskId, timeMs);
           // What was dispatched before its planner died is dispatched again.
-          leave(entry.taskId, timeMs, false);
+          leave(entry.taskId, timeMs);
           break;
         case "task.assigned": {
-          leave(entry.taskId, timeMs, false);
+          leave(entry.taskId, timeMs);
           holders.set(entry.taskId, entry.agentId);
           const message = tasks.get(entry.taskId)?.name ?? "";
           instanceOf(entry.agentId).running.set(entry.taskId, { taskId: entry.taskId, sinceMs: timeMs, message });
@@ -109,17 +110,17 @@ export function createActivity(): Activity {
         }
         case "task.succeeded":
           touch(entry.taskId, timeMs);
-          leave(entry.taskId, timeMs, true);
+          leave(entry.taskId, timeMs, { isDone: true, ...timed(entry) });
           done++;
           break;
         case "task.retried":
           retries++;
-          leave(entry.taskId, timeMs, false);
+          leave(entry.taskId, timeMs, timed(entry));
           break;
         case "task.failed":
         case "task.cancelled":
           touch(entry.taskId, timeMs);
-          leave(entry.taskId, timeMs, false);
+          leave(entry.taskId, timeMs);
           break;
         default:
       }
@@ -156,6 +157,10 @@ export function createActivity(): Activity {
       };
     },
   };
+}
+
+function timed({ durationMs }: { readonly durationMs?: number }): { readonly durationMs?: number } {
+  return durationMs === undefined ? {} : { durationMs };
 }
 
 /** The time that spans cover together; what two of them share counts once. */

@@ -6,9 +6,11 @@ import type { Tracker } from "./contract.ts";
 import { type EntriesNote, type EntriesPage, trackerMethods, watchLeaseMs } from "./protocol.ts";
 import { createTracker } from "./tracker.ts";
 
-export interface TrackerClientOptions extends MemoryClientOptions {
-  /** Who appends, as the log names them. Default: the node the state node sees. */
-  readonly by?: string;
+export type TrackerClientOptions = MemoryClientOptions;
+
+export interface TrackerClient extends Tracker, Disposable {
+  /** The log for someone whose entries shall bear their name. What the tracker itself appends bears the node's id. */
+  logOf(by: string): PlanLog;
 }
 
 interface Watch {
@@ -24,8 +26,8 @@ interface Watch {
  *
  * One a node: it takes the node's notes of plan entries.
  */
-export function createTrackerClient(options: TrackerClientOptions): Tracker & Disposable {
-  const { caller, runtime, tenant, userId, nextId, by } = options;
+export function createTrackerClient(options: TrackerClientOptions): TrackerClient {
+  const { caller, runtime, tenant, userId, nextId } = options;
   const call = createStateCalls(options);
   const identity = { tenant, ...(userId === undefined ? {} : { user: userId }) };
   const watches = new Map<string, Watch>();
@@ -114,7 +116,7 @@ export function createTrackerClient(options: TrackerClientOptions): Tracker & Di
     }
   }
 
-  const log: PlanLog = {
+  const logOf = (by?: string): PlanLog => ({
     append: (planId, expectedVersion, changes, operationId = nextId()) =>
       call(
         trackerMethods.append,
@@ -133,10 +135,11 @@ export function createTrackerClient(options: TrackerClientOptions): Tracker & Di
     },
     watch: follow,
     list: (query = {}) => call<PlanSummary[]>(trackerMethods.list, { ...identity, ...query }, "list plans"),
-  };
+  });
 
   return {
-    ...createTracker({ log, tenant, nextId, ...(userId === undefined ? {} : { userId }) }),
+    ...createTracker({ log: logOf(), tenant, nextId, ...(userId === undefined ? {} : { userId }) }),
+    logOf,
     [Symbol.dispose]() {
       notes[Symbol.dispose]();
       reconnects[Symbol.dispose]();

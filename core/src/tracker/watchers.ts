@@ -1,3 +1,4 @@
+import { isSoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Rpc, RpcPeer } from "../mesh/rpc.ts";
 import type { Address } from "../plugin/transport.ts";
@@ -13,7 +14,6 @@ interface Watcher {
   readonly watchId: string;
   readonly planKey: string;
   readonly address: Address;
-  readonly link: Disposable;
   expiresAtMs: number;
 }
 
@@ -31,7 +31,7 @@ export interface WatchersOptions {
   readonly log: Logger;
 }
 
-/** Who is told of what is appended to which plan. A watcher is forgotten with its peer, or when it is not renewed. */
+/** Who is told of what is appended to which plan. A watcher is forgotten when its peer is gone or it is not renewed. */
 export function createWatchers({ rpc, tracker, runtime, log }: WatchersOptions): Watchers {
   const watchers = new Map<string, Watcher>();
   const byPlan = new Map<string, Set<Watcher>>();
@@ -43,7 +43,6 @@ export function createWatchers({ rpc, tracker, runtime, log }: WatchersOptions):
     const others = byPlan.get(watcher.planKey);
     others?.delete(watcher);
     if (others?.size === 0) byPlan.delete(watcher.planKey);
-    watcher.link[Symbol.dispose]();
   };
 
   const tell = ({ tenant, planId, items, version, ended }: Appended): void => {
@@ -60,15 +59,13 @@ export function createWatchers({ rpc, tracker, runtime, log }: WatchersOptions):
       // A lost note shows as a gap at the watcher, who then reads; so nothing is sent twice.
       rpc.notify(watcher.address, trackerMethods.entries, note).catch((error: unknown) => {
         log.debug("note.failed", { to: watcher.address, planId, error });
+        // Its peer is gone. Should it be back, its next renewal is a new watch.
+        if (isSoormaError(error, "PEER_UNREACHABLE")) drop(watcher);
       });
     }
   };
 
   const appends = tracker.onAppend(tell);
-  const peers = rpc.onPeer((address, state) => {
-    if (state !== "down") return;
-    for (const watcher of [...watchers.values()]) if (watcher.address === address) drop(watcher);
-  });
 
   return {
     add(peer, tenant, planId, watchId) {
@@ -82,7 +79,7 @@ export function createWatchers({ rpc, tracker, runtime, log }: WatchersOptions):
       }
       if (known) drop(known);
       for (const watcher of [...watchers.values()]) if (watcher.expiresAtMs <= runtime.monotonic()) drop(watcher);
-      const watcher: Watcher = { watchId, planKey, address: peer.address, link: rpc.link(peer.address), expiresAtMs };
+      const watcher: Watcher = { watchId, planKey, address: peer.address, expiresAtMs };
       watchers.set(id, watcher);
       const others = byPlan.get(planKey) ?? new Set();
       byPlan.set(planKey, others.add(watcher));
@@ -96,7 +93,6 @@ export function createWatchers({ rpc, tracker, runtime, log }: WatchersOptions):
     },
     [Symbol.dispose]() {
       appends[Symbol.dispose]();
-      peers[Symbol.dispose]();
       for (const watcher of [...watchers.values()]) drop(watcher);
     },
   };

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { createPluginLoader, listPlugins, type PluginKind } from "@soorma/core";
+import type { PluginKind } from "@soorma/core";
+import { createPluginLoader, listPlugins } from "@soorma/core/plugins";
 
 const folder = join(import.meta.dir, "..", "plugins");
 const folders = readdirSync(folder);

@@ -1,12 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import {
-  type Address,
-  type AgentQuery,
-  type AgentRecord,
-  compareAgents,
-  type DirectoryChange,
-  matchesAgent,
-} from "@soorma/core";
+import type { Address, AgentQuery, AgentRecord, DirectoryChange } from "@soorma/core";
+import { compareAgents, matchesAgent } from "@soorma/core/registry";
 
 /** Why an agent is no longer there. */
 export type DownReason = "left" | "expired" | "crashed";

@@ -1,13 +1,6 @@
-import {
-  type Address,
-  createCodec,
-  createPeerRpc,
-  type Logger,
-  type RegistryStatus,
-  type Runtime,
-  randomId,
-  type Transport,
-} from "@soorma/core";
+import { type Address, type Logger, type Runtime, randomId, type Transport } from "@soorma/core";
+import { createCodec, createPeerRpc } from "@soorma/core/mesh";
+import type { RegistryStatus } from "@soorma/core/registry";
 import type { Store } from "@soorma/core/store";
 import { createBroker } from "./server.ts";
 

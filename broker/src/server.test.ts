@@ -1,14 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import {
-  type AgentRecord,
-  type ChangeNote,
-  isSoormaError,
-  type RegistryStatus,
-  type RenewResult,
-  registryMethods,
-  silentLogger,
-  type WatchAnswer,
-} from "@soorma/core";
+import { type AgentRecord, isSoormaError, type RenewResult, silentLogger } from "@soorma/core";
+import { type ChangeNote, type RegistryStatus, registryMethods, type WatchAnswer } from "@soorma/core/registry";
 import { createMemoryStore, type Store } from "@soorma/core/store";
 import {
   agentRecord,

@@ -1,10 +1,21 @@
 import {
   type Address,
   type AgentRecord,
-  checkImmutable,
-  findSchemas,
   isSoormaError,
   type Logger,
+  type Registered,
+  type RenewResult,
+  type Rpc,
+  type RpcCall,
+  type Runtime,
+  randomId,
+  type SchemaRecord,
+  SoormaError,
+  type Timer,
+} from "@soorma/core";
+import {
+  checkImmutable,
+  findSchemas,
   parseAgentIds,
   parseAgentQuery,
   parseAgentRecord,
@@ -12,20 +23,11 @@ import {
   parseSchemaQuery,
   parseSchemaRecord,
   pickSchema,
-  type Registered,
   type RegistryStatus,
-  type RenewResult,
-  type Rpc,
-  type RpcCall,
-  type Runtime,
-  randomId,
   refused,
   registryMethods,
-  type SchemaRecord,
-  SoormaError,
-  type Timer,
   type WatchAnswer,
-} from "@soorma/core";
+} from "@soorma/core/registry";
 import type { Store } from "@soorma/core/store";
 import { createDirectory, type DirectoryEvent } from "./directory.ts";
 import { createBrokerStore } from "./store.ts";

@@ -1,11 +1,5 @@
-import {
-  type AgentRecord,
-  type Logger,
-  parseAgentRecord,
-  parseLeaseMs,
-  parseSchemaRecord,
-  type SchemaRecord,
-} from "@soorma/core";
+import type { AgentRecord, Logger, SchemaRecord } from "@soorma/core";
+import { parseAgentRecord, parseLeaseMs, parseSchemaRecord } from "@soorma/core/registry";
 import type { Store } from "@soorma/core/store";
 import type { Leased } from "./directory.ts";
 

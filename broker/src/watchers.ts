@@ -1,16 +1,13 @@
 import {
   type AgentRecord,
-  type ChangeNote,
   type DirectoryChange,
   isSoormaError,
   type Logger,
   type Rpc,
   type RpcPeer,
-  registryMethods,
   SoormaError,
-  type WatchAnswer,
-  type WatchParams,
 } from "@soorma/core";
+import { type ChangeNote, registryMethods, type WatchAnswer, type WatchParams } from "@soorma/core/registry";
 import type { DirectoryEvent } from "./directory.ts";
 
 /** Changes in one note at most. */

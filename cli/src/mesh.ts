@@ -1,16 +1,15 @@
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import {
-  createFromPlugin,
   createLogger,
   createMesh,
-  createPluginLoader,
   type Logger,
   type LogLevel,
   type Mesh,
   type NodeOptions,
   systemRuntime,
 } from "@soorma/core";
+import { createFromPlugin, createPluginLoader } from "@soorma/core/plugins";
 import { createLogSink, logLevel } from "./log-sink.ts";
 import { findMeshFile, type MeshFile, readMeshFile } from "./mesh-file.ts";
 

@@ -1,12 +1,4 @@
-export {
-  Agent,
-  type AgentEventOptions,
-  type AgentOptions,
-  defaultConcurrency,
-  defaultDrainMs,
-  type Request,
-  type RequestHandler,
-} from "./agents/agent.ts";
+export { Agent, type AgentEventOptions, type AgentOptions, type Request, type RequestHandler } from "./agents/agent.ts";
 export type { AnyData } from "./agents/any-data.ts";
 export type {
   Bus,
@@ -31,13 +23,11 @@ export {
   planTask,
 } from "./agents/planner.ts";
 export type { AgentHandle, AgentsChange, FindOptions, RegistryService } from "./agents/registry-service.ts";
-export type { NodeServices } from "./agents/services.ts";
 export { Tool } from "./agents/tool.ts";
 export { type Task, type TaskHandler, Worker } from "./agents/worker.ts";
 export {
   type CallContract,
   type CallDefinition,
-  checkData,
   defineEvent,
   defineGoal,
   defineTask,
@@ -54,17 +44,14 @@ export {
   type ErrorCode,
   errorCodes,
   type Failure,
-  fromFailure,
   isSoormaError,
   NonRetryableError,
   SoormaError,
   type SoormaErrorOptions,
-  toFailure,
 } from "./errors.ts";
-export { type Codec, createCodec } from "./events/codec.ts";
 export { currentContext, type HandlingContext } from "./events/context.ts";
-export { type Correlation, type Envelope, maxHops, toCloudEvent } from "./events/envelope.ts";
-export { isTopic, type Topic, topicOf, topics } from "./events/topics.ts";
+export { type Envelope, toCloudEvent } from "./events/envelope.ts";
+export { type Topic, topicOf, topics } from "./events/topics.ts";
 export {
   createLogger,
   type LogFields,
@@ -77,15 +64,7 @@ export {
 } from "./log.ts";
 export type { Memory, MemoryEntry, SearchHit } from "./memory/contract.ts";
 export { createMesh, type Mesh } from "./mesh/mesh.ts";
-export {
-  defaultLeaseMs,
-  defaultMaxFrameBytes,
-  defaultRenewMs,
-  MeshNode,
-  type NodeOptions,
-  type NodeStats,
-} from "./mesh/node.ts";
-export { createPeerRpc, type PeerRpc, type PeerRpcOptions, type RpcStats } from "./mesh/peer-rpc.ts";
+export type { NodeOptions, NodeStats } from "./mesh/node.ts";
 export type { CallOptions, Rpc, RpcCall, RpcPeer } from "./mesh/rpc.ts";
 export {
   type PlanChange,
@@ -102,10 +81,6 @@ export {
   type TaskSpec,
   type TaskState,
 } from "./plans/log.ts";
-export { foldPlan, isTerminal, PlanFold, reducePlan, summarize } from "./plans/reducer.ts";
-export { createPluginLoader, type PluginLoader, type PluginLoaderOptions, pluginApi } from "./plugin/loader.ts";
-export { createFromPlugin, parsePluginOptions } from "./plugin/options.ts";
-export { type InstalledPlugin, listPlugins, type PluginMetadata } from "./plugin/packages.ts";
 export { definePlugin, type Plugin, type PluginKind, type PluginKinds } from "./plugin/plugin.ts";
 export type {
   Registered,
@@ -126,14 +101,6 @@ export type {
   TransportStats,
   TransportSupports,
 } from "./plugin/transport.ts";
-export { compareAgents, matchesAgent } from "./registry/match.ts";
-export {
-  type ChangeNote,
-  type RegistryStatus,
-  registryMethods,
-  type WatchAnswer,
-  type WatchParams,
-} from "./registry/protocol.ts";
 export {
   type AgentKind,
   type AgentQuery,
@@ -147,26 +114,6 @@ export {
   type SchemaRef,
 } from "./registry/records.ts";
 export {
-  checkImmutable,
-  findSchemas,
-  isVersion,
-  parseSchemaRecord,
-  pickSchema,
-  type SchemaVersions,
-  sameSchema,
-  schemaLimits,
-} from "./registry/schemas.ts";
-export {
-  isName,
-  parseAgentIds,
-  parseAgentQuery,
-  parseAgentRecord,
-  parseLeaseMs,
-  parseSchemaQuery,
-  refused,
-  registryLimits,
-} from "./registry/validate.ts";
-export {
   type Runtime,
   randomId,
   sleep,
@@ -175,5 +122,4 @@ export {
   type TimerOptions,
   timeoutSignal,
 } from "./runtime.ts";
-export { stateCapability } from "./state-caller.ts";
 export type { PlanSpec, Tracker } from "./tracker/contract.ts";

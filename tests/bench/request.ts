@@ -3,7 +3,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startBroker } from "@soorma/broker";
-import { createFromPlugin, silentLogger, systemRuntime } from "@soorma/core";
+import { silentLogger, systemRuntime } from "@soorma/core";
+import { createFromPlugin } from "@soorma/core/plugins";
 import { createMemoryStore } from "@soorma/core/store";
 import zeromq from "@soorma/transport-zeromq";
 import type { Figures } from "./request/measure.ts";
@@ -40,9 +41,27 @@ export async function run(): Promise<BenchRow[]> {
     return peers
       .filter((peer) => peer !== "soorma")
       .flatMap((peer): BenchRow[] => [
-        row(`request, median, against ${peer}`, "µs", middle("soorma", (f) => f.medianUs), middle(peer, (f) => f.medianUs), 1),
-        row(`request, 95th percentile, against ${peer}`, "µs", middle("soorma", (f) => f.p95Us), middle(peer, (f) => f.p95Us), undefined),
-        row(`requests, 50 in flight, against ${peer}`, "requests/s", middle("soorma", (f) => f.rate), middle(peer, (f) => f.rate), undefined),
+        row(
+          `request, median, against ${peer}`,
+          "µs",
+          middle("soorma", (f) => f.medianUs),
+          middle(peer, (f) => f.medianUs),
+          1,
+        ),
+        row(
+          `request, 95th percentile, against ${peer}`,
+          "µs",
+          middle("soorma", (f) => f.p95Us),
+          middle(peer, (f) => f.p95Us),
+          undefined,
+        ),
+        row(
+          `requests, 50 in flight, against ${peer}`,
+          "requests/s",
+          middle("soorma", (f) => f.rate),
+          middle(peer, (f) => f.rate),
+          undefined,
+        ),
       ]);
   } finally {
     await broker.close();

@@ -1,7 +1,6 @@
 import { startBroker } from "@soorma/broker";
 import {
   Client,
-  createFromPlugin,
   createLogger,
   createMesh,
   type Logger,
@@ -13,6 +12,7 @@ import {
   Tool,
   Worker,
 } from "@soorma/core";
+import { createFromPlugin } from "@soorma/core/plugins";
 
 import { createMemoryStore } from "@soorma/core/store";
 import registryBroker from "@soorma/registry-broker";

@@ -1,5 +1,6 @@
 import { type RunningBroker, startBroker } from "@soorma/broker";
-import { createCodec, createPeerRpc, type RegistryBackend, randomId, silentLogger, systemRuntime } from "@soorma/core";
+import { type RegistryBackend, randomId, silentLogger, systemRuntime } from "@soorma/core";
+import { createCodec, createPeerRpc } from "@soorma/core/mesh";
 import { createMemoryStore } from "@soorma/core/store";
 import { registryContract } from "@soorma/core/testing";
 import brokerPlugin from "@soorma/registry-broker";

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
-import { createFromPlugin, createMesh, createPluginLoader, type Logger, systemRuntime } from "@soorma/core";
+import { createMesh, type Logger, systemRuntime } from "@soorma/core";
+import { createFromPlugin, createPluginLoader } from "@soorma/core/plugins";
 import { openLmdbStore } from "@soorma/core/store";
 import { nodeOptions, processLogger } from "../mesh.ts";
 import type { MeshFile } from "../mesh-file.ts";

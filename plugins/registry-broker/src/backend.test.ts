@@ -1,14 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import {
-  type AgentRecord,
-  type ChangeNote,
-  type DirectoryChange,
-  type RegistryBackend,
-  registryMethods,
-  SoormaError,
-  type WatchAnswer,
-  type WatchParams,
-} from "@soorma/core";
+import { type AgentRecord, type DirectoryChange, type RegistryBackend, SoormaError } from "@soorma/core";
+import { type ChangeNote, registryMethods, type WatchAnswer, type WatchParams } from "@soorma/core/registry";
 import {
   agentRecord,
   type CollectingLogger,

@@ -11,10 +11,10 @@ import {
   type RegistryWatch,
   type RenewResult,
   randomId,
-  registryMethods,
   type SchemaQuery,
   type SchemaRecord,
 } from "@soorma/core";
+import { registryMethods } from "@soorma/core/registry";
 import { createBrokerClient } from "./client.ts";
 import { BrokerWatch, malformedAnswer, parseNote } from "./watch.ts";
 

@@ -1,14 +1,5 @@
-import {
-  type ChangeNote,
-  type DirectoryChange,
-  type Logger,
-  type RpcPeer,
-  type Runtime,
-  registryMethods,
-  SoormaError,
-  type Timer,
-  type WatchAnswer,
-} from "@soorma/core";
+import { type DirectoryChange, type Logger, type RpcPeer, type Runtime, SoormaError, type Timer } from "@soorma/core";
+import { type ChangeNote, registryMethods, type WatchAnswer } from "@soorma/core/registry";
 import type { BrokerClient } from "./client.ts";
 
 export interface BrokerWatchOptions {

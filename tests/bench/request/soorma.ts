@@ -1,5 +1,6 @@
 // One side of a request over the whole SDK: envelope, contract, handler. `bun soorma.ts <answer|ask> <folder> <count>`
-import { Client, createFromPlugin, createMesh, defineTool, silentLogger, systemRuntime, Tool } from "@soorma/core";
+import { Client, createMesh, defineTool, silentLogger, systemRuntime, Tool } from "@soorma/core";
+import { createFromPlugin } from "@soorma/core/plugins";
 import registryBroker from "@soorma/registry-broker";
 import zeromq from "@soorma/transport-zeromq";
 import { Type } from "typebox";

@@ -1,0 +1,3 @@
+/** What takes part in a mesh without being an agent needs: a broker, a registry, a test. */
+export { type Codec, createCodec } from "../events/codec.ts";
+export { createPeerRpc, type PeerRpc, type PeerRpcOptions, type RpcStats } from "./peer-rpc.ts";

@@ -48,16 +48,6 @@ export async function ask(
   let logEntries = 0;
   for await (const { entry, fraction, doneCount, taskCount } of run.progress({ signal })) {
     activity.apply(entry);
-
-    console.error(
-      entry.version,
-      entry.timeMs,
-      entry.type,
-      "taskId" in entry ? entry.taskId.slice(-2) : "",
-      (entry as any).agentId,
-      (entry as any).durationMs,
-      (entry as any).message,
-    );
     logEntries = entry.version;
     if (entry.type === "plan.completed") result = entry.result as DemoAnswer;
     if (entry.type === "task.assigned" && !names.knows(entry.agentId)) await names.learn();

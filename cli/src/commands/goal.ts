@@ -81,8 +81,10 @@ async function show(progress: AsyncIterable<GoalProgress>, live: Live, io: Io): 
 function lineOf({ entry, task }: GoalProgress, bars: boolean, colors: Colors): string | undefined {
   const name = task?.name ?? "";
   switch (entry.type) {
-    case "task.dispatched":
-      return bars ? undefined : `${name}: started${entry.attempt > 1 ? `, attempt ${entry.attempt}` : ""}`;
+    case "task.assigned":
+      return bars
+        ? undefined
+        : `${name}: taken by ${entry.agentName}${entry.attempt > 1 ? `, attempt ${entry.attempt}` : ""}`;
     case "task.progress":
       return bars
         ? undefined

@@ -61,6 +61,17 @@ export function sleep(runtime: Runtime, delayMs: number, signal?: AbortSignal): 
   });
 }
 
+/** Waits for `promise`, but no longer than `timeoutMs`: what it does goes on. Rejects if it rejects in time. */
+export async function atMost(runtime: Runtime, timeoutMs: number, promise: Promise<unknown>): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const timer = runtime.setTimer(over.resolve, timeoutMs);
+  try {
+    await Promise.race([promise, over.promise]);
+  } finally {
+    timer.cancel();
+  }
+}
+
 /** A signal that aborts with `reason()` after `timeoutMs`; dispose it to forget the timer. */
 export function timeoutSignal(
   runtime: Runtime,

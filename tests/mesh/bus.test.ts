@@ -2,18 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { defineEvent, defineTool, type EventMessage, isSoormaError, SoormaError } from "@soorma/core";
 import { waitFor } from "@soorma/core/testing";
 import Type from "typebox";
+import { failureOf } from "./failure-of.ts";
 import { inProcessMesh } from "./in-process.ts";
-
-/** What a promise rejects with. (`expect().rejects` of Bun runs the event loop inside the matcher, where immediates starve.) */
-async function failureOf(promise: Promise<unknown>): Promise<() => never> {
-  const error = await promise.then(
-    () => new Error("it did not fail"),
-    (reason) => reason,
-  );
-  return () => {
-    throw error;
-  };
-}
 
 const quick = { state: false };
 

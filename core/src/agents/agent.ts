@@ -21,7 +21,7 @@ import { envelopeOf, type HostedAgent } from "../mesh/node.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { WorkQueue } from "../mesh/work-queue.ts";
 import type { AgentKind, AgentRecord, EventRef, Operation, SchemaRecord } from "../registry/records.ts";
-import { randomId, sleep } from "../runtime.ts";
+import { atMost, randomId } from "../runtime.ts";
 import type { AnyData } from "./any-data.ts";
 import {
   type Bus,
@@ -355,11 +355,10 @@ export abstract class Agent implements HostedAgent {
     const { node } = services;
     this.#ready = false;
     // Peers stop sending before this side stops taking. Without a registry they find out by being refused.
-    await node.put(this).catch((error) => this.log.debug("stop.unannounced", { error }));
+    const unannounced = (error: unknown): void => this.log.debug("stop.unannounced", { error });
+    await atMost(node.runtime, 500, node.put(this).catch(unannounced));
     for (const subscription of this.#subscriptions) node.events.unsubscribe(subscription);
-    const giveUp = new AbortController();
-    await Promise.race([this.idle(), sleep(node.runtime, drainMs, giveUp.signal).catch(() => {})]);
-    giveUp.abort();
+    await atMost(node.runtime, drainMs, this.idle());
     this.#stopping.abort(new SoormaError("NODE_STOPPED", `${this.name} stops; its ${drainMs} ms to finish are over`));
     this.queue.clear();
     await this.onStop();

@@ -10,6 +10,7 @@ import { createPlanEngine, type PlanEngine } from "../plans/engine.ts";
 import type { PlanOrigin, PlanState, RetryPolicy, TaskSpec } from "../plans/log.ts";
 import { isTerminal } from "../plans/reducer.ts";
 import type { AgentRecord } from "../registry/records.ts";
+import { atMost } from "../runtime.ts";
 import { Agent, type AgentOptions, checkResult, operationOf } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
 import type { PlatformContext } from "./context.ts";
@@ -62,6 +63,9 @@ interface Handled {
   readonly handler: GoalHandler<AnyData>;
 }
 
+/** Entries only a plan's driver appends: whose they are, drives it. */
+const drivenBy: ReadonlySet<string> = new Set(["plan.created", "plan.started", "task.dispatched", "task.retried"]);
+
 /** An agent that turns goals into tasks. */
 export class Planner extends Agent {
   readonly kind = "planner";
@@ -70,6 +74,8 @@ export class Planner extends Agent {
   #complete: CompleteHandler | undefined;
   #dispatcher: MeshTaskDispatcher | undefined;
   #engine: PlanEngine | undefined;
+  #watching: Disposable | undefined;
+  #adopting: Promise<void> = Promise.resolve();
 
   constructor(options: PlannerOptions) {
     super({ ...options, produces: [...(options.produces ?? []), "goal.completed", "goal.failed"] });
@@ -118,7 +124,7 @@ export class Planner extends Agent {
     const { agentId, log } = this;
     this.#dispatcher = new MeshTaskDispatcher({ node, agentId, log });
     this.#engine = createPlanEngine({
-      log: tracker,
+      log: tracker.logOf(agentId),
       dispatcher: this.#dispatcher,
       runtime: node.runtime,
       logger: log,
@@ -127,24 +133,55 @@ export class Planner extends Agent {
     });
   }
 
-  /** Goes on with the plans this planner left open, unless another instance of it is there to do so. */
-  protected override async onReady(services: NodeServices): Promise<void> {
-    const { node, tracker } = services;
-    const others = node.directory
-      .all()
-      .some((agent) => agent.kind === "planner" && agent.name === this.name && agent.agentId !== this.agentId);
-    if (others) return;
+  protected override async onReady({ node }: NodeServices): Promise<void> {
+    let siblings = this.#siblings();
+    this.#watching = node.directory.onChange(() => {
+      const before = siblings;
+      siblings = this.#siblings();
+      if (before.some((id) => !siblings.includes(id))) this.#adoptSoon();
+    });
+    await this.#adopt();
+  }
+
+  /** Live instances of this planner, this one included, in an order all of them agree on. */
+  #siblings(): string[] {
+    const { directory } = this.services().node;
+    const all = directory.all().filter((agent) => agent.kind === "planner" && agent.name === this.name);
+    return all
+      .filter((agent) => agent.ready && directory.isReachable(agent.address))
+      .map((agent) => agent.agentId)
+      .sort();
+  }
+
+  #adoptSoon(): void {
+    this.#adopting = this.#adopting
+      .then(() => (this.isStopping ? undefined : this.#adopt()))
+      .catch((error) => this.log.warn("adopt.failed", { error }));
+  }
+
+  /**
+   * Goes on with open plans of this planner whose driver is gone: killed, or stopped. One instance does it for all. Were
+   * two of them to disagree on who that is, the log's versions would let only one append.
+   */
+  async #adopt(): Promise<void> {
+    const { tracker } = this.services();
+    const siblings = this.#siblings();
+    if (siblings[0] !== this.agentId) return;
     for (const status of ["pending", "running", "paused"] as const) {
-      const plans = await tracker.listPlans({ planner: this.name, status, limit: 10_000 });
-      for (const { planId } of plans) {
-        this.log.info("plan.resumed", { planId });
+      for (const { planId } of await tracker.listPlans({ planner: this.name, status, limit: 10_000 })) {
+        const entries = await tracker.read(planId);
+        const driver = entries.findLast(({ type }) => drivenBy.has(type))?.by;
+        if (this.isStopping || (driver !== undefined && siblings.includes(driver))) continue;
+        this.log.info("plan.adopted", { planId, from: driver });
         await this.#engine?.resume(planId, (origin) => this.#handlersFor(origin, planId));
       }
     }
   }
 
   protected override async onStop(): Promise<void> {
-    await this.#engine?.stop();
+    this.#watching?.[Symbol.dispose]();
+    // A state node that is away may have an append of ours in hand; whether it is done is in the log.
+    if (this.#engine) await atMost(this.services().node.runtime, 1_000, this.#engine.stop());
     this.#dispatcher?.close();
   }
 

@@ -3,14 +3,13 @@ import { createMemoryClient } from "../memory/client.ts";
 import type { Memory } from "../memory/contract.ts";
 import type { MeshNode } from "../mesh/node.ts";
 import type { SchemaRef } from "../registry/records.ts";
-import { createTrackerClient } from "../tracker/client.ts";
-import type { Tracker } from "../tracker/contract.ts";
+import { createTrackerClient, type TrackerClient } from "../tracker/client.ts";
 
 /** What the agents of one node share: the node and its clients of the state node. */
 export interface NodeServices {
   readonly node: MeshNode;
   readonly memory: Memory;
-  readonly tracker: Tracker;
+  readonly tracker: TrackerClient;
   /** Checks data against a registered schema. The schema is fetched once: versions are immutable. */
   check(ref: SchemaRef, data: unknown, what: string): void | Promise<void>;
   close(): Promise<void>;
@@ -47,6 +46,7 @@ export function createServices(node: MeshNode): NodeServices {
       })();
     },
     async close() {
+      tracker[Symbol.dispose]();
       await node.close();
     },
   };

@@ -1,5 +1,5 @@
+import { createStateService, type StateService } from "../state.ts";
 import { stateCapability } from "../state-caller.ts";
-import { createStateService, type StateService } from "../state-service.ts";
 import type { Store } from "../store/store.ts";
 import { Agent, type AgentOptions } from "./agent.ts";
 import type { NodeServices } from "./services.ts";

@@ -2,8 +2,11 @@ import { isSoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { RegistryBackend, RegistryWatch } from "../plugin/registry.ts";
 import type { AgentRecord } from "../registry/records.ts";
-import type { Runtime, Timer } from "../runtime.ts";
+import { atMost, type Runtime, type Timer } from "../runtime.ts";
 import type { DirectoryView } from "./directory-view.ts";
+
+/** Milliseconds a leaving node waits for the registry to take note. */
+const farewellMs = 1_000;
 
 export interface MembershipOptions {
   readonly registry: RegistryBackend;
@@ -74,12 +77,7 @@ export class Membership {
   async remove(agentId: string): Promise<void> {
     if (!this.#own.delete(agentId)) return;
     this.#missing.delete(agentId);
-    try {
-      await this.#options.registry.deregister([agentId]);
-    } catch (error) {
-      // Its lease ends by itself.
-      this.#options.log.warn("deregister.failed", { agentId, error });
-    }
+    await this.#deregister([agentId]);
   }
 
   async close(): Promise<void> {
@@ -88,12 +86,15 @@ export class Membership {
     this.#timer?.cancel();
     const left = [...this.#own.keys()];
     this.#own.clear();
-    if (left.length > 0) {
-      await this.#options.registry
-        .deregister(left)
-        .catch((error) => this.#options.log.warn("deregister.failed", { agents: left, error }));
-    }
+    if (left.length > 0) await this.#deregister(left);
     await this.#watch?.[Symbol.asyncDispose]();
+  }
+
+  /** Says good-bye, without waiting long for a registry that is away: the leases end by themselves. */
+  async #deregister(agentIds: readonly string[]): Promise<void> {
+    const { registry, runtime, log } = this.#options;
+    const failed = (error: unknown): void => log.warn("deregister.failed", { agentIds, error });
+    await atMost(runtime, farewellMs, registry.deregister(agentIds).catch(failed));
   }
 
   #lost(agentIds: readonly string[]): void {

@@ -48,8 +48,10 @@ export function projectFiles(choice: ProjectChoice): ProjectFile[] {
     }));
 }
 
-/** Beside the sources in the published package; at the root of the repository while it is being developed. */
+/** At the root of the repository while soorma is being developed; beside the sources in the published package. */
 function templatesFolder(): string {
-  const published = join(import.meta.dir, "..", "..", "templates");
-  return existsSync(published) ? published : join(import.meta.dir, "..", "..", "..", "templates");
+  const packageFolder = join(import.meta.dir, "..", "..");
+  // First, because packing puts a copy beside the sources for a moment.
+  const repository = join(packageFolder, "..", "templates");
+  return existsSync(join(repository, "worker", "_gitignore")) ? repository : join(packageFolder, "templates");
 }

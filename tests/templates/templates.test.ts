@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cleanEnv, soorma } from "../e2e/cli-run.ts";
+
+const repository = join(import.meta.dir, "..", "..");
+let folder: string;
+let packages: string;
+
+/** Everything that is published, packed as it would be. */
+beforeAll(async () => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "soorma-templates-")));
+  packages = join(folder, "packages");
+  mkdirSync(packages);
+  const rooms = [
+    "core",
+    "broker",
+    "cli",
+    ...readdirSync(join(repository, "plugins")).map((name) => join("plugins", name)),
+  ];
+  for (const room of rooms) {
+    const { code, output } = await run(
+      [process.execPath, "pm", "pack", "--destination", packages],
+      join(repository, room),
+    );
+    if (code !== 0) throw new Error(`packing ${room} failed:\n${output}`);
+  }
+}, 120_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function run(command: string[], cwd: string): Promise<{ code: number | null; output: string; stdout: string }> {
+  const child = Bun.spawn(command, { cwd, env: cleanEnv(), stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { code: child.exitCode, output: stdout + stderr, stdout };
+}
+
+/** As the user has it: the command of the installed package. */
+const installed = "node_modules/.bin/soorma";
+
+const cases = [
+  {
+    type: "worker",
+    data: { text: "to be or not to be" },
+    answer: { answer: { words: 6, distinct: 4, longest: "not" } },
+  },
+  { type: "planner", data: { topic: "bees" }, answer: { report: { report: "written from history and today" } } },
+  {
+    type: "team",
+    data: { question: "How do bees find flowers?" },
+    answer: { answer: { sources: ["bees.md"], readingSeconds: 5 } },
+  },
+  { type: "tool", data: undefined, answer: { result: 14 } },
+] as const;
+
+test.each(cases)(
+  "a generated $type installs from the packed files, type-checks, passes its tests, runs and answers",
+  async ({ type, data, answer }) => {
+    // Dashes and digits: every place the name goes to has to take them.
+    const name = `my-${type}-2`;
+    const made = await soorma(["init", name, "--type", type, "--packages", packages, "--json"], { cwd: folder });
+    expect(made.stderr).not.toContain("warning");
+    expect(JSON.parse(made.stdout)).toMatchObject({ name, installed: "done" });
+    const project = join(folder, name);
+    expect(existsSync(join(project, installed))).toBe(true);
+
+    const typecheck = await run([process.execPath, "run", "typecheck"], project);
+    expect(typecheck).toMatchObject({ code: 0 });
+    const tests = await run([process.execPath, "test"], project);
+    expect(tests.output).toMatch(/[1-9]\d* pass\n\s*0 fail/);
+    expect(tests.code).toBe(0);
+
+    try {
+      const dev = await run([installed, "dev", "--detach", "--json"], project);
+      expect(dev).toMatchObject({ code: 0 });
+      if (data === undefined) {
+        const asked = await run([process.execPath, "run", "--silent", "ask", "2 * (3 + 4)"], project);
+        expect(asked.stdout).toContain("result: 14");
+      } else {
+        const goal = await run([installed, "goal", `${name}.goal`, JSON.stringify(data), "--json"], project);
+        expect(goal).toMatchObject({ code: 0 });
+        expect((JSON.parse(goal.stdout) as { result: unknown }).result).toMatchObject(answer);
+      }
+    } finally {
+      await run([installed, "dev", "--stop"], project);
+    }
+    expect((await run([installed, "dev", "--status"], project)).stdout).toContain("nothing runs");
+  },
+  180_000,
+);
+
+test("a generated project installs at most 40 packages", () => {
+  const project = join(folder, "my-team-2", "node_modules");
+  const names = readdirSync(project).flatMap((name) =>
+    name.startsWith("@") ? readdirSync(join(project, name)) : name.startsWith(".") ? [] : [name],
+  );
+  expect(names.length).toBeGreaterThan(5);
+  expect(names.length).toBeLessThanOrEqual(40);
+});

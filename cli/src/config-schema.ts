@@ -14,7 +14,7 @@ const agent = Type.Object(
   { additionalProperties: false },
 );
 
-export const configSchema = Type.Object(
+const configSchema = Type.Object(
   {
     /** By name: a file, or a file with options. Default: `src/agents/*.ts`, else `src/agent.ts`, else `agent.ts`. */
     agents: Type.Optional(Type.Record(Type.String(), Type.Union([Type.String({ minLength: 1 }), agent]))),

@@ -6,7 +6,7 @@ const pluginChoice = Type.Object({
   options: Type.Record(Type.String(), Type.Unknown()),
 });
 
-export const meshFileSchema = Type.Object({
+const meshFileSchema = Type.Object({
   version: Type.Literal(1),
   transport: pluginChoice,
   registry: Type.Object({

@@ -26,7 +26,7 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<numbe
 }
 
 /** All commands, as commander knows them. The command reference is made of this, too. */
-export function createProgram(io: Io, done: (exitCode: number) => void = () => {}): Command {
+function createProgram(io: Io, done: (exitCode: number) => void = () => {}): Command {
   const program = new Command("soorma");
   // Before adding commands: they inherit both.
   program.exitOverride();

@@ -1,4 +1,4 @@
-import { type Static, type TSchema, Type } from "typebox";
+import type { Static, TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 import { SoormaError } from "./errors.ts";
 import type { Topic } from "./events/topics.ts";
@@ -154,6 +154,3 @@ function explain({ keyword, instancePath, message, params }: SchemaViolation): {
   if (keyword === "boolean") return [{ path: instancePath || "/", message: "is not allowed here" }];
   return [{ path: instancePath || "/", message }];
 }
-
-/** Stands for "no schema": everything matches. */
-export const anything: TSchema = Type.Unknown();

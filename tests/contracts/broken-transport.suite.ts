@@ -1,5 +1,5 @@
 import { transportContract } from "@soorma/core/testing";
-import { inprocPlugin } from "@soorma/transport-inproc";
+import inprocPlugin from "@soorma/transport-inproc";
 import { brokenTransports } from "./broken-transports.ts";
 
 // Not a test file by its name: transport-contract.test.ts runs it, and wants it to fail.

@@ -1,6 +1,6 @@
 import type { Io } from "../ui/io.ts";
 
-export interface OptionSpec {
+interface OptionSpec {
   /** As commander reads it: `--type <kind>`, `--no-git`. */
   readonly flags: string;
   readonly description: string;
@@ -9,7 +9,7 @@ export interface OptionSpec {
   readonly hidden?: boolean;
 }
 
-export interface CommandInput {
+interface CommandInput {
   readonly args: readonly (string | undefined)[];
   /** By the long flag's camelCase name. What is not given is absent. */
   readonly options: Readonly<Record<string, unknown>>;

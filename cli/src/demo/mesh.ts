@@ -60,7 +60,8 @@ export async function createDemoMesh({ workers, env, keep, onTrouble }: DemoMesh
       log.write({ name, stream, line, timeMs: Date.now() });
       const tail = tails.get(name) ?? [];
       tails.set(name, [...tail, Bun.stripANSI(line)].slice(-keptLines));
-      if (stream === "soorma" && tone === "bad" && !stopping) onTrouble(name, line);
+      // Nobody edits these agents.
+      if (stream === "soorma" && tone === "bad" && !stopping) onTrouble(name, line.replace(/, or when .*$/, ""));
     },
   });
   const processes = (): readonly ProcessStatus[] => supervisor.summary().processes;

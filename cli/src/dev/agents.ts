@@ -13,7 +13,7 @@ export interface AgentEntry {
 }
 
 /** Folder whose files are agents, relative to the project. */
-export const agentsFolder = "src/agents";
+const agentsFolder = "src/agents";
 const singles = ["src/agent.ts", "agent.ts"];
 
 /**

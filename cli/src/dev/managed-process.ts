@@ -28,7 +28,7 @@ export interface Exit {
 }
 
 /** What became of a start: ready, or ended before that. */
-export type StartResult =
+type StartResult =
   | { readonly ready: true; readonly info: Readonly<Record<string, unknown>> }
   | { readonly ready: false; readonly exit: Exit };
 

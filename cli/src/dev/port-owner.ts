@@ -19,7 +19,7 @@ export function checkPortFree(port: number): void {
 }
 
 /** Who listens on a port: `process 123 (node server.js)`. */
-export function portOwner(port: number): string | undefined {
+function portOwner(port: number): string | undefined {
   const pid = process.platform === "linux" ? linuxPortOwner(port) : lsofPortOwner(port);
   if (pid === undefined) return undefined;
   const { stdout } = Bun.spawnSync(["ps", "-o", "args=", "-p", String(pid)]);

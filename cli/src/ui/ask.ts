@@ -2,7 +2,7 @@ import * as clack from "@clack/prompts";
 import { Interrupted } from "./errors.ts";
 import type { Io } from "./io.ts";
 
-export interface TextQuestion {
+interface TextQuestion {
   readonly message: string;
   /** Taken when nothing is typed. */
   readonly fallback?: string;
@@ -10,7 +10,7 @@ export interface TextQuestion {
   readonly validate?: (value: string) => string | undefined;
 }
 
-export interface Choice<T extends string> {
+interface Choice<T extends string> {
   readonly value: T;
   readonly hint: string;
 }

@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 
-export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
+type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** Everything a command may know about the terminal and the process it runs in. */
 export interface Io {

@@ -38,9 +38,9 @@ import { createRegistryService } from "./registry-service.ts";
 import type { NodeServices } from "./services.ts";
 
 /** Handlers an agent runs at the same time when it does not say. */
-export const defaultConcurrency = 16;
+const defaultConcurrency = 16;
 /** Milliseconds running handlers have to finish after `stop()`. */
-export const defaultDrainMs = 10_000;
+const defaultDrainMs = 10_000;
 
 export interface AgentOptions {
   /** Shared by all instances of the agent: lower-case letters, digits, `-`, `_` and `.`. */

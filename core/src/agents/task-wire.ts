@@ -15,7 +15,7 @@ export const taskMethods = {
 } as const;
 
 /** Whom a worker answers. */
-export interface ReplyTo {
+interface ReplyTo {
   readonly agentId: string;
   readonly nodeId: string;
   readonly address: Address;

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Correlation, Envelope } from "./envelope.ts";
+import type { Correlation } from "./envelope.ts";
 
 /** The message being handled, as far as what is sent meanwhile inherits from it. */
 export interface HandlingContext extends Correlation {
@@ -12,11 +12,6 @@ const storage = new AsyncLocalStorage<HandlingContext>();
 /** Runs `body` so that everything it publishes, requests, stores or dispatches belongs to `context`. */
 export function runWith<T>(context: HandlingContext, body: () => T): T {
   return storage.run(context, body);
-}
-
-/** Runs `body` outside any handler's context. */
-export function runDetached<T>(body: () => T): T {
-  return storage.exit(body);
 }
 
 /** The message being handled by the current call chain, if any. */
@@ -48,9 +43,4 @@ export function inherit(tenantId: string, userId: string | undefined, fresh: () 
     ...(attempt === undefined ? {} : { attempt }),
     ...(deadline === undefined ? {} : { deadline }),
   };
-}
-
-/** The context of handling `envelope`. */
-export function contextOf(envelope: Envelope): HandlingContext {
-  return envelope;
 }

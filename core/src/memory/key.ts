@@ -1,6 +1,6 @@
 import { SoormaError } from "../errors.ts";
 
-export const maxMemoryKeyBytes = 1024;
+const maxMemoryKeyBytes = 1024;
 
 /** @throws {SoormaError} `KEY_INVALID` */
 export function checkKey(key: unknown): asserts key is string {

@@ -1,11 +1,10 @@
 import { isSoormaError, SoormaError } from "../errors.ts";
 import type { Codec } from "../events/codec.ts";
 import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.ts";
-import { channelOf, channelPrefix, compilePattern, type Pattern } from "../events/pattern.ts";
+import { channelOf, channelPrefix, type Pattern } from "../events/pattern.ts";
 import type { Topic } from "../events/topics.ts";
 import type { Logger } from "../log.ts";
 import type { Address, Transport } from "../plugin/transport.ts";
-import type { AgentRecord } from "../registry/records.ts";
 import { type Runtime, sleep, type Timer } from "../runtime.ts";
 import type { Balance } from "./balance.ts";
 import type { DirectoryView, KnownNode } from "./directory-view.ts";
@@ -458,9 +457,4 @@ function overlap(a: Pattern, b: Pattern): boolean {
 
 function isSequence(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
-}
-
-/** Members of a group as a subscription announces them. */
-export function announces(record: AgentRecord, type: string): boolean {
-  return record.produces.some((ref) => ref.type === type || compilePattern(ref.type).matches(type));
 }

@@ -17,9 +17,9 @@ import type { CallOptions, Rpc, RpcCall } from "./rpc.ts";
 import { createStateCaller } from "./state-link.ts";
 
 /** Largest frame a mesh carries unless it is told otherwise. */
-export const defaultMaxFrameBytes = 16 * 1024 * 1024;
-export const defaultLeaseMs = 10_000;
-export const defaultRenewMs = 3_000;
+const defaultMaxFrameBytes = 16 * 1024 * 1024;
+const defaultLeaseMs = 10_000;
+const defaultRenewMs = 3_000;
 
 const agentCall = "agent.call";
 const syncMethod = "mesh.sync";

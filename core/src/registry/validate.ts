@@ -114,11 +114,6 @@ export function parseLeaseMs(value: unknown): number {
   return integer(value, "leaseMs", registryLimits.leaseMsLeast, registryLimits.leaseMsMost);
 }
 
-/** True for what an agent may be called: lower-case letters, digits, `.`, `_`, `-`; at most 128 characters. */
-export function isName(value: unknown): value is string {
-  return typeof value === "string" && value.length <= registryLimits.name && namePattern.test(value);
-}
-
 /** A `REGISTRY_REFUSED` that names the wrong field. */
 export function refused(path: string, problem: string): SoormaError {
   return new SoormaError("REGISTRY_REFUSED", `the registry refused it: ${path} ${problem}`, { details: { path } });

@@ -2,7 +2,7 @@ import { SoormaError } from "../errors.ts";
 import type { Key, KeyPart } from "./store.ts";
 
 /** The longest encoded key, in bytes: what LMDB takes with 4 KiB pages. A part costs its UTF-8 bytes and 2, a number 9. */
-export const maxKeyBytes = 1978;
+const maxKeyBytes = 1978;
 
 const numberTag = "\x10";
 const textTag = "\x20";

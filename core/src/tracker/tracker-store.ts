@@ -18,7 +18,7 @@ export interface Appended extends EntriesPage {
   readonly planId: string;
 }
 
-export interface AppendOptions {
+interface AppendOptions {
   /** Makes a repeated append be done once. */
   readonly operationId?: string;
   /** Who appends: agent or node id. */

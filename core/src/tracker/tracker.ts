@@ -6,7 +6,7 @@ import { isTerminal, PlanFold } from "../plans/reducer.ts";
 import type { Tracker } from "./contract.ts";
 
 /** The planner of plans that are driven by hand, through the tracker. */
-export const manualPlanner = "tracker";
+const manualPlanner = "tracker";
 
 const rememberedFolds = 64;
 const maxConflicts = 100;

@@ -8,7 +8,7 @@ import {
   type Transport,
 } from "@soorma/core";
 import { type FakeRuntime, fakeRuntime } from "@soorma/core/testing";
-import { createHub, type Hub, inproc, inprocPlugin } from "./index.ts";
+import inprocPlugin, { createHub, type Hub, inproc } from "./index.ts";
 
 interface Node {
   readonly transport: Transport;

@@ -8,7 +8,7 @@ export type { LinkFaults } from "./pipe.ts";
 export { inproc } from "./transport.ts";
 
 /** Without a `hub` each transport is on a network of its own, where it can reach only itself. */
-export const inprocPlugin = definePlugin({
+const inprocPlugin = definePlugin({
   kind: "transport",
   name: "inproc",
   api: 1,

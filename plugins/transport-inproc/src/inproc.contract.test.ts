@@ -1,6 +1,6 @@
 import { systemRuntime } from "@soorma/core";
 import { transportContract } from "@soorma/core/testing";
-import { createHub, inproc, inprocPlugin } from "./index.ts";
+import inprocPlugin, { createHub, inproc } from "./index.ts";
 
 const hub = createHub({ runtime: systemRuntime });
 let addresses = 0;

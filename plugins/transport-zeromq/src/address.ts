@@ -26,7 +26,7 @@ export interface Endpoints {
 }
 
 /** One endpoint, as a person writes it into a config: good for directed messages. */
-export interface ShortAddress {
+interface ShortAddress {
   readonly kind: "short";
   readonly endpoint: string;
 }

@@ -7,7 +7,7 @@ const milliseconds = (description: string, defaultMs: number) =>
 const key = (description: string) => Type.Optional(Type.String({ minLength: 40, maxLength: 40, description }));
 
 /** Brokerless messaging over libzmq: `ipc://` between processes of one host, `tcp://` between hosts. */
-export const zeromqPlugin = definePlugin({
+const zeromqPlugin = definePlugin({
   kind: "transport",
   name: "zeromq",
   api: 1,

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { SoormaError } from "@soorma/core";
 
 /** `sun_path` without its closing zero: 108 bytes on Linux, 104 on macOS. */
-export const maxIpcPathBytes = process.platform === "darwin" ? 103 : 107;
+const maxIpcPathBytes = process.platform === "darwin" ? 103 : 107;
 
 /** The path of an `ipc://` endpoint, `undefined` for another transport. */
 export function ipcPath(endpoint: string): string | undefined {

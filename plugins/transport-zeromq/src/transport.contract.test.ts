@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { silentLogger, systemRuntime } from "@soorma/core";
 import { transportContract } from "@soorma/core/testing";
 import { Value } from "typebox/value";
-import { zeromqPlugin } from "./index.ts";
+import zeromqPlugin from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "zmq-contract-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

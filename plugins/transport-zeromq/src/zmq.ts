@@ -109,7 +109,7 @@ const names = new Map<number, string>([
 ]);
 
 /** `EADDRINUSE` for a number of `zmq_errno`. */
-export function errnoName(number: number): string {
+function errnoName(number: number): string {
   return names.get(number) ?? `errno ${number}`;
 }
 

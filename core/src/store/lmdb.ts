@@ -18,6 +18,9 @@ export interface LmdbStoreOptions {
   readonly log: Logger;
 }
 
+/** Room that is left for deleting: a delete writes, too. */
+const reservedBytes = 1024 * 1024;
+
 /** Room that lmdb needs to begin with; less free disk and it would fail half open. */
 const leastFreeBytes = 256 * 1024;
 
@@ -118,6 +121,7 @@ function lmdbBase(
     },
     async commit(writes) {
       const bytes = sizeOf(writes);
+      checkDisk(db, path, writes.size, bytes.put);
       if (limitBytes !== undefined && bytes.put > 0) {
         const used = usedBytes(db);
         if (used + bytes.put > limitBytes) {
@@ -164,6 +168,25 @@ function lmdbBase(
   };
 }
 
+/**
+ * Refuses what the disk may have no room for before lmdb meets that: a write that fails half-way corrupted its heap in
+ * one of forty tries, and took the process along.
+ */
+function checkDisk(db: Database<Buffer, Buffer>, path: string, writes: number, putBytes: number): void {
+  const free = freeBytes(path);
+  // What is put may need whole pages of its own; each write may copy its leaf and a branch, …
+  const put = putBytes * 2 + (putBytes > 0 ? reservedBytes : 0);
+  let copied = writes * 2;
+  if (free >= put + (copied + 16) * 4096) return;
+  // … but no more of them than there are. Only asked for when it matters.
+  copied = Math.min(copied, countOf(db, "treeLeafPageCount") + countOf(db, "treeBranchPageCount"));
+  const needed = put + (copied + 16) * 4096;
+  if (free >= needed) return;
+  throw refuse(
+    full(path, `${free} bytes are free on the disk, and ${putBytes} bytes in ${writes} writes may take ${needed}`),
+  );
+}
+
 function sizeOf(writes: Writes): { put: number; values: number } {
   let put = 0;
   let values = 0;
@@ -177,9 +200,13 @@ function sizeOf(writes: Writes): { put: number; values: number } {
 
 /** Bytes of the pages in use; free ones in the file, which lmdb reuses, do not count. */
 function usedBytes(db: Database<Buffer, Buffer>): number {
-  const stats = db.getStats() as Readonly<Record<string, unknown>>;
-  const count = (name: string): number => (typeof stats[name] === "number" ? stats[name] : 0);
-  return count("pageSize") * (count("treeBranchPageCount") + count("treeLeafPageCount") + count("overflowPages"));
+  const pages = countOf(db, "treeBranchPageCount") + countOf(db, "treeLeafPageCount") + countOf(db, "overflowPages");
+  return countOf(db, "pageSize") * pages;
+}
+
+function countOf(db: Database<Buffer, Buffer>, name: string): number {
+  const value = (db.getStats() as Readonly<Record<string, unknown>>)[name];
+  return typeof value === "number" ? value : 0;
 }
 
 /** lmdb rejects with a general error whose `commitError` is a promise that rejects with the reason. */

@@ -1,0 +1,147 @@
+import { expect, test } from "bun:test";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Client } from "@soorma/core";
+import { waitFor } from "@soorma/core/testing";
+import { processMesh, testProcesses } from "./fixtures/processes.ts";
+
+const timeoutMs = 60_000;
+const bound = { timeoutMs: 30_000 };
+
+test(
+  "separate processes answer a goal over real sockets and a real store",
+  async () => {
+    await using mesh = testProcesses();
+    const { folder, broker } = mesh;
+    mkdirSync(join(folder, "s"));
+    await mesh.start("broker-process.ts", broker, join(folder, "broker-data"), join(folder, "s"), "10000");
+    // In any order, all at once: nothing waits for anything but what it needs.
+    await Promise.all(
+      ["tool", "worker", "planner", "worker", "state"].map((role) =>
+        mesh.start("worker-process.ts", role, folder, broker),
+      ),
+    );
+    await using client = await Client.connect({ mesh: processMesh(folder, broker) });
+    const numbers = Array.from({ length: 20 }, (_, n) => n + 1);
+    const run = await client.submitGoal("square.all", { numbers });
+    const result = await run.result({ timeoutMs: 30_000 });
+    expect(result.sum).toBe(2_870);
+    expect(result["square-20"]).toBe(400);
+    const { tasks } = await run.plan();
+    expect(new Set(tasks.map((task) => task.agentId)).size).toBe(2);
+  },
+  timeoutMs,
+);
+
+test(
+  "with the broker killed under load agents go on; when it is back they are registered again by themselves",
+  async () => {
+    await using mesh = testProcesses();
+    const { folder, broker } = mesh;
+    mkdirSync(join(folder, "s"));
+    const startBroker = () =>
+      mesh.start("broker-process.ts", broker, join(folder, "broker-data"), join(folder, "s"), "10000");
+    const first = await startBroker();
+    const tool = await mesh.start("worker-process.ts", "tool", folder, broker);
+    await using client = await Client.connect({ mesh: processMesh(folder, broker), name: "asker" });
+    const heard: number[] = [];
+    await client.bus.subscribe("product.made", ({ data }) => void heard.push(data.product));
+
+    let stop = false;
+    let asked = 0;
+    const failures: unknown[] = [];
+    const load = (async () => {
+      while (!stop) {
+        const n = asked++;
+        const answer = await client.bus.request("multiply", { a: n, b: 1 }).catch((error) => error);
+        if (answer?.product !== n) failures.push(answer);
+      }
+    })();
+    await waitFor(() => asked > 200, bound);
+    await first.kill("SIGKILL");
+    const atKill = asked;
+    await waitFor(() => asked > atKill + 500, bound);
+    expect(failures).toEqual([]);
+
+    await startBroker();
+    // Somebody new asks the new broker, who heard of nobody but through its file and the agents themselves.
+    await using newcomer = await Client.connect({ mesh: processMesh(folder, broker), name: "newcomer" });
+    expect(await newcomer.bus.request("multiply", { a: 6, b: 7 }, { timeoutMs: 20_000 })).toEqual({ product: 42 });
+    // The agents' own renewals reach it again: they outlive the time a restarted broker gives what it remembers.
+    const agentId = String(tool.said.agentId);
+    await waitFor(async () => {
+      for await (const { agents } of newcomer.registry.watch())
+        return agents.some((agent) => agent.agentId === agentId);
+      return false;
+    }, bound);
+    const before = asked;
+    await waitFor(() => asked > before + 200, bound);
+    stop = true;
+    await load;
+    expect(failures).toEqual([]);
+    // One event a request and one for the newcomer's, none lost and none twice, whatever the broker did.
+    await waitFor(() => heard.length > asked, bound);
+    expect([...heard].sort((a, b) => a - b)).toEqual([42, ...Array(asked).keys()].sort((a, b) => a - b));
+  },
+  timeoutMs,
+);
+
+test(
+  "a broker that lost its file learns of everybody from the agents themselves",
+  async () => {
+    await using mesh = testProcesses();
+    const { folder, broker } = mesh;
+    mkdirSync(join(folder, "s"));
+    const first = await mesh.start("broker-process.ts", broker, join(folder, "data-1"), join(folder, "s"), "10000");
+    await mesh.start("worker-process.ts", "tool", folder, broker);
+    await using client = await Client.connect({ mesh: processMesh(folder, broker) });
+    await first.kill("SIGKILL");
+    await mesh.start("broker-process.ts", broker, join(folder, "data-2"), join(folder, "s"), "10000");
+    await using newcomer = await Client.connect({ mesh: processMesh(folder, broker), name: "newcomer" });
+    expect(await newcomer.bus.request("multiply", { a: 2, b: 3 }, { timeoutMs: 30_000 })).toEqual({ product: 6 });
+    expect(await client.bus.request("multiply", { a: 2, b: 2 }, { timeoutMs: 30_000 })).toEqual({ product: 4 });
+  },
+  timeoutMs,
+);
+
+test(
+  "agents killed, stopped and continued: requests go to those that live, and nobody hangs",
+  async () => {
+    await using mesh = testProcesses();
+    const { folder, broker } = mesh;
+    mkdirSync(join(folder, "s"));
+    await mesh.start("broker-process.ts", broker, join(folder, "data"), join(folder, "s"), "10000");
+    const tools = await Promise.all([1, 2, 3].map(() => mesh.start("worker-process.ts", "tool", folder, broker)));
+    await using client = await Client.connect({ mesh: processMesh(folder, broker) });
+    let stop = false;
+    let asked = 0;
+    const failures: unknown[] = [];
+    const load = Array.from({ length: 4 }, async () => {
+      while (!stop) {
+        const n = asked++;
+        const answer = await client.bus
+          .request("multiply", { a: n, b: 2 }, { timeoutMs: 20_000 })
+          .catch((error) => error);
+        if (answer?.product !== n * 2) failures.push(answer);
+      }
+    });
+    const progressed = async (): Promise<void> => {
+      const before = asked;
+      await waitFor(() => asked > before + 200, bound);
+    };
+    await progressed();
+    await tools[0]?.kill("SIGKILL");
+    await progressed();
+    tools[1]?.subprocess.kill("SIGSTOP");
+    await progressed();
+    tools[1]?.subprocess.kill("SIGCONT");
+    await progressed();
+    await tools[2]?.kill("SIGKILL");
+    // Only the one that was stopped is left: it has to be known again.
+    await progressed();
+    stop = true;
+    await Promise.all(load);
+    expect(failures).toEqual([]);
+  },
+  timeoutMs,
+);

@@ -62,7 +62,15 @@ export {
   levels,
   silentLogger,
 } from "./log.ts";
-export type { Memory, MemoryEntry, SearchHit } from "./memory/contract.ts";
+export type {
+  DeleteOptions,
+  ListOptions,
+  Memory,
+  MemoryEntry,
+  SearchHit,
+  SearchOptions,
+  StoreOptions,
+} from "./memory/contract.ts";
 export { createMesh, type Mesh } from "./mesh/mesh.ts";
 export type { NodeOptions, NodeStats } from "./mesh/node.ts";
 export type { CallOptions, Rpc, RpcCall, RpcPeer } from "./mesh/rpc.ts";

@@ -28,5 +28,6 @@ export {
   type ScriptedTask,
   scriptedDispatcher,
 } from "./scripted-dispatcher.ts";
+export { type StoreContractSubject, storeContract } from "./store-contract.ts";
 export { type TransportSetup, transportContract } from "./transport-contract.ts";
 export { type WaitForOptions, waitFor } from "./wait-for.ts";

@@ -110,7 +110,7 @@ export const runDemo: RunCommand = async ({ args: [folder], options: given, io }
     const { doneCount, taskCount } = activity;
     const far = taskCount === 0 ? "no task was given out yet" : `${doneCount} of ${taskCount} tasks were done`;
     throw new CommandError("TIMEOUT", `the demo was not done within ${timeout} s: ${far}`, {
-      hint: `give it more time, --timeout ${Math.ceil(timeout * 3)}, or a smaller folder`,
+      hint: `give it more time, --timeout ${Math.max(defaultTimeoutSeconds, Math.ceil(timeout * 3))}, or a smaller folder`,
     });
   }
 };

@@ -1,5 +1,5 @@
 import type { PlanEntry, PlannedTask } from "@soorma/core";
-import { answering, indexing, searching } from "./contracts.ts";
+import { kinds } from "./names.ts";
 
 /** What one running instance of an agent has done and is doing. */
 export interface InstanceActivity {
@@ -151,9 +151,9 @@ export function createActivity(): Activity {
       };
       return {
         planningMs: Math.max(0, startedMs - createdMs),
-        indexingMs: lasted(indexing.name),
-        searchingMs: lasted(searching.name),
-        answeringMs: lasted(answering.name),
+        indexingMs: lasted(kinds.indexing),
+        searchingMs: lasted(kinds.searching),
+        answeringMs: lasted(kinds.answering),
       };
     },
   };

@@ -55,6 +55,8 @@ interface Candidate extends Sentence {
   readonly words: number;
   /** Part of its characters that is code, from 0 to 1. */
   readonly codeShare: number;
+  /** Part of its characters outside code that only code is full of, from 0 to 1. */
+  readonly symbolShare: number;
   /** 0 to 1: the passage's place among the others. */
   readonly passage: number;
   /** The sentence before it in its passage, when this one refers to it. */
@@ -102,6 +104,7 @@ function candidatesOf(ranked: readonly RankedPassage[]): Candidate[] {
           openingTerms: new Set(termsIn(text.split(/\s+/, 4).join(" "))),
           words: text.split(/\s+/).length,
           codeShare: 1 - prose.length / text.length,
+          symbolShare: (prose.match(/[{}[\]()<>=;|#$\\/]/g)?.length ?? 0) / text.length,
           passage: score / best,
           antecedent: refersBack.test(text) ? antecedentOf(all[index - 1]) : undefined,
         },
@@ -188,6 +191,8 @@ function scoreOf(
   if (words < 6) score *= 0.4 + words * 0.1;
   else if (words > 36) score *= 36 / words;
   score *= 1 - 0.6 * Math.max(0, candidate.codeShare - 0.25);
+  // Code that is not marked as such.
+  score *= 1 - Math.min(0.8, 8 * Math.max(0, candidate.symbolShare - 0.05));
   // Nobody knows what "it" is without the sentence before.
   if (refersBack.test(text) && candidate.position > 0) score *= candidate.antecedent ? 0.92 : 0.7;
   // A question in a text is a heading or a promise, and so is what ends with a colon.

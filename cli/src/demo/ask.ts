@@ -55,9 +55,7 @@ export async function ask(
       fraction,
       doneCount,
       taskCount,
-      workers: activity.instances
-        .map(({ agentId, done, now }) => ({ name: names.of(agentId).name, done, now }))
-        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+      workers: workersOf(activity, names, mesh),
     }));
   }
   signal.throwIfAborted();
@@ -66,6 +64,19 @@ export async function ask(
   const tool = await client.registry.find(textAnalysis, { timeoutMs: 5_000, signal });
   const used = await tool?.invoke(usage, {}, { signal });
   return { result, activity, agents: reportsOf({ mesh, names, activity, result, logEntries, used }) };
+}
+
+/** Every worker process that runs, and what each did and does. */
+function workersOf(activity: Activity, names: Names, mesh: DemoMesh): ProgressView["workers"] {
+  const workers = new Map<string, { name: string; done: number; now: readonly string[] }>();
+  for (const { name } of mesh.processes) if (name.startsWith("worker-")) workers.set(name, { name, done: 0, now: [] });
+  for (const { agentId, done, now } of activity.instances) {
+    const { name } = names.of(agentId);
+    // A process that was started again goes on where its predecessor ended.
+    const known = workers.get(name) ?? { name, done: 0, now: [] };
+    workers.set(name, { name, done: known.done + done, now: [...known.now, ...now] });
+  }
+  return [...workers.values()];
 }
 
 interface Named {

@@ -1,5 +1,6 @@
 import { defineGoal, defineTask, defineTool } from "@soorma/core";
 import { type Static, Type } from "typebox";
+import { kinds } from "./names.ts";
 
 /** Where passages are kept in memory; the key goes on with `<file>#<number>`. */
 export const passagePrefix = "demo/passage/";
@@ -54,21 +55,21 @@ const indexedSchema = Type.Object({
 export type Indexed = Static<typeof indexedSchema>;
 
 export const indexing = defineTask({
-  name: "document_indexing",
+  name: kinds.indexing,
   description: "Reads a file, splits it into passages and stores them in memory",
   input: Type.Object({ folder: Type.String(), file: Type.String() }),
   output: indexedSchema,
 });
 
 export const searching = defineTask({
-  name: "passage_search",
+  name: kinds.searching,
   description: "Finds the passages that fit a query best",
   input: Type.Object({ query: Type.String(), limit: Type.Integer({ minimum: 1, maximum: 1_000 }) }),
   output: Type.Object({ query: Type.String(), hits: Type.Array(hitSchema) }),
 });
 
 export const answering = defineTask({
-  name: "answer_writing",
+  name: kinds.answering,
   description: "Picks the sentences that answer a question out of what the searches found, and cites them",
   input: Type.Object({ question: Type.String() }),
   output: Type.Object({ ...answerSchema.properties, readingSeconds: Type.Integer({ minimum: 0 }) }),

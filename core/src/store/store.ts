@@ -39,7 +39,11 @@ export interface Store extends StoreReader, AsyncDisposable {
    * Runs `body` atomically and alone, and resolves with its result once everything it wrote is flushed to disk.
    * When `body` throws, nothing is written and the promise rejects with what it threw. `body` must not be async.
    *
-   * @throws {SoormaError} `STORE_FULL`, `STORE_READ_ONLY`, `STORE_CORRUPT`, `STORE_FAILED`
+   * `body` sees everything accepted before it, on disk or not; so also the answer of one that only read, or threw,
+   * waits until that is on disk. Reads outside of transactions see what was committed.
+   *
+   * @throws {SoormaError} `STORE_FULL` (the store goes on: deleting makes room), `STORE_CLOSED`, `STORE_CORRUPT`,
+   * `STORE_FAILED` (it refuses every further transaction)
    */
   transact<T>(body: (tx: StoreTransaction) => T): Promise<T>;
   close(): Promise<void>;

@@ -6,7 +6,7 @@ export const nodePeer = `
 const [from, role, endpoint, ...numbers] = process.argv.slice(1);
 const { Dealer, Router } = require("node:module").createRequire(from)("zeromq");
 const [bytes, count, warmUp, hwm] = numbers.map(Number);
-const options = { sendHighWaterMark: hwm, receiveHighWaterMark: hwm, linger: -1 };
+const options = { sendHighWaterMark: hwm, receiveHighWaterMark: hwm, linger: 5000 };
 const frame = Buffer.alloc(bytes, 97);
 const answer = (value) => process.stdout.write(JSON.stringify(value) + "\\n");
 
@@ -22,13 +22,15 @@ async function main() {
       if (++received === warmUp) startMs = performance.now();
       if (received < warmUp + count) continue;
       answer({ perSecond: (count / (performance.now() - startMs)) * 1000 });
+      await router.send(["sender", "done"]);
       break;
     }
     router.close();
   } else if (role === "send") {
-    const dealer = new Dealer(options);
+    const dealer = new Dealer({ ...options, routingId: "sender" });
     dealer.connect(endpoint);
     for (let i = 0; i < count + warmUp; i++) await dealer.send(frame);
+    await dealer.receive();
     dealer.close();
   } else if (role === "echo") {
     const router = new Router(options);

@@ -8,7 +8,7 @@ const [bytes, count, warmUp, hwm] = [bytesText, countText, warmUpText, hwmText].
   number,
   number,
 ];
-const options = { sendHwm: hwm, receiveHwm: hwm, lingerMs: -1 };
+const options = { sendHwm: hwm, receiveHwm: hwm, lingerMs: 5000 };
 const frame = new Uint8Array(bytes).fill(97);
 const answer = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
@@ -21,16 +21,18 @@ if (role === "receive") {
     if (++received === warmUp) startMs = performance.now();
     if (received < warmUp + count) return;
     answer({ perSecond: (count / (performance.now() - startMs)) * 1000 });
+    void router.send(["sender", "done"]);
     void router.close();
   });
   answer(await router.bind(endpoint));
 } else if (role === "send") {
-  const dealer = createSocket("dealer", options);
+  const dealer = createSocket("dealer", { ...options, routingId: "sender" });
   dealer.connect(endpoint);
   for (let i = 0; i < count + warmUp; i++) {
     const waiting = dealer.send(frame);
     if (waiting !== undefined) await waiting;
   }
+  await dealer.receive();
   await dealer.close();
 } else if (role === "echo") {
   const router = createSocket("router", options);

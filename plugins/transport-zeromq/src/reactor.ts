@@ -95,7 +95,6 @@ export class Reactor {
         context: this.context,
       },
     });
-    this.#worker.unref();
     this.#worker.on("message", () => {
       this.#armed = false;
       this.#tick();
@@ -105,6 +104,8 @@ export class Reactor {
       this.#worker.once("error", reject);
     });
     this.#ended.catch(() => {});
+    // After the listeners: listening refers to it again.
+    this.#worker.unref();
     this.#schedule();
   }
 

@@ -38,6 +38,7 @@ interface Receiver {
 }
 
 const batchMessages = 1000;
+const keptViews = 3;
 const batchBytes = 4 * 1024 * 1024;
 
 /**
@@ -67,6 +68,7 @@ export class Socket implements Pollable, AsyncDisposable {
   #closing: Promise<void> | undefined;
   #monitor: Monitor | undefined;
   readonly #ipcPaths = new Set<string>();
+  readonly #views: Uint8Array[] = [];
 
   constructor(type: SocketType, options: SocketOptions = {}) {
     this.type = type;
@@ -351,7 +353,7 @@ export class Socket implements Pollable, AsyncDisposable {
       for (;;) {
         if (size <= arena.length - offset) {
           if (size > 0) native.memcpy(arenaAt + offset, native.zmq_msg_data(message), size);
-          frames.push(arena.subarray(offset, offset + size));
+          frames.push(this.#view(arena, frames.length, offset, size));
           offset += size;
         } else {
           frames.push(this.#copyMessage(size));
@@ -373,6 +375,15 @@ export class Socket implements Pollable, AsyncDisposable {
       }
     }
     return messages > 0 ? worked : 0;
+  }
+
+  /** Messages of one shape share their views: a new one for each frame costs as much as receiving it. */
+  #view(arena: Uint8Array, index: number, offset: number, size: number): Uint8Array {
+    const kept = this.#views[index];
+    if (kept !== undefined && kept.byteLength === size && kept.byteOffset === arena.byteOffset + offset) return kept;
+    const view = arena.subarray(offset, offset + size);
+    if (index < keptViews) this.#views[index] = view;
+    return view;
   }
 
   #receiveOwned(): Uint8Array[] | undefined {

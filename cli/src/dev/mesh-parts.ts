@@ -10,7 +10,7 @@ export function meshParts(options: {
   readonly project: Project;
   readonly port: number | undefined;
   readonly claim: Claim;
-}): Pick<SupervisorOptions, "brokerArgv" | "stateArgv" | "meshFile"> {
+}): Pick<SupervisorOptions, "brokerArgv" | "stateArgv" | "brokerAddress" | "meshFile"> {
   const { project, port, claim } = options;
   const transport = { name: "zeromq", options: { dir: project.socketFolder } };
   // The form people type: a restarted broker is reached by it, too, while the full address names the one process.
@@ -21,12 +21,13 @@ export function meshParts(options: {
   const startedAtMs = Date.now();
   return {
     brokerArgv: argv({ role: "broker", transport, listen, folder: project.brokerFolder }),
-    stateArgv: () => argv({ role: "state", transport, registry, folder: project.dataFolder }),
-    meshFile: (broker, statePid): MeshFile => ({
+    stateArgv: argv({ role: "state", transport, registry, folder: project.dataFolder }),
+    brokerAddress: listen,
+    meshFile: (brokerPid, statePid): MeshFile => ({
       version: 1,
       transport,
       registry,
-      broker: { ...broker, address: listen },
+      broker: { address: listen, pid: brokerPid },
       state: { pid: statePid },
       supervisor: claim.supervisor,
       startedAtMs,

@@ -16,10 +16,12 @@ export interface SupervisorOptions {
   readonly claim: Claim;
   /** Of all processes, before what each adds. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What to call bun with for the broker; its ready message has to carry `address`. */
+  /** What to call bun with for the broker. */
   readonly brokerArgv: readonly string[];
-  stateArgv(brokerAddress: string): readonly string[];
-  meshFile(broker: { address: string; pid: number }, statePid: number): MeshFile;
+  readonly stateArgv: readonly string[];
+  /** Where the broker is going to listen. */
+  readonly brokerAddress: string;
+  meshFile(brokerPid: number, statePid: number): MeshFile;
   /** Called at the start, and again when what it depends on changed. Absent: no agents. */
   readonly loadAgents?: () => Promise<readonly AgentEntry[]>;
   /** Bundle the agents into it, and run the bundles. */
@@ -56,7 +58,6 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const env = { ...options.env, [meshFileVariable]: project.meshFile };
   const runners = new Map<string, AgentRunner>();
   let phase: "starting" | "ready" | "stopping" = "starting";
-  let brokerAddress: string | undefined;
   let stopping: Promise<void> | undefined;
   let killed = false;
 
@@ -87,19 +88,19 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       phase,
       startedAtMs,
       processes: statuses(),
-      ...(brokerAddress === undefined ? {} : { broker: brokerAddress }),
+      broker: options.brokerAddress,
     });
-    const [brokerPid, statePid] = [broker.pid, state?.pid];
-    if (brokerAddress !== undefined && brokerPid !== undefined && statePid !== undefined) {
-      writeMeshFile(project.meshFile, options.meshFile({ address: brokerAddress, pid: brokerPid }, statePid));
+    const [brokerPid, statePid] = [broker.pid, state.pid];
+    if (brokerPid !== undefined && statePid !== undefined) {
+      writeMeshFile(project.meshFile, options.meshFile(brokerPid, statePid));
     }
     watchFiles();
   };
 
   const nodeOptions = { start, say, onChange: publish, backoffMs: Math.min(backoffMs, 100) };
   const broker = createInfra(specOf("broker", "broker", options.brokerArgv), nodeOptions);
-  let state: Infra | undefined;
-  const infra: Infra[] = [broker];
+  const state = createInfra(specOf("state", "state", options.stateArgv), nodeOptions);
+  const infra: readonly Infra[] = [broker, state];
 
   const watcher = createWatcher((changed) => void onSaved(changed));
   const sources = new Set(agentSources(project.root));
@@ -127,6 +128,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       say("soorma", hint === undefined ? message : `${message}\n${hint}`, "bad");
       return;
     }
+    if (stopping || killed) return;
     const wanted = new Map(entries.map((entry) => [keyOf(entry), entry]));
     for (const [key, runner] of runners) {
       if (wanted.has(key)) continue;
@@ -166,18 +168,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     clearTimeout(handle);
   };
 
-  const summary = (): MeshSummary => ({ broker: brokerAddress ?? "", processes: statuses() });
+  const summary = (): MeshSummary => ({ broker: options.brokerAddress, processes: statuses() });
 
   return {
     async start() {
       publish();
-      const ready = await broker.start();
-      brokerAddress = String(ready.address);
-      const node = createInfra(specOf("state", "state", options.stateArgv(brokerAddress)), nodeOptions);
-      state = node;
-      infra.push(node);
-      // The mesh file is written as soon as the state node has a process: agents wait for what is not ready yet.
-      await Promise.all([node.start(), syncAgentsOnce()]);
+      // All at once: each waits by itself for what it needs of the others. The mesh file is in place as soon as
+      // broker and state node have processes, which is before the first agent has one.
+      await Promise.all([broker.start(), state.start(), syncAgents()]);
       phase = "ready";
       publish();
       return summary();
@@ -190,7 +188,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         // Nobody new shall come.
         removeMeshFile(project.meshFile);
         await Promise.all([...runners.values()].map((runner) => runner.stop()));
-        await state?.stop();
+        await state.stop();
         await broker.stop();
         sentinel.close();
       })();
@@ -206,10 +204,6 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     summary,
   };
-
-  async function syncAgentsOnce(): Promise<void> {
-    if (options.loadAgents) await syncAgents();
-  }
 }
 
 function keyOf(entry: AgentEntry): string {

@@ -21,7 +21,6 @@ export const errorCodes = {
   PAYLOAD_INVALID: { retryable: false, means: "the data does not match its schema" },
   SCHEMA_INVALID: { retryable: false, means: "a schema, its name or its version is not usable" },
   SCHEMA_CONFLICT: { retryable: false, means: "that schema version exists with other content" },
-  SCHEMA_NOT_FOUND: { retryable: false, means: "no such schema or version" },
   // discovery
   REGISTRY_UNAVAILABLE: { retryable: true, means: "the registry cannot be reached" },
   REGISTRY_REFUSED: { retryable: false, means: "the registry refused the record or the query" },
@@ -130,7 +129,7 @@ export function toFailure(error: unknown, fallback: ErrorCode = "HANDLER_FAILED"
 
 /** The error a caller sees for a {@link Failure} that came over the wire. */
 export function fromFailure(failure: Failure, cause?: unknown): SoormaError {
-  const code: ErrorCode = failure.code in errorCodes ? (failure.code as ErrorCode) : "HANDLER_FAILED";
+  const code: ErrorCode = Object.hasOwn(errorCodes, failure.code) ? (failure.code as ErrorCode) : "HANDLER_FAILED";
   return new SoormaError(code, failure.message, {
     retryable: failure.retryable,
     ...(failure.hint === undefined ? {} : { hint: failure.hint }),

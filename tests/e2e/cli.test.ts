@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bin, cleanEnv, soorma, tempFolder } from "./cli-run.ts";
+import { bin, cleanEnv, soorma, startSoorma, tempFolder } from "./cli-run.ts";
 
 test("version is the answer, on stdout alone", async () => {
   using folder = tempFolder();
@@ -147,6 +147,36 @@ test("without a registry the project is there, and what is left to do is said", 
   expect(stdout).toContain("\n  bun install\n");
   expect(readdirSync(join(folder.path, "x"))).toContain("package.json");
 }, 60_000);
+
+test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+  "init ended by %s while it installs leaves nothing, exit code 130",
+  async (signal) => {
+    using folder = tempFolder();
+    using cache = tempFolder();
+    // A registry that never answers.
+    const asked = Promise.withResolvers<void>();
+    const registry = Bun.serve({
+      port: 0,
+      fetch: () => {
+        asked.resolve();
+        return new Promise<Response>(() => {});
+      },
+    });
+    const env = {
+      npm_config_registry: registry.url.href,
+      BUN_CONFIG_REGISTRY: registry.url.href,
+      BUN_INSTALL_CACHE_DIR: cache.path,
+    };
+    const child = startSoorma(["init", "x", "--type", "tool"], { cwd: folder.path, env });
+    await asked.promise;
+    expect(readdirSync(folder.path)).toHaveLength(1);
+    child.kill(signal);
+    expect(await child.exited).toBe(130);
+    expect(readdirSync(folder.path)).toEqual([]);
+    await registry.stop(true);
+  },
+  60_000,
+);
 
 test("goal without a mesh says how to start one", async () => {
   using folder = tempFolder();

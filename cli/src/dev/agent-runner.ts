@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { type AgentEntry, shortPath } from "./agents.ts";
 import { bundleAgent } from "./bundle.ts";
 import { type Exit, exitText, type ManagedProcess, type ProcessSpec } from "./managed-process.ts";
@@ -113,7 +114,10 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
       void candidate?.stop();
       candidate = undefined;
 
-      const bundle = await bundleAgent(entry.file, options.buildFolder);
+      const bundle = await bundleAgent(
+        entry.file,
+        options.buildFolder === undefined ? undefined : join(options.buildFolder, entry.name),
+      );
       if (overtaken()) return;
       files = bundle.ok ? new Set(bundle.files) : new Set([...files, ...bundle.files]);
       if (!bundle.ok) {

@@ -1,0 +1,63 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bundleAgent } from "./bundle.ts";
+
+let root: string;
+beforeEach(() => {
+  root = realpathSync(mkdtempSync(join(tmpdir(), "soorma-bundle-")));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function write(name: string, text: string): string {
+  const path = join(root, name);
+  mkdirSync(join(path, ".."), { recursive: true });
+  writeFileSync(path, text);
+  return path;
+}
+
+test("an agent is made of what it imports, however far away, and not of packages", async () => {
+  const agent = write(
+    "agents/a.ts",
+    `import { b } from "../b.ts"; import "soorma"; console.log(b, await import("../c.ts"));`,
+  );
+  const b = write("b.ts", `import text from "./note.txt"; export const b = text;`);
+  const c = write("c.ts", "export const c = 1;");
+  const note = write("note.txt", "hello");
+  write("unrelated.ts", "");
+  const result = await bundleAgent(agent);
+  expect(result).toMatchObject({ ok: true, run: agent });
+  expect([...result.files].sort()).toEqual([agent, b, c, note].sort());
+});
+
+test("a syntax error is told with file, line and a mark under it", async () => {
+  const agent = write("a.ts", `import "./b.ts";`);
+  const b = write("b.ts", "export const b = {\n  x: 1\n  y: 2\n};");
+  const result = await bundleAgent(agent);
+  if (result.ok) throw new Error("it was accepted");
+  expect(result.problem).toContain(`${b}:3:3`);
+  expect(result.problem).toMatch(/3 \| {3}y: 2\n {6}\^/);
+  expect(result.files).toContain(b);
+});
+
+test("an import of what is not there is told with the place of the import", async () => {
+  const agent = write("a.ts", `\nimport "./nowhere.ts";`);
+  const result = await bundleAgent(agent);
+  if (result.ok) throw new Error("it was accepted");
+  expect(result.problem).toContain("./nowhere.ts");
+  expect(result.problem).toContain(`${agent}:2:`);
+});
+
+test("a file that is gone is told", async () => {
+  expect(await bundleAgent(join(root, "none.ts"))).toMatchObject({ ok: false, files: [join(root, "none.ts")] });
+});
+
+test("with an output folder a bundle is written and named", async () => {
+  const agent = write("agents/a.ts", `import { b } from "../b.ts"; console.log(b);`);
+  write("b.ts", `export const b = "from b";`);
+  const result = await bundleAgent(agent, join(root, "out"));
+  if (!result.ok) throw new Error(result.problem);
+  expect(result.run).toBe(join(root, "out", "a.js"));
+  expect(Bun.spawnSync([process.execPath, result.run]).stdout.toString()).toBe("from b\n");
+});

@@ -102,11 +102,14 @@ export function headingText(block: Block): string {
 
 /** A line as a person reads it: links as their text, no emphasis, no tags. Code keeps its backticks. */
 export function plainText(markdown: string): string {
-  const codes: string[] = [];
+  const kept: string[] = [];
   return (
     markdown
-      // What is in backticks stays as it is.
-      .replace(/(`+)(?!`)(.+?)(?<!`)\1(?!`)/g, (code) => `\u0000${codes.push(code) - 1}\u0000`)
+      // What is in backticks stays as it is, and so does what is marked as no markup.
+      .replace(
+        /(`+)(?!`)(.+?)(?<!`)\1(?!`)|\\([\\`*_{}[\]()#+.!|~<>-])/g,
+        (all, _ticks, _code, plain?: string) => `\u0000${kept.push(plain ?? all) - 1}\u0000`,
+      )
       .replace(/!\[([^\]]*)\]\([^)]*\)/g, "$1")
       .replace(/\[([^\]]+)\](?:\([^)]*\)|\[[^\]]*\])/g, "$1")
       .replace(/<(https?:[^>\s]+)>/g, "$1")
@@ -114,9 +117,8 @@ export function plainText(markdown: string): string {
       .replace(/(\*\*|__)(?=\S)(.+?)(?<=\S)\1/g, "$2")
       .replace(/(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])/g, "$1")
       .replace(/(?<!\w)_(?=\S)([^_]+?)(?<=\S)_(?!\w)/g, "$1")
-      .replace(/\\([\\`*_{}[\]()#+.!|~>-])/g, "$1")
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: stands for code taken out above
-      .replace(/\u0000(\d+)\u0000/g, (_, index) => codes[Number(index)] ?? "")
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: stands for what was taken out above
+      .replace(/\u0000(\d+)\u0000/g, (_, index) => kept[Number(index)] ?? "")
       .replace(/\s+/g, " ")
       .trim()
   );

@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+const root = join(import.meta.dir, "..");
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  ...new Bun.Glob("{core,broker,cli,plugins}/**/*.md").scanSync(root),
+]
+  .filter((page) => !/node_modules|^cli\/templates/.test(page))
+  .sort();
+
+interface Block {
+  readonly page: string;
+  readonly line: number;
+  readonly language: string;
+  readonly text: string;
+}
+
+const blocks = pages.flatMap((page) => blocksOf(page, readFileSync(join(root, page), "utf8")));
+const shellLines = blocks
+  .filter((block) => block.language === "sh")
+  .flatMap(({ page, line, text }) =>
+    text.split("\n").map((command, index) => ({ page, line: line + index, command: command.trim() })),
+  )
+  .filter(({ command }) => command !== "" && !command.startsWith("#"));
+
+let folder = "";
+beforeAll(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "soorma-docs-")));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test("every block of TypeScript in the readmes of packages type-checks", async () => {
+  symlinkSync(join(root, "tests/node_modules"), join(folder, "node_modules"));
+  const { compilerOptions } = JSON.parse(readFileSync(join(root, "tsconfig.json"), "utf8"));
+  const types = [join(root, "node_modules/bun-types")];
+  // A block need not use all it shows.
+  const options = { ...compilerOptions, types, noUnusedLocals: false, noUnusedParameters: false };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: options, include: ["**/*.ts"] }));
+  const written = blocks.filter((block) => block.language === "ts" && !block.page.includes("/src/"));
+  expect(written.length).toBeGreaterThan(5);
+  for (const { page, line, text } of written) {
+    const file = join(folder, page, `line-${line}.ts`);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, `${text}\nexport {};\n`);
+    // Where a block is about a plugin of the reader's own, this is it.
+    writeFileSync(join(dirname(file), "index.ts"), 'export { default } from "@soorma/transport-inproc";\n');
+  }
+  const { code, output } = await run(["bun", "x", "--bun", "--no-install", "tsc", "-p", folder]);
+  expect(output.replaceAll(`${folder}/`, "")).toBe("");
+  expect(code).toBe(0);
+}, 60_000);
+
+test.each(shellLines.map(({ page, line, command }) => [`${page}:${line}`, command]))(
+  "%s: `%s` is a command that exists, with its options",
+  async (_place, line) => {
+    for (const command of line.replace(/\s+#\s.*$/, "").split(/\s+(?:&&|\|)\s+/)) await checkCommand(command.trim());
+  },
+);
+
+test("every relative link leads to a file", () => {
+  const broken = pages.flatMap((page) =>
+    [...readFileSync(join(root, page), "utf8").matchAll(/\]\((?!https?:|#)([^)#]+)/g)].flatMap(([, target = ""]) =>
+      Bun.spawnSync(["test", "-e", join(root, dirname(page), target)]).success ? [] : [`${page}: ${target}`],
+    ),
+  );
+  expect(broken).toEqual([]);
+});
+
+test("the readme's first screen has what it does, its status, code, both ways to start it, and what comes out", () => {
+  const screen = readFileSync(join(root, "README.md"), "utf8").split("\n").slice(0, 30).join("\n");
+  for (const part of ["# Soorma", "Status: 0.1", "bun run demo", "bun run test", "```ts", "$ bun run demo"]) {
+    expect(screen).toContain(part);
+  }
+  const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  expect(screen).toContain(`npx --yes ${packageManager} run demo`);
+  expect(screen).toContain(`npx --yes ${packageManager} run test`);
+});
+
+test("every error code is raised somewhere", () => {
+  const { errorCodes } = require("@soorma/core/errors") as { errorCodes: Record<string, unknown> };
+  const sources = [...new Bun.Glob("{core,broker,cli,plugins}/**/*.ts").scanSync(root)]
+    .filter((file) => !/node_modules|\/testing\/|\.test\.ts$|^core\/src\/errors\.ts$/.test(file))
+    .map((file) => readFileSync(join(root, file), "utf8"));
+  // What a handler throws becomes this one by default.
+  const known = Object.keys(errorCodes).filter((code) => code !== "HANDLER_FAILED");
+  expect(known.filter((code) => !sources.some((source) => source.includes(`"${code}"`)))).toEqual([]);
+});
+
+test("bun.lock holds no address that a package is downloaded from", () => {
+  expect(readFileSync(join(root, "bun.lock"), "utf8")).not.toMatch(/https?:\/\//);
+});
+
+function blocksOf(page: string, text: string): Block[] {
+  const found: Block[] = [];
+  for (const match of text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
+    const [, language = "", content = ""] = match;
+    found.push({ page, line: text.slice(0, match.index).split("\n").length + 1, language, text: content });
+  }
+  return found;
+}
+
+async function checkCommand(command: string): Promise<void> {
+  const words = command.match(/'[^']*'|"[^"]*"|\S+/g) ?? [];
+  const [program = "", ...rest] = words;
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  switch (program) {
+    case "npx": {
+      expect(rest.slice(0, 2)).toEqual(["--yes", manifest.packageManager]);
+      return checkCommand(["bun", ...rest.slice(2)].join(" "));
+    }
+    case "bun": {
+      const [verb = "", ...given] = rest;
+      if (verb === "cli/bin/soorma.ts") return checkSoorma(given);
+      if (verb === "run") return expect(Object.keys(manifest.scripts)).toContain(given[0] ?? "");
+      if (verb.endsWith(".ts")) return expect(await Bun.file(join(root, verb)).exists()).toBe(true);
+      return expect(["install", "test", "add"]).toContain(verb);
+    }
+    case "bunx":
+      expect(rest[0]).toBe("soorma");
+      return checkSoorma(rest.slice(1));
+    case "soorma":
+      return checkSoorma(rest);
+    default:
+      expect(["cd", "git", "jq"]).toContain(program);
+  }
+}
+
+/** Asks the command itself for its options. */
+async function checkSoorma([name = "", ...given]: readonly string[]): Promise<void> {
+  const { code, output } = await run(["bun", "cli/bin/soorma.ts", name, "--help"]);
+  expect({ name, code }).toEqual({ name, code: 0 });
+  expect(output).toStartWith(`Usage: soorma ${name}`);
+  const flags = given.filter((word) => word.startsWith("-"));
+  expect(flags.filter((flag) => !new RegExp(`(^|[ ,])${flag}\\b`, "m").test(output))).toEqual([]);
+}
+
+async function run([program, ...args]: readonly [string, ...string[]]): Promise<{ code: number; output: string }> {
+  const command = [program === "bun" ? process.execPath : program, ...args];
+  const env = { ...process.env, NO_COLOR: "1" };
+  const child = Bun.spawn(command, { cwd: root, env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, output: out + err };
+}

@@ -1,5 +1,5 @@
 import type { Answer, PassageHit } from "./contracts.ts";
-import { keyWords, partsOf, type QuestionPart, termsIn } from "./question.ts";
+import { type KeyWord, keyWords, partsOf, type QuestionPart, termsIn } from "./question.ts";
 import { relatedTo } from "./related.ts";
 import { type Sentence, sentencesOf } from "./sentences.ts";
 
@@ -73,15 +73,19 @@ export function writeAnswer(question: string, lists: readonly (readonly PassageH
   const ranked = mergeHits(lists).slice(0, passagesRead);
   const candidates = candidatesOf(ranked);
   const found = new Set(ranked.flatMap(({ hit }) => termsIn(`${hit.heading} ${hit.text}`)));
-  const missing = keyWords(question).filter(
-    ({ term }) => ![term, ...relatedTo(term).terms].some((any) => found.has(any)),
-  );
+  const missing = missingOf(keyWords(question), found);
   const parts = partsOf(question);
   const chosen: Candidate[] = [];
   for (const part of parts) choose(part, candidates, chosen, parts.length > 1 ? mostSentencesEach : mostSentences);
-  const words = missing.map(({ word }) => word);
-  if (chosen.length === 0) return { answer: "Nothing that was read answers this.", citations: [], missing: words };
-  return { ...cite(chosen), missing: words };
+  if (chosen.length === 0) return { answer: "Nothing that was read answers this.", citations: [], missing };
+  return { ...cite(chosen), missing };
+}
+
+/** Words none of whose terms, and nothing that may stand for them, was found. */
+function missingOf(words: readonly KeyWord[], found: ReadonlySet<string>): string[] {
+  const isFound = ({ term }: KeyWord): boolean => [term, ...relatedTo(term).terms].some((any) => found.has(any));
+  const there = new Set(words.filter(isFound).map(({ word }) => word));
+  return [...new Set(words.map(({ word }) => word))].filter((word) => !there.has(word));
 }
 
 function candidatesOf(ranked: readonly RankedPassage[]): Candidate[] {

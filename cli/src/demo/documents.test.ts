@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { decodeText } from "./decode.ts";
 import { findDocuments, largestFileBytes, mostFiles } from "./documents.ts";
 import { leftOutLines, readFolder, resolveFolder } from "./source.ts";
 
@@ -48,6 +49,17 @@ test("what cannot be read and what is not text is told, and the rest is read", a
   expect(notes[0]).toBe("3 files left out:");
 });
 
+test("text is read in the encodings it comes in", async () => {
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const utf16 = new Uint8Array([0xff, 0xfe, 0x43, 0, 0xe9, 0]);
+  expect(decodeText(bytes("Café"))).toBe("Café");
+  expect(decodeText(bytes("\ufeffCafé"))).toBe("Café");
+  expect(decodeText(new Uint8Array([0x43, 0xe9]))).toBe("Cé");
+  expect(decodeText(utf16)).toBe("Cé");
+  write("windows.txt", utf16);
+  expect((await findDocuments(folder)).files).toEqual(["windows.txt"]);
+});
+
 test("a pipe is not opened, which would wait for ever", async () => {
   write("good.md");
   await Bun.spawn(["mkfifo", join(folder, "pipe.md")]).exited;
@@ -62,7 +74,7 @@ test("of very many files the first are read, and it is said how many there are",
   expect(leftOutLines({ ...found, folder, name: "x" }).notes).toEqual([
     "2,003 files found; the demo reads the first 2,000",
   ]);
-});
+}, 30_000);
 
 test("looking through a folder ends when it is not wanted any more", async () => {
   const controller = new AbortController();

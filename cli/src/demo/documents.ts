@@ -1,5 +1,6 @@
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { markedAs } from "./decode.ts";
 
 export const mostFiles = 2_000;
 export const largestFileBytes = 2 * 1024 * 1024;
@@ -100,7 +101,8 @@ async function probe(path: string): Promise<"ok" | { readonly skip: string } | {
     if (info.size === 0) return { skip: "empty" };
     await using file = await open(path, "r");
     const { bytesRead, buffer } = await file.read(new Uint8Array(probedBytes), 0, probedBytes, 0);
-    return buffer.subarray(0, bytesRead).includes(0) ? { skip: "binary" } : "ok";
+    const head = buffer.subarray(0, bytesRead);
+    return head.includes(0) && markedAs(head) === undefined ? { skip: "binary" } : "ok";
   } catch (error) {
     return { fault: reasonOf(error) };
   }

@@ -14,6 +14,7 @@ import {
   type TextMeasure,
   textAnalysis,
 } from "../contracts.ts";
+import { decodeText } from "../decode.ts";
 import { passageKey } from "../passage-key.ts";
 import { splitPassages } from "../passages.ts";
 
@@ -32,7 +33,7 @@ worker.onTask(indexing, async (task, context) => {
   const { folder, file } = task.data;
   let text: string;
   try {
-    text = await readFile(join(folder, file), "utf8");
+    text = decodeText(await readFile(join(folder, file)));
   } catch (error) {
     // One file less is no reason to answer nothing.
     const nothing = { words: 0, sentences: 0, readingSeconds: 0 };

@@ -192,8 +192,9 @@ async function underAttack(
   body: (node: Awaited<ReturnType<typeof open>>, random: Random) => Promise<number>,
 ): Promise<number> {
   const node = await open("node", (frame, from, transport) => {
+    const copy = new Uint8Array(frame);
     void Promise.resolve()
-      .then(() => transport.send(from, new Uint8Array(frame)))
+      .then(() => transport.send(from, copy))
       .catch(() => {});
   });
   let answers = 0;

@@ -1,7 +1,7 @@
 import { type Address, SoormaError, type Timer } from "@soorma/core";
 import { nodeIdPattern } from "./address.ts";
 import { heartbeats, hello, receiving, type Settings, welcome } from "./settings.ts";
-import { createSocket, type DuplexSocket, type MonitorEvent } from "./sockets.ts";
+import { createSocket, type DuplexSocket, type MonitorEvent, type SocketOptions } from "./sockets.ts";
 
 export interface LinkTarget {
   readonly endpoint: string;
@@ -42,7 +42,10 @@ export class PeerLink {
   #state: "connecting" | "up" | "down" = "connecting";
   #reason = "connecting";
   #socket: DuplexSocket | undefined;
+  #pulse: DuplexSocket | undefined;
+  #pulseFelt = false;
   #greeted = false;
+  #welcomedBy: string | undefined;
   #timer: Timer | undefined;
   #failures = 0;
   #closed = false;
@@ -101,23 +104,20 @@ export class PeerLink {
     this.#timer?.cancel();
     this.#pendingTimer?.cancel();
     for (const { reject } of [...this.#pending.splice(0), ...this.#ready.splice(0)]) reject(reason);
-    await this.#socket?.close(lingerMs);
+    await Promise.all([this.#socket?.close(lingerMs), this.#pulse?.close(0)]);
   }
 
   #attempt(): void {
-    const { runtime, connectTimeoutMs, curve } = this.#settings;
+    const { runtime, connectTimeoutMs } = this.#settings;
     this.#greeted = false;
+    this.#welcomedBy = undefined;
+    this.#pulseFelt = false;
     let target: LinkTarget;
     try {
       target = this.#target();
       const socket = createSocket("dealer", {
-        ...receiving(this.#settings),
-        ...heartbeats(this.#settings),
-        routingId: this.#routingId(),
-        reconnectMs: -1,
+        ...this.#socketOptions(target),
         immediate: true,
-        connectTimeoutMs,
-        ...(curve === undefined ? {} : { curve: { ...curve, serverKey: target.serverKey ?? curve.publicKey } }),
       });
       this.#socket = socket;
       socket.onEvent(
@@ -137,6 +137,7 @@ export class PeerLink {
         if (this.#socket === socket) this.#onMessage(frames, target);
       });
       socket.connect(target.endpoint);
+      this.#feelPulse(target);
     } catch (error) {
       this.#fail(error instanceof Error ? error.message : String(error));
       return;
@@ -183,10 +184,15 @@ export class PeerLink {
     if (!nodeIdPattern.test(nodeId)) this.#handlers.onMalformed();
     else if (target.nodeId !== undefined && target.nodeId !== nodeId) {
       this.#fail(`node ${nodeId} answered at ${target.endpoint} instead of node ${target.nodeId}`);
-    } else if (this.#state !== "up") this.#welcomed(nodeId);
+    } else {
+      this.#welcomedBy = nodeId;
+      this.#comeUp();
+    }
   }
 
-  #welcomed(nodeId: string): void {
+  #comeUp(): void {
+    const nodeId = this.#welcomedBy;
+    if (nodeId === undefined || !this.#pulseFelt || this.#state === "up") return;
     this.#timer?.cancel();
     this.#pendingTimer?.cancel();
     this.#pendingTimer = undefined;
@@ -202,11 +208,45 @@ export class PeerLink {
     for (const { resolve } of this.#ready.splice(0)) resolve();
   }
 
+  /**
+   * Asks for signs of life on a connection of its own, which carries nothing else.
+   *
+   * On the one with messages they would be read too late: libzmq stops reading a connection while its receiver is behind
+   * by the high-water mark, so a peer that is only busy would be taken for dead.
+   */
+  #feelPulse(target: LinkTarget): void {
+    const pulse = createSocket("dealer", { ...this.#socketOptions(target), ...heartbeats(this.#settings) });
+    this.#pulse = pulse;
+    pulse.onEvent(["handshakeSucceeded", "disconnected", "closed"], ({ type }) => {
+      if (this.#pulse !== pulse) return;
+      if (type !== "handshakeSucceeded") {
+        this.#fail(this.#pulseFelt ? "disconnected or silent" : `nobody listens at ${target.endpoint}`);
+        return;
+      }
+      this.#pulseFelt = true;
+      this.#comeUp();
+    });
+    pulse.connect(target.endpoint);
+  }
+
+  #socketOptions(target: LinkTarget): SocketOptions {
+    const { curve, connectTimeoutMs } = this.#settings;
+    return {
+      ...receiving(this.#settings),
+      routingId: this.#routingId(),
+      reconnectMs: -1,
+      connectTimeoutMs,
+      ...(curve === undefined ? {} : { curve: { ...curve, serverKey: target.serverKey ?? curve.publicKey } }),
+    };
+  }
+
   #fail(reason: string): void {
     if (this.#closed) return;
     this.#timer?.cancel();
     const socket = this.#socket;
     this.#socket = undefined;
+    const pulse = this.#pulse;
+    this.#pulse = undefined;
     const { runtime, reconnectMs, reconnectMaxMs } = this.#settings;
     const delayMs = Math.min(reconnectMs * 2 ** Math.min(this.#failures++, 16), reconnectMaxMs);
     // Spread out: all peers of a node that restarts lost it in the same moment.
@@ -215,6 +255,7 @@ export class PeerLink {
     });
     this.#down(reason);
     void socket?.close(0);
+    void pulse?.close(0);
   }
 
   #down(reason: string): void {

@@ -32,12 +32,7 @@ export function receiving(settings: Settings): SocketOptions {
   };
 }
 
-/**
- * Options of the sockets for directed messages: libzmq's own thread pings, so a peer whose thread is busy answers.
- *
- * Not for PUB and SUB: while a subscriber is held back, libzmq does not read its connection, and would take the
- * unread answers for a dead peer.
- */
+/** Options of a connection that is asked for signs of life; libzmq's own thread answers, so a busy peer does too. */
 export function heartbeats(settings: Settings): SocketOptions {
   return { heartbeatIntervalMs: settings.heartbeatMs, heartbeatTimeoutMs: settings.heartbeatTimeoutMs };
 }

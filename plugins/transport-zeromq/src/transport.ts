@@ -27,7 +27,7 @@ import { holderOf, hostId, socketFolder, sweep } from "./host.ts";
 import { isSocketFile } from "./ipc.ts";
 import { type LinkTarget, PeerLink } from "./peer-link.ts";
 import { closedError, Publisher } from "./publisher.ts";
-import { heartbeats, hello, maxChannelBytes, receiving, type Settings, welcome } from "./settings.ts";
+import { hello, maxChannelBytes, receiving, type Settings, welcome } from "./settings.ts";
 import { createSocket, type DuplexSocket } from "./sockets.ts";
 import { Subscriber } from "./subscriber.ts";
 
@@ -121,7 +121,6 @@ class ZeromqTransport implements Transport {
     };
     const router = createSocket("router", {
       ...receiving(settings),
-      ...heartbeats(settings),
       mandatory: true,
       ...(settings.curve === undefined ? {} : { curve: settings.curve }),
     });
@@ -216,7 +215,7 @@ class ZeromqTransport implements Transport {
         },
       );
     }
-    // Its heartbeats tell when the publisher is stopped or unreachable; see `heartbeats` for why the SUB socket has none.
+    // It tells when the publisher is stopped or unreachable, which the SUB socket cannot: see `PeerLink`.
     const link = this.#links.get(address) ?? this.#newLink(address, opened);
     link.joined = true;
     const { nodeId, key } = target;

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import {
   createLogger,
   createMesh,
+  developmentVersions,
   type Logger,
   type LogLevel,
   type Mesh,
@@ -10,6 +11,7 @@ import {
   systemRuntime,
 } from "@soorma/core";
 import { createFromPlugin, createPluginLoader } from "@soorma/core/plugins";
+import { supervisedVariable } from "./dev/supervised.ts";
 import { createLogSink, logLevel } from "./log-sink.ts";
 import { findMeshFile, type MeshFile, readMeshFile } from "./mesh-file.ts";
 
@@ -67,6 +69,8 @@ export async function nodeOptions(
     createRegistry: (deps) => createFromPlugin(registry, file.registry.options, deps),
     runtime,
     log,
+    // Under `soorma dev` a contract may change with every saved file.
+    ...(process.env[supervisedVariable] === undefined ? {} : { schemaVersions: developmentVersions }),
     host: hostname(),
     pid: process.pid,
     ...(wiring.tenantId === undefined ? {} : { tenantId: wiring.tenantId }),

@@ -83,17 +83,37 @@ export type InputOf<C> =
 /** What a contract's handler returns. */
 export type OutputOf<C> = C extends CallContract<"task" | "tool" | "goal", TSchema, infer O> ? Static<O> : never;
 
-type AnyContract = TaskContract | ToolContract | GoalContract | EventContract;
+export type AnyContract = TaskContract | ToolContract | GoalContract | EventContract;
+
+/** How the versions of a contract's schemas are made of its own. */
+export type SchemaVersioning = (schema: SchemaRecord) => SchemaRecord;
+
+/** The version is the contract's: a schema that changes without a new one is refused by the registry. */
+export const releasedVersions: SchemaVersioning = (schema) => schema;
+
+/**
+ * Each content is a version of its own, by semver build metadata: while an agent is being written its contracts change
+ * with every other saved file, and nobody should have to count along.
+ *
+ * @see https://semver.org/#spec-item-10
+ */
+export const developmentVersions: SchemaVersioning = (schema) => ({
+  ...schema,
+  version: `${schema.version}${schema.version.includes("+") ? "." : "+"}dev.${Bun.hash(JSON.stringify(schema.schema)).toString(36)}`,
+});
 
 /** The schema versions a contract stands for, to be registered. */
-export function schemasOf(contract: AnyContract): { input: SchemaRecord; output?: SchemaRecord } {
+export function schemasOf(
+  contract: AnyContract,
+  versioning: SchemaVersioning = releasedVersions,
+): { input: SchemaRecord; output?: SchemaRecord } {
   const base = { version: contract.version, ...(contract.description ? { description: contract.description } : {}) };
   if (contract.kind === "event") {
-    return { input: { ...base, name: contract.name, schema: plain(contract.data) } };
+    return { input: versioning({ ...base, name: contract.name, schema: plain(contract.data) }) };
   }
   return {
-    input: { ...base, name: `${contract.name}.input`, schema: plain(contract.input) },
-    output: { ...base, name: `${contract.name}.output`, schema: plain(contract.output) },
+    input: versioning({ ...base, name: `${contract.name}.input`, schema: plain(contract.input) }),
+    output: versioning({ ...base, name: `${contract.name}.output`, schema: plain(contract.output) }),
   };
 }
 

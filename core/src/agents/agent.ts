@@ -1,4 +1,5 @@
 import {
+  type AnyContract,
   checkData,
   type EventContract,
   type GoalContract,
@@ -20,7 +21,7 @@ import type { Mesh } from "../mesh/mesh.ts";
 import { envelopeOf, type HostedAgent } from "../mesh/node.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { WorkQueue } from "../mesh/work-queue.ts";
-import type { AgentKind, AgentRecord, EventRef, Operation, SchemaRecord } from "../registry/records.ts";
+import type { AgentKind, AgentRecord, EventRef, Operation } from "../registry/records.ts";
 import { atMost, randomId } from "../runtime.ts";
 import type { AnyData } from "./any-data.ts";
 import {
@@ -92,7 +93,7 @@ export abstract class Agent implements HostedAgent {
   readonly #subscriptions = new Set<HandledSubscription>();
   readonly #produces = new Map<string, EventRef>();
   readonly #eventContracts = new Map<string, EventContract>();
-  readonly #schemas = new Map<string, SchemaRecord>();
+  readonly #contracts = new Set<AnyContract>();
   readonly #announcing = new Map<string, Promise<void>>();
   readonly #stopping = new AbortController();
   protected readonly queue: WorkQueue;
@@ -226,7 +227,7 @@ export abstract class Agent implements HostedAgent {
       capabilities: this.#capabilities,
       goals: [],
       tasks: [],
-      operations: [...this.#operations].map(([name, { contract }]) => operationOf(name, contract)),
+      operations: [...this.#operations].map(([name, { contract }]) => this.operation(name, contract)),
       consumes: [...this.#subscriptions].map(({ pattern, topic, group }) => ({
         type: pattern.source,
         ...(topic === undefined ? {} : { topic }),
@@ -282,10 +283,21 @@ export abstract class Agent implements HostedAgent {
   /** Called when nothing runs any more, or had to be given up. */
   protected async onStop(): Promise<void> {}
 
-  protected keepSchemas(contract: TaskContract | ToolContract | GoalContract | EventContract): void {
-    const { input, output } = schemasOf(contract);
-    for (const schema of output ? [input, output] : [input])
-      this.#schemas.set(`${schema.name}@${schema.version}`, schema);
+  /** Has the contract's schemas registered when the agent starts. */
+  protected keepSchemas(contract: AnyContract): void {
+    this.#contracts.add(contract);
+  }
+
+  /** A task, operation or goal as the directory lists it. */
+  protected operation(name: string, contract: TaskContract | ToolContract | GoalContract | undefined): Operation {
+    if (!contract) return { name };
+    const { input, output } = schemasOf(contract, this.services().node.schemaVersions);
+    return {
+      name,
+      ...(contract.description === undefined ? {} : { description: contract.description }),
+      input: refOf(input),
+      ...(output ? { output: refOf(output) } : {}),
+    };
   }
 
   /** What buses and handles of this agent work with. */
@@ -319,7 +331,11 @@ export abstract class Agent implements HostedAgent {
           await node.put(this);
         }),
       };
-      await Promise.all([...this.#schemas.values()].map((schema) => node.registry.putSchema(schema)));
+      const schemas = [...this.#contracts].flatMap((contract) => {
+        const { input, output } = schemasOf(contract, node.schemaVersions);
+        return output ? [input, output] : [input];
+      });
+      await Promise.all(schemas.map((schema) => node.registry.putSchema(schema)));
       await Promise.all([...this.#subscriptions].map((subscription) => node.events.subscribe(subscription)));
       // A subscriber can miss something, and says so by an event; who wants to know has to be connected for that.
       if (this.#subscriptions.size > 0) this.#produce(gapEvent);
@@ -544,18 +560,6 @@ export interface AgentEventOptions {
   /** Queue group; default the agent's name, `null` for none. */
   readonly group?: string | null;
   readonly topic?: Topic;
-}
-
-/** A task, operation or goal as the directory lists it. */
-export function operationOf(name: string, contract: TaskContract | ToolContract | GoalContract | undefined): Operation {
-  if (!contract) return { name };
-  const { input, output } = schemasOf(contract);
-  return {
-    name,
-    ...(contract.description === undefined ? {} : { description: contract.description }),
-    input: refOf(input),
-    ...(output ? { output: refOf(output) } : {}),
-  };
 }
 
 /** Checks what a handler returned. A wrong result is the handler's fault, and trying again makes no better one. */

@@ -11,7 +11,7 @@ import type { PlanOrigin, PlanState, RetryPolicy, TaskSpec } from "../plans/log.
 import { isTerminal } from "../plans/reducer.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { atMost } from "../runtime.ts";
-import { Agent, type AgentOptions, checkResult, operationOf } from "./agent.ts";
+import { Agent, type AgentOptions, checkResult } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
 import type { PlatformContext } from "./context.ts";
 import { type GoalAccepted, goalMethods } from "./goal-wire.ts";
@@ -101,7 +101,10 @@ export class Planner extends Agent {
   }
 
   override record(): AgentRecord {
-    return { ...super.record(), goals: [...this.#handlers].map(([type, { contract }]) => operationOf(type, contract)) };
+    return {
+      ...super.record(),
+      goals: [...this.#handlers].map(([type, { contract }]) => this.operation(type, contract)),
+    };
   }
 
   override onCall(method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown {

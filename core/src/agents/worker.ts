@@ -6,7 +6,7 @@ import { envelopeOf } from "../mesh/node.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { sleep } from "../runtime.ts";
-import { Agent, checkResult, operationOf } from "./agent.ts";
+import { Agent, checkResult } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
 import type { PlatformContext } from "./context.ts";
 import { type OfferAnswer, type OfferedTask, readKey, readOffer, type TaskOutcome, taskMethods } from "./task-wire.ts";
@@ -73,7 +73,7 @@ export class Worker extends Agent {
 
   override record(): AgentRecord {
     const record = super.record();
-    const tasks = [...this.#handlers].map(([name, { contract }]) => operationOf(name, contract));
+    const tasks = [...this.#handlers].map(([name, { contract }]) => this.operation(name, contract));
     // A handler is a capability too: whoever assigns a task to its name finds this worker.
     const capabilities = [...new Set([...record.capabilities, ...this.#handlers.keys()])];
     return { ...record, tasks, capabilities };

@@ -1,3 +1,4 @@
+import { releasedVersions, type SchemaVersioning } from "../contracts.ts";
 import { isSoormaError, SoormaError } from "../errors.ts";
 import { createCodec } from "../events/codec.ts";
 import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.ts";
@@ -39,6 +40,8 @@ export interface NodeOptions {
   readonly leaseMs?: number;
   readonly renewMs?: number;
   readonly maxFrameBytes?: number;
+  /** How versions of registered schemas are made of a contract's. Default `releasedVersions`. */
+  readonly schemaVersions?: SchemaVersioning;
 }
 
 /** An agent as its node needs to know it. */
@@ -74,6 +77,7 @@ export class MeshNode {
   readonly state: StateCaller;
   readonly rpc: Rpc;
   readonly maxFrameBytes: number;
+  readonly schemaVersions: SchemaVersioning;
   readonly registry: RegistryBackend;
   readonly address: Address;
   readonly #rpc: PeerRpc;
@@ -106,6 +110,7 @@ export class MeshNode {
     this.host = options.host;
     this.pid = options.pid;
     this.maxFrameBytes = options.maxFrameBytes ?? defaultMaxFrameBytes;
+    this.schemaVersions = options.schemaVersions ?? releasedVersions;
     this.directory = parts.directory;
     this.balance = new Balance(options.runtime);
     this.rpc = parts.rpc;

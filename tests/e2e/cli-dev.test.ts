@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Finished, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
+import { expectProgram, inTerminal, interrupt } from "./cli-terminal.ts";
 
 let folder: ReturnType<typeof tempFolder>;
 /** Whatever a test leaves running. */
@@ -237,6 +238,19 @@ test("after a kill everything is gone, what was stored is there, and dev starts 
   await second.ready();
   expect(JSON.parse((await goal(project, 0)).stdout)).toEqual({ echo: 1 });
 }, 90_000);
+
+test.if(expectProgram !== null)(
+  "Ctrl-C in a terminal lets the agents finish: it reaches them through dev alone",
+  async () => {
+    const project = echoProject();
+    const { screen, exitCode } = await inTerminal(project, ["dev"], [["2 agents: planner, worker", interrupt]]);
+    expect(screen).toContain("stopping; Ctrl-C again to stop at once");
+    expect(screen.match(/agent\.stopped/g)).toHaveLength(2);
+    expect(screen).not.toContain("ended with");
+    expect(exitCode).toBe(0);
+  },
+  60_000,
+);
 
 test("a second Ctrl-C ends at once what does not want to end", async () => {
   const project = echoProject();

@@ -68,9 +68,9 @@ async function show(progress: AsyncIterable<GoalProgress>, live: Live, io: Io): 
   const colors = colorsFor(io);
   try {
     for await (const step of progress) {
+      if (live.enabled) live.set(barsOf(step, colors));
       const line = lineOf(step, live.enabled, colors);
       if (line !== undefined) live.print(line);
-      if (live.enabled) live.set(barsOf(step, colors));
     }
   } catch {
     // Watching is for the eyes only, and ends when nobody waits any more: the result says what came of the goal.

@@ -61,7 +61,7 @@ export function readMeshLog(file: string, offset = 0): { readonly lines: MeshLog
   return { lines, offset: end };
 }
 
-export type LinePainter = (line: Pick<MeshLogLine, "name" | "stream" | "line">) => string;
+export type LinePainter = (line: Pick<MeshLogLine, "name" | "line">) => string;
 
 /** Puts the name of its process before each line, in a colour of its own. */
 export function createLinePainter(colors: Colors): LinePainter {
@@ -73,11 +73,10 @@ export function createLinePainter(colors: Colors): LinePainter {
   ]);
   const special = given.size;
   let width = "soorma".length;
-  return ({ name, stream, line }) => {
+  return ({ name, line }) => {
     width = Math.max(width, Math.min(24, name.length));
     const color = given.get(name) ?? palette[(given.size - special) % palette.length] ?? colors.cyan;
     given.set(name, color);
-    const bar = stream === "stderr" ? colors.red("│") : colors.dim("│");
-    return `${color(name.padEnd(width))} ${bar} ${line}`;
+    return `${color(name.padEnd(width))} ${colors.dim("│")} ${line}`;
   };
 }

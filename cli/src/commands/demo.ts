@@ -26,7 +26,7 @@ const longestQuestion = 2_000;
 /** Broker, state node, planner and tool. */
 const otherProcesses = 4;
 /** Asked of a folder that is not Soorma's own. */
-const strangersQuestion = "What is this project for, and how is it installed and used?";
+const strangersQuestion = "How do I install it and get started?";
 
 export const runDemo: RunCommand = async ({ args: [folder], options: given, io }) => {
   const startedMs = performance.now();
@@ -74,6 +74,9 @@ export const runDemo: RunCommand = async ({ args: [folder], options: given, io }
   async function run(): Promise<void> {
     const source = named ?? (await readOwn(mesh.scratch, signal));
     tellSource(source, live, colors);
+    if (named && options.question === undefined) {
+      live.print(colors.dim(`asking "${question}"; ask what you like with --question`));
+    }
     live.print(
       `${count(source.files.length, "file")} of ${source.name} · ${count(workers + otherProcesses, "process")} on one mesh`,
     );

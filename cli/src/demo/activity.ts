@@ -2,7 +2,7 @@ import type { PlanEntry, PlannedTask } from "@soorma/core";
 import { kinds } from "./names.ts";
 
 /** What one running instance of an agent has done and is doing. */
-export interface InstanceActivity {
+interface InstanceActivity {
   readonly agentId: string;
   readonly done: number;
   /** Milliseconds during which it had at least one task. */
@@ -11,7 +11,7 @@ export interface InstanceActivity {
   readonly now: readonly string[];
 }
 
-export interface PhaseTimes {
+interface PhaseTimes {
   readonly planningMs: number;
   readonly indexingMs: number;
   readonly searchingMs: number;

@@ -41,6 +41,13 @@ test("what refers back is quoted with the sentence before it", () => {
   expect(answer).toBe("Tea is made of leaves. It is served hot. [1]");
 });
 
+test("what one file alone says is backed by another one that has as much to say", () => {
+  const one = hit("When the broker dies, agents go on.", { file: "one.md" });
+  const two = hit("A dead broker only keeps new agents from being found by others.", { file: "two.md" });
+  const { citations } = writeAnswer("What happens to agents when the broker dies?", [[one, two, noise]]);
+  expect(citations.map(({ file }) => file)).toEqual(["one.md", "two.md"]);
+});
+
 test("the same thing said twice is said once", () => {
   const again = hit("Bees make honey in hives!", { file: "c.md" });
   const almost = hit("In hives bees make their honey.", { file: "d.md" });

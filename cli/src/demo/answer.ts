@@ -6,10 +6,12 @@ import { type Sentence, sentencesOf } from "./sentences.ts";
 /** How much the place in a list counts against being in several lists; the usual value. */
 const rankDamping = 60;
 /** Passages whose sentences are looked at. */
-const passagesRead = 40;
+const passagesRead = 80;
 /** Sentences for a question; with several parts each has fewer. */
 const mostSentences = 4;
 const mostSentencesEach = 3;
+/** What a second source has to score, as a part of the best sentence. */
+const worthAdding = 0.5;
 /** A sentence is left out when it scores less than this part of the best one. */
 const worthSaying = 0.5;
 /** Sentences that share more than this part of their words say the same. */
@@ -18,8 +20,12 @@ const sameAs = 0.6;
 const relatedWorth = 0.7;
 /** A word as part of code: `find(capability)` is not about finding. */
 const codeWorth = 0.5;
-/** A word in the heading above. */
+/** More of a section that the answer quotes already reads better than a bit of another one. */
+const sectionWorth = 1.2;
+/** A word in the headings above. */
 const headingWorth = 0.4;
+/** A word in the heading right above, when that has all that was asked for: what a section begins with answers it. */
+const titleWorth = [0.95, 0.8, 0.65, 0.5];
 
 export interface RankedPassage {
   readonly hit: PassageHit;
@@ -51,6 +57,8 @@ interface Candidate extends Sentence {
   /** Those of {@link Candidate.terms} that are not only in code. */
   readonly proseTerms: ReadonlySet<string>;
   readonly headingTerms: ReadonlySet<string>;
+  /** Of the heading right above. */
+  readonly titleTerms: ReadonlySet<string>;
   readonly openingTerms: ReadonlySet<string>;
   readonly words: number;
   /** Part of its characters that is code, from 0 to 1. */
@@ -77,6 +85,9 @@ export function writeAnswer(question: string, lists: readonly (readonly PassageH
   const parts = partsOf(question);
   const chosen: Candidate[] = [];
   for (const part of parts) choose(part, candidates, chosen, parts.length > 1 ? mostSentencesEach : mostSentences);
+  // What only one file says is worth checking in another.
+  const [file, ...others] = new Set(chosen.map((candidate) => candidate.file));
+  if (file !== undefined && others.length === 0) corroborate(question, candidates, chosen, file);
   if (chosen.length === 0) return { answer: "Nothing that was read answers this.", citations: [], missing };
   return { ...cite(chosen), missing };
 }
@@ -93,6 +104,7 @@ function candidatesOf(ranked: readonly RankedPassage[]): Candidate[] {
   const seen = new Set<string>();
   return ranked.flatMap(({ hit, score }) => {
     const headingTerms = new Set(termsIn(hit.heading));
+    const titleTerms = new Set(termsIn(hit.heading.split(" › ").at(-1) ?? ""));
     return sentencesOf(hit).flatMap((sentence, index, all): Candidate[] => {
       const { text } = sentence;
       const key = text.toLowerCase();
@@ -105,6 +117,7 @@ function candidatesOf(ranked: readonly RankedPassage[]): Candidate[] {
           terms: new Set(termsIn(text)),
           proseTerms: new Set(termsIn(prose)),
           headingTerms,
+          titleTerms,
           openingTerms: new Set(termsIn(text.split(/\s+/, 4).join(" "))),
           words: text.split(/\s+/).length,
           codeShare: 1 - prose.length / text.length,
@@ -129,12 +142,16 @@ interface Wanted {
   readonly weight: number;
 }
 
-/** Adds the best sentences for a part: each next one is worth more the more it adds of what was asked for. */
-function choose(part: QuestionPart, candidates: readonly Candidate[], chosen: Candidate[], most: number): void {
-  const wanted = part.words.map(({ term }) => {
+function wantedOf(part: QuestionPart, candidates: readonly Candidate[]): Wanted[] {
+  return part.words.map(({ term }) => {
     const related = relatedTo(term).terms;
     return { term, related, weight: rarity([term, ...related], candidates) };
   });
+}
+
+/** Adds the best sentences for a part: each next one is worth more the more it adds of what was asked for. */
+function choose(part: QuestionPart, candidates: readonly Candidate[], chosen: Candidate[], most: number): void {
+  const wanted = wantedOf(part, candidates);
   const covered = new Map<string, number>();
   const left = new Set(candidates.filter((candidate) => !chosen.includes(candidate)));
   let added = 0;
@@ -142,7 +159,8 @@ function choose(part: QuestionPart, candidates: readonly Candidate[], chosen: Ca
   while (added < most) {
     let best: { candidate: Candidate; score: number } | undefined;
     for (const candidate of left) {
-      const score = scoreOf(candidate, part, wanted, covered);
+      const isNear = chosen.some(({ file, heading }) => file === candidate.file && heading === candidate.heading);
+      const score = scoreOf(candidate, part, wanted, covered) * (isNear ? sectionWorth : 1);
       if (score > 0 && (!best || score > best.score)) best = { candidate, score };
     }
     if (!best || best.score < bestScore * worthSaying) return;
@@ -158,6 +176,22 @@ function choose(part: QuestionPart, candidates: readonly Candidate[], chosen: Ca
   }
 }
 
+/** Adds the sentence of another file that has most of what was asked for, if it has much of it. */
+function corroborate(question: string, candidates: readonly Candidate[], chosen: Candidate[], file: string): void {
+  const whole = { text: question, words: keyWords(question), wantsNumber: false, wantsMeaning: false };
+  const wanted = wantedOf(whole, candidates);
+  const score = (candidate: Candidate): number => scoreOf(candidate, whole, wanted, new Map());
+  const least = Math.max(...chosen.map(score)) * worthAdding;
+  let best: { candidate: Candidate; score: number } | undefined;
+  for (const candidate of candidates) {
+    if (candidate.file === file || candidate.isRow) continue;
+    if (chosen.some((other) => overlap(other.terms, candidate.terms) > sameAs)) continue;
+    const own = score(candidate);
+    if (own > least && own > (best?.score ?? 0)) best = { candidate, score: own };
+  }
+  if (best) chosen.push(best.candidate);
+}
+
 /** How well a sentence has a term, from 0 to 1. */
 function matchOf({ terms, proseTerms }: Candidate, { term, related }: Wanted): number {
   if (terms.has(term)) return proseTerms.has(term) ? 1 : codeWorth;
@@ -166,18 +200,20 @@ function matchOf({ terms, proseTerms }: Candidate, { term, related }: Wanted): n
 
 function scoreOf(
   candidate: Candidate,
-  { wantsNumber }: QuestionPart,
+  { wantsNumber, wantsMeaning }: QuestionPart,
   wanted: readonly Wanted[],
   covered: ReadonlyMap<string, number>,
 ): number {
-  const { text, words, headingTerms } = candidate;
+  const { text, words, headingTerms, titleTerms } = candidate;
+  const isTitled = wanted.every(({ term, related }) => [term, ...related].some((any) => titleTerms.has(any)));
+  const titled = isTitled ? (titleWorth[candidate.position] ?? 0) : 0;
   let score = 0;
   let matched = 0;
   let weight = 0;
   let before = false;
   for (const want of wanted) {
     const worth = want.weight * 0.6 ** (covered.get(want.term) ?? 0);
-    const match = matchOf(candidate, want);
+    const match = Math.max(matchOf(candidate, want), titled);
     weight += want.weight;
     score += worth * Math.max(match, headingTerms.has(want.term) ? headingWorth : 0);
     matched += want.weight * match;
@@ -191,6 +227,9 @@ function scoreOf(
   score *= 0.55 + 0.45 * candidate.passage;
   if (wanted.some(({ term }) => candidate.openingTerms.has(term))) score *= 1.15;
   if (candidate.position === 0) score *= 1.06;
+  if (candidate.position === 0 && wantsMeaning && isTitled) score *= 1.4;
+  // A row is found by its names, and seldom explains.
+  if (candidate.isRow) score *= 0.85;
   if (wantsNumber) score *= /\d/.test(text) ? 1.3 : 0.8;
   if (words < 6) score *= 0.4 + words * 0.1;
   else if (words > 36) score *= 36 / words;

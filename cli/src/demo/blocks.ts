@@ -1,4 +1,4 @@
-export type BlockKind = "heading" | "paragraph" | "item" | "code" | "table" | "quote";
+type BlockKind = "heading" | "paragraph" | "item" | "code" | "table" | "quote";
 
 /** A piece of a Markdown or text file that reads as one. */
 export interface Block {

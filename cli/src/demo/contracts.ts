@@ -6,7 +6,7 @@ import { kinds } from "./names.ts";
 export const passagePrefix = "demo/passage/";
 
 /** Consecutive lines of one file under one heading, as they are in the file. */
-export const passageSchema = Type.Object({
+const passageSchema = Type.Object({
   file: Type.String(),
   /** Of the first line, counted from 1. */
   line: Type.Integer({ minimum: 1 }),
@@ -29,7 +29,7 @@ const citationSchema = Type.Object({
   quotes: Type.Array(Type.String()),
 });
 
-export const answerSchema = Type.Object({
+const answerSchema = Type.Object({
   /** Sentences with their citations, a line each. */
   answer: Type.String(),
   citations: Type.Array(citationSchema),

@@ -27,6 +27,8 @@ export interface QuestionPart {
   readonly words: readonly KeyWord[];
   /** A number is asked for: how many, how long. */
   readonly wantsNumber: boolean;
+  /** Asks what something is. */
+  readonly wantsMeaning: boolean;
 }
 
 /** Words about a question's subject, each once, in order. When it has no others, those that make it a question. */
@@ -52,6 +54,7 @@ export function partsOf(question: string): QuestionPart[] {
     text,
     words: keyWords(text),
     wantsNumber: /\bhow (?:many|much|long|often|large|big|fast|old|far)\b|\bwhen\b.*\b(?:expire|time ?out)/i.test(text),
+    wantsMeaning: /^what(?:'s|’s| is| are)\b/i.test(text) && keyWords(text).length <= 2,
   }));
 }
 

@@ -10,6 +10,8 @@ export interface Sentence {
   readonly text: string;
   /** Lines of code that belong to it. */
   readonly code: readonly string[];
+  /** A table's row. */
+  readonly isRow: boolean;
   /** Position in its passage, counted from 0. */
   readonly position: number;
 }
@@ -23,8 +25,8 @@ const quotedListChars = 320;
 export function sentencesOf(passage: Passage): Sentence[] {
   const { file, heading } = passage;
   const found: Omit<Sentence, "position">[] = [];
-  const add = (line: number, text: string, code: readonly string[] = []): void => {
-    if (text !== "") found.push({ file, heading, line: passage.line + line - 1, text, code });
+  const add = (line: number, text: string, code: readonly string[] = [], isRow = false): void => {
+    if (text !== "") found.push({ file, heading, line: passage.line + line - 1, text, code, isRow });
   };
   const blocks = parseBlocks(passage.text);
   for (let i = 0; i < blocks.length; i++) {
@@ -32,7 +34,7 @@ export function sentencesOf(passage: Passage): Sentence[] {
     if (!block || block.kind === "heading") continue;
     if (block.kind === "code") continue;
     if (block.kind === "table") {
-      for (const row of rowsOf(block)) add(row.line, row.text);
+      for (const row of rowsOf(block)) add(row.line, row.text, [], true);
       continue;
     }
     const { texts, open } = textsOf(block);

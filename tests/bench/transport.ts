@@ -20,6 +20,7 @@ interface Case {
   readonly name: string;
   readonly unit: "messages/s" | "µs";
   readonly roles: readonly [listener: string, starter: string];
+  readonly protocol: "tcp" | "ipc";
   readonly bytes: number;
   /** Messages or round trips: enough for about a second each. */
   readonly ours: number;
@@ -29,39 +30,63 @@ interface Case {
 
 const cases: readonly Case[] = [
   {
-    name: "transport, one way, 100 B",
+    name: "transport, one way, 100 B, tcp",
     unit: "messages/s",
     roles: ["receive", "send"],
+    protocol: "tcp",
     bytes: 100,
     ours: 2_000_000,
     theirs: 200_000,
     target: 8,
   },
   {
-    name: "transport, one way, 10 KiB",
+    name: "transport, one way, 10 KiB, tcp",
     unit: "messages/s",
     roles: ["receive", "send"],
+    protocol: "tcp",
     bytes: 10_240,
     ours: 150_000,
     theirs: 75_000,
     target: undefined,
   },
   {
-    name: "transport, round trip, 100 B",
+    name: "transport, round trip, 100 B, tcp",
     unit: "µs",
     roles: ["echo", "ping"],
+    protocol: "tcp",
     bytes: 100,
     ours: 15_000,
     theirs: 7_500,
     target: 2,
   },
   {
-    name: "transport, round trip, 10 KiB",
+    name: "transport, round trip, 10 KiB, tcp",
     unit: "µs",
     roles: ["echo", "ping"],
+    protocol: "tcp",
     bytes: 10_240,
     ours: 12_000,
     theirs: 6_000,
+    target: undefined,
+  },
+  {
+    name: "transport, one way, 100 B, ipc",
+    unit: "messages/s",
+    roles: ["receive", "send"],
+    protocol: "ipc",
+    bytes: 100,
+    ours: 2_000_000,
+    theirs: 200_000,
+    target: undefined,
+  },
+  {
+    name: "transport, round trip, 100 B, ipc",
+    unit: "µs",
+    roles: ["echo", "ping"],
+    protocol: "ipc",
+    bytes: 100,
+    ours: 15_000,
+    theirs: 7_500,
     target: undefined,
   },
 ];
@@ -72,7 +97,7 @@ const ourPeer = fileURLToPath(new URL("./transport-peer.ts", import.meta.url));
 const plugin = Bun.resolveSync("@soorma/transport-zeromq", import.meta.dir);
 
 /**
- * DEALER to ROUTER between two processes over `ipc://`: our sockets under Bun against the package `zeromq` under Node.
+ * DEALER to ROUTER between two processes of one machine: our sockets under Bun against the package `zeromq` under Node.
  *
  * @param runs - Runs of each; they take turns, so that a busy moment of the machine meets both.
  */
@@ -84,8 +109,8 @@ export async function run(runs = 5): Promise<BenchRow[]> {
       const ours: number[] = [];
       const theirs: number[] = [];
       for (let i = 0; i < runs; i++) {
-        ours.push(await measure(one, "ours", join(folder, `o${i}`)));
-        theirs.push(await measure(one, "theirs", join(folder, `t${i}`)));
+        ours.push(await measure(one, "ours", join(folder, `${rows.length}o${i}`)));
+        theirs.push(await measure(one, "theirs", join(folder, `${rows.length}t${i}`)));
       }
       const [a, b] = [median(ours), median(theirs)];
       const ratio = one.unit === "µs" ? b / a : a / b;
@@ -97,7 +122,11 @@ export async function run(runs = 5): Promise<BenchRow[]> {
   }
 }
 
-async function measure({ roles, bytes, ...one }: Case, side: "ours" | "theirs", path: string): Promise<number> {
+async function measure(
+  { roles, protocol, bytes, ...one }: Case,
+  side: "ours" | "theirs",
+  path: string,
+): Promise<number> {
   const count = one[side];
   const start = (role: string, endpoint: string) => {
     const numbers = [bytes, count, Math.ceil(count / 10), highWaterMark].map(String);
@@ -107,7 +136,7 @@ async function measure({ roles, bytes, ...one }: Case, side: "ours" | "theirs", 
         : ["node", "-e", nodePeer, plugin, role, endpoint, ...numbers];
     return Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
   };
-  const listener = start(roles[0], `ipc://${path}`);
+  const listener = start(roles[0], protocol === "ipc" ? `ipc://${path}` : "tcp://127.0.0.1:*");
   const lines = linesOf(listener.stdout);
   const endpoint = JSON.parse(await next(lines)) as string;
   const starter = start(roles[1], endpoint);

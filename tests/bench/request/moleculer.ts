@@ -12,7 +12,7 @@ const broker = new ServiceBroker({
     options: {
       udpDiscovery: false,
       port: role === "answer" ? ports.answer : ports.ask,
-      urls: [`tcp://127.0.0.1:${ports.answer}/answer`, `tcp://127.0.0.1:${ports.ask}/ask`],
+      urls: `tcp://127.0.0.1:${ports.answer}/answer,tcp://127.0.0.1:${ports.ask}/ask`,
     },
   },
 });

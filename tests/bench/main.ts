@@ -1,0 +1,47 @@
+/**
+ * All figures in one run, each beside its peer: `bun run bench [transport|request|start …]`.
+ *
+ * The machine is shared with whatever else runs on it, so the ratios are the figures to quote.
+ */
+import { run as request } from "./request.ts";
+import { run as start } from "./start.ts";
+import { type BenchRow, run as transport } from "./transport.ts";
+
+const benches: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
+  transport: () => transport(),
+  request,
+  start: () => start(),
+};
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !(name in benches));
+if (unknown.length > 0) {
+  console.error(`no bench ${unknown.join(", ")}; there are: ${Object.keys(benches).join(", ")}`);
+  process.exit(2);
+}
+
+const rows: BenchRow[] = [];
+for (const [name, bench] of Object.entries(benches)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  console.error(`measuring ${name} …`);
+  rows.push(...(await bench()));
+}
+const table = rows.map(({ name, unit, ours, theirs, ratio, target }) => [
+  name,
+  `${figure(ours)} ${unit}`,
+  `${figure(theirs)} ${unit}`,
+  `${ratio.toFixed(2)} times better`,
+  target === undefined ? "" : ratio >= target ? `at least ${target}: yes` : `at least ${target}: NO`,
+]);
+const head = ["", "Soorma", "peer", "ratio", "target"];
+const widths = head.map((title, i) => Math.max(title.length, ...table.map((row) => row[i]?.length ?? 0)));
+for (const row of [head, ...table])
+  console.log(
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+
+function figure(value: number): string {
+  return value >= 1_000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
+}

@@ -100,7 +100,10 @@ beforeAll(async () => {
   const config = JSON.parse(readFileSync(join(root, "biome.json"), "utf8"));
   writeFileSync(join(folder, "biome.json"), JSON.stringify({ ...config, vcs: { enabled: false } }));
   cpSync(join(root, "tests/lint"), join(folder, "tests/lint"), { recursive: true });
-  const inFolders = (parent: string) => readdirSync(join(root, parent)).map((name) => `${parent}/${name}`);
+  const inFolders = (parent: string) =>
+    readdirSync(join(root, parent), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => `${parent}/${entry.name}`);
   for (const room of [".", "core", "broker", "cli", "tests", ...inFolders("plugins"), ...inFolders("templates")]) {
     mkdirSync(join(folder, room), { recursive: true });
     cpSync(join(root, room, "package.json"), join(folder, room, "package.json"));

@@ -146,7 +146,7 @@ export function currentPlatform(): Platform {
 }
 
 /** The error for a platform on which libzmq cannot be had. */
-export function unsupported(platform: Platform, why: string, cause?: unknown): SoormaError {
+function unsupported(platform: Platform, why: string, cause?: unknown): SoormaError {
   const { os, arch, libc } = platform;
   return new SoormaError("TRANSPORT_UNSUPPORTED", `libzmq cannot be loaded on ${os} ${arch} (${libc}): ${why}`, {
     hint:

@@ -9,7 +9,7 @@ export interface Ask {
 }
 
 /** Passages a search brings back, at most. */
-export const hitsPerSearch = 80;
+const hitsPerSearch = 80;
 /** Milliseconds one attempt at a file may take. */
 const indexingTimeoutMs = 60_000;
 /** A task's name is limited to 200 characters; its data carries the whole path. */

@@ -9,6 +9,8 @@ interface InstanceActivity {
   readonly busyMs: number;
   /** What it does now, the latest news last. */
   readonly now: readonly string[];
+  /** What it did last. */
+  readonly last: string | undefined;
 }
 
 interface PhaseTimes {
@@ -31,6 +33,7 @@ interface Running {
 
 interface Instance {
   done: number;
+  last: string | undefined;
   readonly spans: Span[];
   readonly running: Map<string, Running>;
 }
@@ -57,7 +60,12 @@ export function createActivity(): Activity {
   let retries = 0;
 
   const instanceOf = (agentId: string): Instance => {
-    const known = instances.get(agentId) ?? { done: 0, spans: [], running: new Map<string, Running>() };
+    const known = instances.get(agentId) ?? {
+      done: 0,
+      last: undefined,
+      spans: [],
+      running: new Map<string, Running>(),
+    };
     instances.set(agentId, known);
     return known;
   };
@@ -77,7 +85,9 @@ export function createActivity(): Activity {
     // A short task's assignment is logged together with its end, and tells nothing of when it began.
     if (running) instance.spans.push({ fromMs: Math.min(running.sinceMs, timeMs - durationMs), toMs: timeMs });
     instance.running.delete(taskId);
-    if (isDone) instance.done++;
+    if (!isDone) return;
+    instance.done++;
+    instance.last = running?.message;
   };
 
   return {
@@ -133,6 +143,7 @@ export function createActivity(): Activity {
           return covered(instance.spans);
         },
         now: [...instance.running.values()].map(({ message }) => message),
+        last: instance.last,
       }));
     },
     get taskCount() {

@@ -68,13 +68,14 @@ export async function ask(
 
 /** Every worker process that runs, and what each did and does. */
 function workersOf(activity: Activity, names: Names, mesh: DemoMesh): ProgressView["workers"] {
-  const workers = new Map<string, { name: string; done: number; now: readonly string[] }>();
-  for (const { name } of mesh.processes) if (name.startsWith("worker-")) workers.set(name, { name, done: 0, now: [] });
-  for (const { agentId, done, now } of activity.instances) {
+  const workers = new Map<string, ProgressView["workers"][number]>();
+  const fresh = (name: string) => ({ name, done: 0, now: [], last: undefined });
+  for (const { name } of mesh.processes) if (name.startsWith("worker-")) workers.set(name, fresh(name));
+  for (const { agentId, done, now, last } of activity.instances) {
     const { name } = names.of(agentId);
     // A process that was started again goes on where its predecessor ended.
-    const known = workers.get(name) ?? { name, done: 0, now: [] };
-    workers.set(name, { name, done: known.done + done, now: [...known.now, ...now] });
+    const known = workers.get(name) ?? fresh(name);
+    workers.set(name, { name, done: known.done + done, now: [...known.now, ...now], last: last ?? known.last });
   }
   return [...workers.values()];
 }

@@ -12,6 +12,8 @@ export interface ProgressView {
     readonly done: number;
     /** The latest last. */
     readonly now: readonly string[];
+    /** What it did before. */
+    readonly last: string | undefined;
   }[];
 }
 
@@ -20,9 +22,11 @@ export function progressLines(view: ProgressView, colors: Colors): string[] {
   const width = Math.max(0, ...view.workers.map(({ name }) => name.length));
   return [
     `${colors.cyan(bar(view.fraction))} ${view.doneCount} of ${view.taskCount} tasks`,
-    ...view.workers.map(({ name, done, now }) => {
+    ...view.workers.map(({ name, done, now, last }) => {
       const others = now.length > 1 ? colors.dim(` and ${now.length - 1} more`) : "";
-      const doing = now.length === 0 ? colors.dim("waits") : `${printable(now.at(-1) ?? "")}${others}`;
+      // Short tasks begin and end in one entry of the log; what was last is news enough.
+      const before = last === undefined ? "waits" : `${printable(last)} ✓`;
+      const doing = now.length === 0 ? colors.dim(before) : `${printable(now.at(-1) ?? "")}${others}`;
       return `  ${name.padEnd(width)} ${colors.dim(`${String(done).padStart(4)} done`)}  ${doing}`;
     }),
   ];

@@ -76,12 +76,17 @@ test("nothing in a document or a file's name reaches the terminal as a command",
 
 test("progress is one bar and a line for each worker", () => {
   const workers = [
-    { name: "worker-1", done: 3, now: ["reading a.md", "reading b.md"] },
-    { name: "worker-2", done: 12, now: [] },
+    { name: "worker-1", done: 3, now: ["reading a.md", "reading b.md"], last: "reading c.md" },
+    { name: "worker-2", done: 12, now: [], last: "reading d.md" },
+    { name: "worker-3", done: 0, now: [], last: undefined },
   ];
   const [first, ...rest] = progressLines({ fraction: 0.5, doneCount: 15, taskCount: 30, workers }, colors);
   expect(first).toMatch(/50 % 15 of 30 tasks$/);
-  expect(rest).toEqual(["  worker-1    3 done  reading b.md and 1 more", "  worker-2   12 done  waits"]);
+  expect(rest).toEqual([
+    "  worker-1    3 done  reading b.md and 1 more",
+    "  worker-2   12 done  reading d.md ✓",
+    "  worker-3    0 done  waits",
+  ]);
 });
 
 test("without a terminal progress is told at the quarters", () => {

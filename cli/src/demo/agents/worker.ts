@@ -17,6 +17,7 @@ import {
 import { decodeText } from "../decode.ts";
 import { passageKey } from "../passage-key.ts";
 import { splitPassages } from "../passages.ts";
+import { count } from "../show.ts";
 
 /** Passages of one file on their way to memory at the same time. */
 const storesAtOnce = 64;
@@ -40,7 +41,7 @@ worker.onTask(indexing, async (task, context) => {
     return { file, passages: 0, measure: nothing, problem: error instanceof Error ? error.message : String(error) };
   }
   const passages = splitPassages(file, text);
-  await task.reportProgress(0.05, `reading ${file}: ${passages.length} passages`);
+  await task.reportProgress(0.05, `reading ${file}: ${count(passages.length, "passage")}`);
   const [measure] = await Promise.all([measureWith(context, text, task.signal), storeAll(task, passages, context)]);
   return { file, passages: passages.length, measure };
 });

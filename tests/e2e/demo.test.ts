@@ -189,9 +189,9 @@ test(
   "what takes too long is given up with a word on how far it was",
   async () => {
     writeNotes(60, 20);
-    const { stdout, stderr, exitCode } = await demo(["notes", "--timeout", "0.5"]);
+    const { stdout, stderr, exitCode } = await demo(["notes", "--timeout", "0.2"]);
     expect(stdout).toBe("");
-    expect(stderr).toMatch(/the demo was not done within 0\.5 s: .*\[TIMEOUT\]/);
+    expect(stderr).toMatch(/the demo was not done within 0\.2 s: .*\[TIMEOUT\]/);
     expect(exitCode).toBe(1);
     expect(readdirSync(temp)).toEqual([]);
   },

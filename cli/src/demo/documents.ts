@@ -114,6 +114,8 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: "a link to something that is not there",
   ELOOP: "a link that leads to itself",
   EIO: "the disk could not read it",
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
 };
 
 /** Why the file system refused, in words. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AgentEntry } from "../dev/agents.ts";
@@ -112,7 +112,8 @@ function makeFolder(): string {
   try {
     return realpathSync(mkdtempSync(join(parent, "soorma-demo-")));
   } catch (cause) {
-    throw new CommandError("TEMP_FOLDER", `no temporary folder can be made in ${parent}: ${reasonOf(cause)}`, {
+    const why = existsSync(parent) ? reasonOf(cause) : "it does not exist";
+    throw new CommandError("TEMP_FOLDER", `no temporary folder can be made in ${parent}: ${why}`, {
       cause,
       hint: "name another place with TMPDIR",
     });

@@ -1,4 +1,6 @@
-import { type AgentRecord, type Client, type OutputOf, silentLogger } from "@soorma/core";
+import { type AgentRecord, type OutputOf, silentLogger } from "@soorma/core";
+import { Client } from "../agents.ts";
+import { connectMesh } from "../mesh.ts";
 import type { Activity } from "./activity.ts";
 import { asking, indexing, textAnalysis, usage } from "./contracts.ts";
 import type { DemoMesh } from "./mesh.ts";
@@ -16,7 +18,6 @@ export interface Asked {
 
 /** Connects to the demo's mesh as an app would, from this process. */
 export async function connectClient(mesh: DemoMesh): Promise<Client> {
-  const [{ Client }, { connectMesh }] = await Promise.all([import("../agents.ts"), import("../mesh.ts")]);
   return await Client.connect({
     name: "soorma-demo",
     // Trouble of this connection shows as an error of what was asked.

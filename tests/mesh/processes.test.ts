@@ -145,3 +145,61 @@ test(
   },
   timeoutMs,
 );
+
+test(
+  "a slow subscriber slows its publisher and loses nothing",
+  async () => {
+    await using mesh = testProcesses();
+    const { folder, broker } = mesh;
+    mkdirSync(join(folder, "s"));
+    await mesh.start("broker-process.ts", broker, join(folder, "data"), join(folder, "s"), "10000");
+    await mesh.start("worker-process.ts", "tool", folder, broker);
+    await using client = await Client.connect({ mesh: processMesh(folder, broker), concurrency: 1 });
+    const heard: number[] = [];
+    await client.bus.subscribe("burst.item", async ({ data }) => {
+      heard.push(data.n);
+      // Slower than any publisher: a turn of the event loop for each event.
+      await new Promise((resolve) => setImmediate(resolve));
+    });
+    const count = 6_000;
+    const done = await client.bus.request(
+      "burst",
+      { from: 0, count, padding: "x".repeat(1_000) },
+      { timeoutMs: 60_000 },
+    );
+    expect(done).toEqual({ published: count });
+    await waitFor(() => heard.length === count, bound);
+    expect(heard).toEqual([...Array(count).keys()]);
+  },
+  timeoutMs,
+);
+
+test(
+  "a stopped subscriber holds nobody up for long, and what it missed is counted",
+  async () => {
+    await using mesh = testProcesses();
+    const { folder, broker } = mesh;
+    mkdirSync(join(folder, "s"));
+    await mesh.start("broker-process.ts", broker, join(folder, "data"), join(folder, "s"), "10000");
+    await mesh.start("worker-process.ts", "tool", folder, broker);
+    const stopped = await mesh.start("worker-process.ts", "listener", folder, broker);
+    await using client = await Client.connect({ mesh: processMesh(folder, broker) });
+    const burst = (from: number, count: number) =>
+      client.bus.request("burst", { from, count, padding: "x".repeat(2_000) }, { timeoutMs: 60_000 });
+    const report = () => client.bus.request("heard", {}, { timeoutMs: 60_000 });
+    await burst(0, 10);
+    await waitFor(async () => (await report()).heard === 10, bound);
+    stopped.subprocess.kill("SIGSTOP");
+    await burst(10, 20_000);
+    stopped.subprocess.kill("SIGCONT");
+    await burst(0, 10);
+    await waitFor(async () => {
+      const { heard, missed } = await report();
+      return heard + missed === 20_020;
+    }, bound);
+    const { missed, outOfOrder } = await report();
+    expect(missed).toBeGreaterThan(0);
+    expect(outOfOrder).toBe(0);
+  },
+  timeoutMs,
+);

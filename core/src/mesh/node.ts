@@ -327,7 +327,7 @@ export class MeshNode {
     let last: unknown;
     for (;;) {
       const left = deadline - this.runtime.monotonic();
-      const usable = candidates().filter((agent) => !failed.has(agent.agentId));
+      const usable = failed.size === 0 ? candidates() : candidates().filter((agent) => !failed.has(agent.agentId));
       const agent = this.balance.pick(usable);
       if (!agent) {
         const more =

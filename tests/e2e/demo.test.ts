@@ -166,6 +166,35 @@ test(
 );
 
 test(
+  "an agent that does not stay up ends the demo with what it said last, not with silence",
+  async () => {
+    writeNotes(60, 20);
+    const child = start(["notes"]);
+    const output = Promise.all([child.stdout.text(), child.stderr.text()]);
+    const seen = new Map<number, string>();
+    await until("the demo to end", () => {
+      for (const { name, pid } of processesOf()) {
+        seen.set(pid, name);
+        if (name !== "tool" || !isRunning(pid)) continue;
+        try {
+          process.kill(pid, "SIGKILL");
+        } catch {
+          // It ended meanwhile.
+        }
+      }
+      return child.exitCode !== null;
+    });
+    const [stdout, stderr] = await output;
+    expect(stdout).toBe("");
+    expect(stderr).toContain("last lines of tool:");
+    expect(stderr).toMatch(/^error: .*tool/m);
+    expect(child.exitCode).toBe(1);
+    await expectNothingLeft([...seen.keys()].map((pid) => ({ pid })));
+  },
+  patienceMs,
+);
+
+test(
   "Ctrl-C ends everything at once, wherever it was",
   async () => {
     writeNotes(60, 20);

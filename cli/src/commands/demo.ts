@@ -57,7 +57,7 @@ export const runDemo: RunCommand = async ({ args: [folder], options: given, io }
 
   let isAnswered = false;
   try {
-    await orAbort(run(), signal);
+    await orAbort(Promise.race([run(), mesh.broken]), signal);
     isAnswered = true;
   } catch (error) {
     live.clear();

@@ -28,6 +28,8 @@ export interface DemoMesh {
   readonly scratch: string;
   readonly meshFile: string;
   readonly processes: readonly ProcessStatus[];
+  /** Rejects with `AGENTS_GONE` when nobody is left to do some kind of work and nobody comes back. */
+  readonly broken: Promise<never>;
   /** @throws {CommandError} `START_FAILED`, or what broker or state node said stopped them. */
   start(): Promise<void>;
   /** The last lines of processes that failed or ended and were started again. */
@@ -38,6 +40,9 @@ export interface DemoMesh {
 
 const keptLines = 15;
 const drainMs = 3_000;
+/** Milliseconds after which an agent that does not run is not expected back. Restarts begin after 100. */
+const goneAfterMs = 3_000;
+const checkMs = 250;
 
 export async function createDemoMesh({ workers, env, keep, onTrouble }: DemoMeshOptions): Promise<DemoMesh> {
   const folder = makeFolder();
@@ -58,16 +63,41 @@ export async function createDemoMesh({ workers, env, keep, onTrouble }: DemoMesh
     backoffMs: 100,
     print({ name, stream, line }, tone) {
       log.write({ name, stream, line, timeMs: Date.now() });
-      const tail = tails.get(name) ?? [];
-      tails.set(name, [...tail, Bun.stripANSI(line)].slice(-keptLines));
-      // Nobody edits these agents.
-      if (stream === "soorma" && tone === "bad" && !stopping) onTrouble(name, line.replace(/, or when .*$/, ""));
+      // Nobody edits these agents while they run.
+      const told =
+        stream === "soorma" ? line.replace(/(?:^waiting for a change|, or when a file is saved)$/, "") : line;
+      if (told === "") return;
+      tails.set(name, [...(tails.get(name) ?? []), Bun.stripANSI(told)].slice(-keptLines));
+      if (stream === "soorma" && tone === "bad" && !stopping) onTrouble(name, told);
     },
   });
   const processes = (): readonly ProcessStatus[] => supervisor.summary().processes;
 
+  const broken = Promise.withResolvers<never>();
+  // Only of interest while somebody waits for an answer.
+  broken.promise.catch(() => {});
+  const failedSince = new Map<string, number>();
+  const check = (): void => {
+    const now = performance.now();
+    for (const { name, state } of processes()) {
+      if (state !== "failed") failedSince.delete(name);
+      else if (!failedSince.has(name)) failedSince.set(name, now);
+    }
+    const isGone = ({ name }: ProcessStatus): boolean => now - (failedSince.get(name) ?? now) > goneAfterMs;
+    for (const kind of ["planner", "worker", "tool"]) {
+      const able = processes().filter(({ name }) => name.startsWith(kind));
+      const [first] = able;
+      if (!first || !able.every(isGone)) continue;
+      const names = able.map(({ name }) => name).join(", ");
+      const message = `${names} ended and did not come back: ${first.problem ?? "nobody knows why"}`;
+      broken.reject(new CommandError("AGENTS_GONE", message, { hint: "run it again; --keep keeps the logs" }));
+    }
+  };
+  let checking: ReturnType<typeof setInterval> | undefined;
+
   return {
     folder,
+    broken: broken.promise,
     scratch: join(folder, "documents"),
     meshFile: project.meshFile,
     get processes() {
@@ -75,6 +105,7 @@ export async function createDemoMesh({ workers, env, keep, onTrouble }: DemoMesh
     },
     async start() {
       await supervisor.start();
+      if (!stopping) checking = setInterval(check, checkMs);
       const failed = processes().find((process) => process.state !== "ready");
       if (!failed) return;
       throw new CommandError(
@@ -91,6 +122,7 @@ export async function createDemoMesh({ workers, env, keep, onTrouble }: DemoMesh
         });
     },
     stop({ atOnce = false } = {}) {
+      clearInterval(checking);
       if (atOnce) supervisor.kill();
       stopping ??= (async () => {
         try {

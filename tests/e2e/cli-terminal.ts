@@ -12,7 +12,7 @@ export const expectProgram = Bun.which("expect");
 export async function inTerminal(
   cwd: string,
   args: readonly string[],
-  steps: readonly (readonly [wait: string, type: string])[],
+  steps: readonly (readonly [wait: string, type: string | typeof hangUp])[],
 ): Promise<{ screen: string; exitCode: number }> {
   const quote = (text: string): string => `"${text.replace(/[\\"$[\]]/g, "\\$&")}"`;
   const script = [
@@ -25,9 +25,9 @@ export async function inTerminal(
       // On one line it would be read as a single pattern.
       `expect {\n${quote(wait)} {}\ntimeout { puts "NOT SEEN: ${wait}"; exit 99 }\neof { puts "ENDED EARLY"; exit 98 }\n}`,
       // Written as an escape of Tcl, so that it is the key and not the characters.
-      `send -- "${type}"`,
+      type === hangUp ? "close" : `send -- "${type}"`,
     ]),
-    "expect {\neof {}\ntimeout { exit 97 }\n}",
+    ...(steps.at(-1)?.[1] === hangUp ? [] : ["expect {\neof {}\ntimeout { exit 97 }\n}"]),
     "exit [lindex [wait] 3]",
   ].join("\n");
   const file = join(cwd, "..", `${cwd.split("/").at(-1)}.exp`);
@@ -45,6 +45,8 @@ export async function inTerminal(
   return { screen, exitCode: child.exitCode ?? -1 };
 }
 
+/** Instead of an answer: the terminal's window is closed. */
+export const hangUp = Symbol("hang up");
 export const enter = "\\r";
 export const down = "\\033\\[B";
 export const interrupt = "\\003";

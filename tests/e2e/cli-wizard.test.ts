@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bin, cleanEnv, tempFolder } from "./cli-run.ts";
-import { down, enter, expectProgram, inTerminal, interrupt } from "./cli-terminal.ts";
+import { down, enter, expectProgram, hangUp, inTerminal, interrupt } from "./cli-terminal.ts";
 
 const questions = [
   ["What do you want to create?", `${down}${enter}`],
@@ -25,6 +25,17 @@ test.if(expectProgram !== null)(
     const agent = readFileSync(join(folder.path, "my-plan/src/agents/planner.ts"), "utf8");
     expect(agent).toContain('description: "Plans things"');
     expect(agent).toContain('capabilities: ["planning", "more"]');
+  },
+  60_000,
+);
+
+test.if(expectProgram !== null)(
+  "the wizard of a terminal that was closed ends, and leaves nothing behind",
+  async () => {
+    using folder = tempFolder();
+    const { exitCode } = await inTerminal(folder.path, ["init"], [["What do you want to create?", hangUp]]);
+    expect(exitCode).toBe(130);
+    expect(readdirSync(folder.path)).toEqual([]);
   },
   60_000,
 );

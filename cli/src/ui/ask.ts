@@ -26,8 +26,15 @@ export interface Asker {
 export function createAsker(io: Io, title: string): Asker {
   const common = { input: process.stdin, output: process.stderr, signal: io.signal };
   clack.intro(title, common);
+  // Of a terminal that was closed the prompt itself hears nothing: it would wait for its answer for ever.
+  const gone = Promise.withResolvers<never>();
+  gone.promise.catch(() => {});
+  const leave = (): void => gone.reject(new Interrupted());
+  io.signal.addEventListener("abort", () => setImmediate(leave), { once: true });
+  for (const event of ["end", "close", "error"]) process.stdin.on(event, leave);
+  process.stderr.on("error", leave);
   const answered = async <T>(answer: Promise<T | typeof clack.CANCEL_SYMBOL>): Promise<T> => {
-    const value = await answer;
+    const value = await Promise.race([answer, gone.promise]);
     if (!clack.isCancel(value)) return value;
     clack.cancel("Cancelled: nothing was created.", common);
     throw new Interrupted("cancelled");

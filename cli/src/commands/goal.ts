@@ -18,6 +18,9 @@ const defaultTimeoutSeconds = 300;
 /** At the deadline the planner fails the goal, and says more about it than a timeout here could. */
 const graceMs = 1_000;
 
+/** Milliseconds to find a planner: a mistyped goal shall not take long, a planner that is being reloaded be found. */
+const findPlannerMs = 3_000;
+
 export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], options: given, io }) => {
   const { timeout = defaultTimeoutSeconds, json = false } = given as GoalOptions;
   const parsed = parseJsonArgument(data, "the goal's data");
@@ -27,7 +30,11 @@ export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], opti
   // Loaded here: a wrong command line is told without waiting for the mesh's code.
   const { Client } = await import("../agents.ts");
   await using client = await Client.connect({ name: "soorma-cli" });
-  const run = await submit(client, type, parsed, { signal: io.signal, deadlineMs: timeoutMs });
+  const run = await submit(client, type, parsed, {
+    signal: io.signal,
+    deadlineMs: timeoutMs,
+    timeoutMs: findPlannerMs,
+  });
 
   const shown = new AbortController();
   using live = createLive(io);

@@ -1,6 +1,6 @@
 import { checkData, type InputOf, type OutputOf, type ToolContract } from "../contracts.ts";
 import { SoormaError } from "../errors.ts";
-import type { AgentRecord, SchemaQuery, SchemaRecord } from "../registry/records.ts";
+import type { AgentQuery, AgentRecord, SchemaQuery, SchemaRecord } from "../registry/records.ts";
 import type { AnyData } from "./any-data.ts";
 import { type BusOwner, type RequestOptions, requestEnvelope } from "./bus.ts";
 
@@ -36,6 +36,13 @@ export interface RegistryService {
   find(capability: string, options?: FindOptions): Promise<AgentHandle | undefined>;
   /** All live agents with exactly that capability. */
   findAll(capability: string): Promise<AgentHandle[]>;
+  /**
+   * The live agents that match every field given, exactly: by name, kind, capability, operation, or what they consume or
+   * produce. Asks the registry itself, and so fails when it cannot be reached.
+   *
+   * @throws {SoormaError} `REGISTRY_UNAVAILABLE`, `REGISTRY_REFUSED`
+   */
+  query(query: Omit<AgentQuery, "tenant">): Promise<AgentHandle[]>;
   /** Announces this agent again, after `capabilities` changed. */
   register(changes?: { readonly capabilities?: readonly string[] }): Promise<void>;
   querySchemas(query?: SchemaQuery): Promise<SchemaRecord[]>;
@@ -58,6 +65,10 @@ export function createRegistryService(
     },
     async findAll(capability) {
       return owner.services().node.directory.capable(capability).map(handle);
+    },
+    async query(query) {
+      const { node } = owner.services();
+      return (await node.registry.find({ ...query, tenant: node.tenantId })).map(handle);
     },
     async register(changes = {}) {
       await register(changes);

@@ -40,7 +40,7 @@ export async function inProcessMesh(settings: { state?: boolean } = {}) {
   const mesh = (overrides: Partial<NodeOptions> = {}): Mesh =>
     createMesh(async () => ({
       transport: inproc(hub),
-      createRegistry: (deps) => createFromPlugin(registryBroker, { address: broker.address }, deps),
+      createRegistry: (deps) => createFromPlugin(registryBroker, { address: broker.address, timeoutMs: 1_000 }, deps),
       runtime,
       log: log.child("node"),
       host: "here",

@@ -1,9 +1,7 @@
 import { expect, test } from "bun:test";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { Client } from "@soorma/core";
 import { waitFor } from "@soorma/core/testing";
-import { processMesh, testProcesses } from "./fixtures/processes.ts";
+import { testProcesses } from "./fixtures/processes.ts";
 
 const timeoutMs = 60_000;
 const bound = { timeoutMs: 30_000 };
@@ -12,16 +10,10 @@ test(
   "separate processes answer a goal over real sockets and a real store",
   async () => {
     await using mesh = testProcesses();
-    const { folder, broker } = mesh;
-    mkdirSync(join(folder, "s"));
-    await mesh.start("broker-process.ts", broker, join(folder, "broker-data"), join(folder, "s"), "10000");
+    await mesh.startBroker();
     // In any order, all at once: nothing waits for anything but what it needs.
-    await Promise.all(
-      ["tool", "worker", "planner", "worker", "state"].map((role) =>
-        mesh.start("worker-process.ts", role, folder, broker),
-      ),
-    );
-    await using client = await Client.connect({ mesh: processMesh(folder, broker) });
+    await Promise.all(["tool", "worker", "planner", "worker", "state"].map((role) => mesh.startAgent(role)));
+    await using client = await Client.connect({ mesh: mesh.mesh() });
     const numbers = Array.from({ length: 20 }, (_, n) => n + 1);
     const run = await client.submitGoal("square.all", { numbers });
     const result = await run.result({ timeoutMs: 30_000 });
@@ -37,13 +29,9 @@ test(
   "with the broker killed under load agents go on; when it is back they are registered again by themselves",
   async () => {
     await using mesh = testProcesses();
-    const { folder, broker } = mesh;
-    mkdirSync(join(folder, "s"));
-    const startBroker = () =>
-      mesh.start("broker-process.ts", broker, join(folder, "broker-data"), join(folder, "s"), "10000");
-    const first = await startBroker();
-    const tool = await mesh.start("worker-process.ts", "tool", folder, broker);
-    await using client = await Client.connect({ mesh: processMesh(folder, broker), name: "asker" });
+    const first = await mesh.startBroker();
+    const tool = await mesh.startAgent("tool");
+    await using client = await Client.connect({ mesh: mesh.mesh(), name: "asker" });
     const heard: number[] = [];
     await client.bus.subscribe("product.made", ({ data }) => void heard.push(data.product));
 
@@ -63,9 +51,9 @@ test(
     await waitFor(() => asked > atKill + 500, bound);
     expect(failures).toEqual([]);
 
-    await startBroker();
+    await mesh.startBroker();
     // Somebody new asks the new broker, who heard of nobody but through its file and the agents themselves.
-    await using newcomer = await Client.connect({ mesh: processMesh(folder, broker), name: "newcomer" });
+    await using newcomer = await Client.connect({ mesh: mesh.mesh(), name: "newcomer" });
     expect(await newcomer.bus.request("multiply", { a: 6, b: 7 }, { timeoutMs: 20_000 })).toEqual({ product: 42 });
     // The agents' own renewals reach it again: they outlive the time a restarted broker gives what it remembers.
     const agentId = String(tool.said.agentId);
@@ -90,14 +78,12 @@ test(
   "a broker that lost its file learns of everybody from the agents themselves",
   async () => {
     await using mesh = testProcesses();
-    const { folder, broker } = mesh;
-    mkdirSync(join(folder, "s"));
-    const first = await mesh.start("broker-process.ts", broker, join(folder, "data-1"), join(folder, "s"), "10000");
-    await mesh.start("worker-process.ts", "tool", folder, broker);
-    await using client = await Client.connect({ mesh: processMesh(folder, broker) });
+    const first = await mesh.startBroker("data-1");
+    await mesh.startAgent("tool");
+    await using client = await Client.connect({ mesh: mesh.mesh() });
     await first.kill("SIGKILL");
-    await mesh.start("broker-process.ts", broker, join(folder, "data-2"), join(folder, "s"), "10000");
-    await using newcomer = await Client.connect({ mesh: processMesh(folder, broker), name: "newcomer" });
+    await mesh.startBroker("data-2");
+    await using newcomer = await Client.connect({ mesh: mesh.mesh(), name: "newcomer" });
     expect(await newcomer.bus.request("multiply", { a: 2, b: 3 }, { timeoutMs: 30_000 })).toEqual({ product: 6 });
     expect(await client.bus.request("multiply", { a: 2, b: 2 }, { timeoutMs: 30_000 })).toEqual({ product: 4 });
   },
@@ -108,11 +94,9 @@ test(
   "agents killed, stopped and continued: requests go to those that live, and nobody hangs",
   async () => {
     await using mesh = testProcesses();
-    const { folder, broker } = mesh;
-    mkdirSync(join(folder, "s"));
-    await mesh.start("broker-process.ts", broker, join(folder, "data"), join(folder, "s"), "10000");
-    const tools = await Promise.all([1, 2, 3].map(() => mesh.start("worker-process.ts", "tool", folder, broker)));
-    await using client = await Client.connect({ mesh: processMesh(folder, broker) });
+    await mesh.startBroker();
+    const tools = await Promise.all([1, 2, 3].map(() => mesh.startAgent("tool")));
+    await using client = await Client.connect({ mesh: mesh.mesh() });
     let stop = false;
     let asked = 0;
     const failures: unknown[] = [];
@@ -150,11 +134,9 @@ test(
   "a slow subscriber slows its publisher and loses nothing",
   async () => {
     await using mesh = testProcesses();
-    const { folder, broker } = mesh;
-    mkdirSync(join(folder, "s"));
-    await mesh.start("broker-process.ts", broker, join(folder, "data"), join(folder, "s"), "10000");
-    await mesh.start("worker-process.ts", "tool", folder, broker);
-    await using client = await Client.connect({ mesh: processMesh(folder, broker), concurrency: 1 });
+    await mesh.startBroker();
+    await mesh.startAgent("tool");
+    await using client = await Client.connect({ mesh: mesh.mesh(), concurrency: 1 });
     const heard: number[] = [];
     await client.bus.subscribe("burst.item", async ({ data }) => {
       heard.push(data.n);
@@ -178,12 +160,10 @@ test(
   "a stopped subscriber holds nobody up for long, and what it missed is counted",
   async () => {
     await using mesh = testProcesses();
-    const { folder, broker } = mesh;
-    mkdirSync(join(folder, "s"));
-    await mesh.start("broker-process.ts", broker, join(folder, "data"), join(folder, "s"), "10000");
-    await mesh.start("worker-process.ts", "tool", folder, broker);
-    const stopped = await mesh.start("worker-process.ts", "listener", folder, broker);
-    await using client = await Client.connect({ mesh: processMesh(folder, broker) });
+    await mesh.startBroker();
+    await mesh.startAgent("tool");
+    const stopped = await mesh.startAgent("listener");
+    await using client = await Client.connect({ mesh: mesh.mesh() });
     const burst = (from: number, count: number) =>
       client.bus.request("burst", { from, count, padding: "x".repeat(2_000) }, { timeoutMs: 60_000 });
     const report = () => client.bus.request("heard", {}, { timeoutMs: 60_000 });

@@ -11,7 +11,7 @@ import type { Figures } from "./request/measure.ts";
 import type { BenchRow } from "./transport.ts";
 
 const rounds = 5;
-const count = 6_000;
+const count = 10_000;
 
 /**
  * A request through the SDK (envelope, contract, handler) between two processes, against Moleculer on its TCP

@@ -577,11 +577,21 @@ export function checkResult(schema: object, result: unknown, what: string): void
 }
 
 /** The signal exists only for handlers that look at it: making one for each request would cost a third of the request. */
+class HandledRequest {
+  readonly #call: Pick<RpcCall, "signal">;
+
+  constructor(envelope: Envelope, call: Pick<RpcCall, "signal">) {
+    Object.assign(this, envelope);
+    this.#call = call;
+  }
+
+  get signal(): AbortSignal {
+    return this.#call.signal;
+  }
+}
+
 function withSignal(envelope: Envelope, call: Pick<RpcCall, "signal">): Request<AnyData> {
-  return Object.defineProperty({ ...envelope }, "signal", {
-    enumerable: false,
-    get: () => call.signal,
-  }) as Request<AnyData>;
+  return new HandledRequest(envelope, call) as unknown as Request<AnyData>;
 }
 
 function refKey({ type, topic }: EventRef): string {

@@ -105,14 +105,14 @@ export interface EnvelopeInput extends PublishOptions {
 export function makeEnvelope(owner: Pick<BusOwner, "agentId" | "services">, input: EnvelopeInput): Envelope {
   const { node } = owner.services();
   const id = node.nextId();
-  const { type, data, topic = topicOf(type), ...rest } = input;
+  const { type, data, deadline, topic = topicOf(type) } = input;
   if (!isTopic(topic)) {
     throw new SoormaError("PAYLOAD_INVALID", `${JSON.stringify(topic)} is no topic`, {
       hint: `Topics are ${topics.join(", ")}.`,
     });
   }
   const inherited = inherit(node.tenantId, node.userId, () => id);
-  return {
+  const envelope: { -readonly [K in keyof Envelope]: Envelope[K] } = {
     ...inherited,
     id,
     source: owner.agentId,
@@ -121,11 +121,16 @@ export function makeEnvelope(owner: Pick<BusOwner, "agentId" | "services">, inpu
     time: node.runtime.now(),
     topic,
     data,
-    ...rest,
-    ...(rest.deadline !== undefined && inherited.deadline !== undefined
-      ? { deadline: Math.min(rest.deadline, inherited.deadline) }
-      : {}),
   };
+  if (deadline !== undefined) envelope.deadline = Math.min(deadline, inherited.deadline ?? deadline);
+  if (input.subject !== undefined) envelope.subject = input.subject;
+  if (input.responseEvent !== undefined) envelope.responseEvent = input.responseEvent;
+  if (input.responseTopic !== undefined) envelope.responseTopic = input.responseTopic;
+  if (input.correlationId !== undefined) envelope.correlationId = input.correlationId;
+  if (input.sessionId !== undefined) envelope.sessionId = input.sessionId;
+  if (input.goalId !== undefined) envelope.goalId = input.goalId;
+  if (input.schema !== undefined) envelope.schema = input.schema;
+  return envelope;
 }
 
 export function createBus(owner: BusOwner): Bus {

@@ -46,25 +46,15 @@ export interface Envelope<T = unknown> extends Correlation {
   readonly schema?: string;
 }
 
-/** Order of the fields on the wire. Append only. */
-const optionalText = [
-  "subject",
-  "parentId",
-  "sessionId",
-  "userId",
-  "goalId",
-  "planId",
-  "taskId",
-  "responseEvent",
-  "responseTopic",
-  "schema",
-] as const;
+/** Fields every envelope has, before those that may be absent. */
 const requiredCount = 10;
+const fixedCount = 12;
 
 /** An envelope as it goes over the wire: positional, so that no field name is ever sent or parsed. */
 export type PackedEnvelope = unknown[];
 
 export function packEnvelope(e: Envelope): PackedEnvelope {
+  // Written out, and read in the same order below: a loop over field names costs twice as much. Append only.
   const packed: unknown[] = [
     e.id,
     e.source,
@@ -78,15 +68,21 @@ export function packEnvelope(e: Envelope): PackedEnvelope {
     e.hops,
     e.deadline ?? null,
     e.attempt ?? null,
+    e.subject ?? null,
+    e.parentId ?? null,
+    e.sessionId ?? null,
+    e.userId ?? null,
+    e.goalId ?? null,
+    e.planId ?? null,
+    e.taskId ?? null,
+    e.responseEvent ?? null,
+    e.responseTopic ?? null,
+    e.schema ?? null,
   ];
   // Trailing absent fields are left out: most messages carry few of them.
-  let last = packed.length;
-  for (const field of optionalText) {
-    const value = e[field];
-    packed.push(value ?? null);
-    if (value !== undefined) last = packed.length;
-  }
-  packed.length = last;
+  let length = packed.length;
+  while (length > fixedCount && packed[length - 1] === null) length--;
+  packed.length = length;
   return packed;
 }
 
@@ -116,7 +112,7 @@ export function unpackEnvelope(value: unknown): Envelope {
       },
     );
   }
-  const envelope: Record<string, unknown> = {
+  const envelope: Mutable<Envelope> = {
     id,
     source,
     specversion: "1.0",
@@ -131,15 +127,33 @@ export function unpackEnvelope(value: unknown): Envelope {
   };
   if (deadline != null) envelope.deadline = deadline;
   if (attempt != null) envelope.attempt = attempt;
-  for (let i = 12; i < value.length && i < 12 + optionalText.length; i++) {
-    const field = optionalText[i - 12];
-    const text: unknown = value[i];
-    if (text == null || field === undefined) continue;
-    if (!isText(text)) throw malformed(`its ${field} is no text`);
-    if (field === "responseTopic" && !isTopic(text)) throw malformed("its responseTopic is unknown");
-    envelope[field] = text;
+  if (value.length > fixedCount) readOptional(envelope, value);
+  return envelope;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+function readOptional(envelope: Mutable<Envelope>, value: readonly unknown[]): void {
+  const [subject, parentId, sessionId, userId, goalId, planId, taskId, responseEvent, responseTopic, schema] =
+    value.slice(fixedCount);
+  if (subject != null) envelope.subject = textOf(subject, "subject");
+  if (parentId != null) envelope.parentId = textOf(parentId, "parentId");
+  if (sessionId != null) envelope.sessionId = textOf(sessionId, "sessionId");
+  if (userId != null) envelope.userId = textOf(userId, "userId");
+  if (goalId != null) envelope.goalId = textOf(goalId, "goalId");
+  if (planId != null) envelope.planId = textOf(planId, "planId");
+  if (taskId != null) envelope.taskId = textOf(taskId, "taskId");
+  if (responseEvent != null) envelope.responseEvent = textOf(responseEvent, "responseEvent");
+  if (responseTopic != null) {
+    if (!isTopic(responseTopic)) throw malformed("its responseTopic is unknown");
+    envelope.responseTopic = responseTopic;
   }
-  return envelope as unknown as Envelope;
+  if (schema != null) envelope.schema = textOf(schema, "schema");
+}
+
+function textOf(value: unknown, field: string): string {
+  if (!isText(value)) throw malformed(`its ${field} is no text`);
+  return value;
 }
 
 /** The event in CloudEvents' JSON form, for other systems. */

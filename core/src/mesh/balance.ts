@@ -28,17 +28,26 @@ export class Balance {
     return this.outstanding(b.agentId) < this.outstanding(a.agentId) ? b : a;
   }
 
-  /** Counts something as outstanding until disposed. */
-  begin(agentId: string): Disposable {
+  /** Counts something as outstanding until {@link Balance.leave}. */
+  enter(agentId: string): void {
     this.#outstanding.set(agentId, this.outstanding(agentId) + 1);
+  }
+
+  leave(agentId: string): void {
+    const left = this.outstanding(agentId) - 1;
+    if (left > 0) this.#outstanding.set(agentId, left);
+    else this.#outstanding.delete(agentId);
+  }
+
+  /** Counts something as outstanding until disposed; disposing again does nothing. */
+  begin(agentId: string): Disposable {
+    this.enter(agentId);
     let ended = false;
     return {
       [Symbol.dispose]: () => {
         if (ended) return;
         ended = true;
-        const left = this.outstanding(agentId) - 1;
-        if (left > 0) this.#outstanding.set(agentId, left);
-        else this.#outstanding.delete(agentId);
+        this.leave(agentId);
       },
     };
   }

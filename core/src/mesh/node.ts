@@ -23,6 +23,7 @@ const defaultLeaseMs = 10_000;
 const defaultRenewMs = 3_000;
 
 const agentCall = "agent.call";
+const nobody: ReadonlySet<string> = new Set();
 const syncMethod = "mesh.sync";
 
 export interface NodeOptions {
@@ -323,7 +324,7 @@ export class MeshNode {
     const { timeoutMs = defaultCallTimeoutMs, signal } = options;
     const packed = packEnvelope(envelope);
     const deadline = this.runtime.monotonic() + timeoutMs;
-    const failed = new Set<string>();
+    let failed: ReadonlySet<string> = nobody;
     let last: unknown;
     for (;;) {
       const left = deadline - this.runtime.monotonic();
@@ -340,13 +341,13 @@ export class MeshNode {
         if (more) continue;
         if (this.runtime.monotonic() < deadline) {
           // Everybody failed once; they may be back.
-          failed.clear();
+          failed = nobody;
           continue;
         }
         throw unanswered(envelope.type, timeoutMs, last);
       }
       if (left <= 0) throw unanswered(envelope.type, timeoutMs, last);
-      const outstanding = this.balance.begin(agent.agentId);
+      this.balance.enter(agent.agentId);
       try {
         return await this.callAgent(agent, method, packed, {
           timeoutMs: Math.max(1, left),
@@ -370,9 +371,9 @@ export class MeshNode {
           isSoormaError(error, "NODE_STOPPED");
         if (!elsewhere || this.#closing) throw error;
         last = error;
-        failed.add(agent.agentId);
+        failed = new Set([...failed, agent.agentId]);
       } finally {
-        outstanding[Symbol.dispose]();
+        this.balance.leave(agent.agentId);
       }
     }
   }

@@ -2,7 +2,8 @@ import { type Failure, fromFailure, isSoormaError, SoormaError, toFailure } from
 import type { Codec } from "../events/codec.ts";
 import type { Logger } from "../log.ts";
 import type { Address, PeerChange, Transport } from "../plugin/transport.ts";
-import type { Runtime, Timer } from "../runtime.ts";
+import type { Runtime } from "../runtime.ts";
+import { Deadlines, type Expiring } from "./deadlines.ts";
 import type { CallOptions, Rpc, RpcCall, RpcPeer } from "./rpc.ts";
 
 /** First element of every directed frame. */
@@ -11,13 +12,37 @@ const kind = { call: 1, result: 2, failure: 3, note: 4, cancel: 5 } as const;
 /** Milliseconds a call waits when it does not say. */
 export const defaultCallTimeoutMs = 5_000;
 
-interface Pending {
+/** A call that waits for its answer. */
+class Pending implements Expiring {
+  readonly id: number;
   readonly to: Address;
   readonly method: string;
+  readonly timeoutMs: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  readonly timer: Timer;
-  release(): void;
+  readonly #giveUp: (call: Pending, error: unknown) => void;
+  settled = false;
+  /** Stops listening to the caller's signal; only there when it has one. */
+  release: (() => void) | undefined;
+
+  constructor(
+    { id, to, method, timeoutMs }: Pick<Pending, "id" | "to" | "method" | "timeoutMs">,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+    giveUp: (call: Pending, error: unknown) => void,
+  ) {
+    this.id = id;
+    this.to = to;
+    this.method = method;
+    this.timeoutMs = timeoutMs;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.#giveUp = giveUp;
+  }
+
+  expire(): void {
+    this.#giveUp(this, undefined);
+  }
 }
 
 export interface PeerRpcOptions {
@@ -48,6 +73,7 @@ export interface PeerRpc extends Rpc {
 
 export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions): PeerRpc {
   const pending = new Map<number, Pending>();
+  const deadlines = new Deadlines(runtime);
   const handlers = new Map<string, (call: RpcCall) => unknown>();
   const peerListeners = new Set<(address: Address, state: "up" | "down", reason: string) => void>();
   const links = new Map<Address, number>();
@@ -63,8 +89,8 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     const call = pending.get(id);
     if (!call) return undefined;
     pending.delete(id);
-    call.timer.cancel();
-    call.release();
+    call.settled = true;
+    call.release?.();
     return call;
   };
 
@@ -81,29 +107,28 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     }
   };
 
+  const giveUp = (call: Pending, error: unknown): void => {
+    if (call.settled) return;
+    fail(call.id, error ?? timeoutError(transport, call.to, call.method, call.timeoutMs));
+    sendQuietly(call.to, codec.encode([kind.cancel, call.id]), "cancel");
+  };
+
   const call = <Result>(to: Address, method: string, params: unknown, options: CallOptions = {}): Promise<Result> =>
     new Promise<Result>((resolve, reject) => {
-      const { timeoutMs = defaultCallTimeoutMs, signal } = options;
+      const { signal } = options;
       if (stopped) throw stoppedError(method);
       signal?.throwIfAborted();
       const id = ++lastId;
+      const timeoutMs = Math.ceil(options.timeoutMs ?? defaultCallTimeoutMs);
       const frame = codec.encode([kind.call, id, method, params, timeoutMs]);
-      const giveUp = (error: unknown): void => {
-        if (!pending.has(id)) return;
-        fail(id, error);
-        sendQuietly(to, codec.encode([kind.cancel, id]), "cancel");
-      };
-      const onAbort = (): void => giveUp(signal?.reason);
-      const timer = runtime.setTimer(() => giveUp(timeoutError(transport, to, method, timeoutMs)), timeoutMs);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      pending.set(id, {
-        to,
-        method,
-        resolve: resolve as (value: unknown) => void,
-        reject,
-        timer,
-        release: () => signal?.removeEventListener("abort", onAbort),
-      });
+      const waiting = new Pending({ id, to, method, timeoutMs }, resolve as (value: unknown) => void, reject, giveUp);
+      if (signal) {
+        const onAbort = (): void => giveUp(waiting, signal.reason);
+        signal.addEventListener("abort", onAbort, { once: true });
+        waiting.release = () => signal.removeEventListener("abort", onAbort);
+      }
+      pending.set(id, waiting);
+      deadlines.add(waiting, timeoutMs);
       try {
         transport.send(to, frame)?.catch((error) => fail(id, error));
       } catch (error) {
@@ -280,6 +305,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     stats: () => ({ pending: pending.size, malformed, late }),
     stop() {
       stopped = true;
+      deadlines.clear();
       for (const [id, call] of pending) fail(id, stoppedError(call.method));
       for (const controller of answering.values()) controller.abort(stoppedError("an answer"));
       answering.clear();

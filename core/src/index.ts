@@ -1,4 +1,4 @@
-export { Agent, type AgentEventOptions, type AgentOptions, type Request, type RequestHandler } from "./agents/agent.ts";
+export { Agent, type AgentEventOptions, type AgentOptions } from "./agents/agent.ts";
 export type { AnyData } from "./agents/any-data.ts";
 export type {
   Bus,
@@ -23,6 +23,7 @@ export {
   planTask,
 } from "./agents/planner.ts";
 export type { AgentHandle, AgentsChange, FindOptions, RegistryService } from "./agents/registry-service.ts";
+export type { Request, RequestHandler } from "./agents/request.ts";
 export { Tool } from "./agents/tool.ts";
 export { type Task, type TaskHandler, Worker } from "./agents/worker.ts";
 export {

@@ -36,6 +36,7 @@ import {
 } from "./bus.ts";
 import type { PlatformContext } from "./context.ts";
 import { createRegistryService } from "./registry-service.ts";
+import { checkResult, type Request, type RequestHandler, withSignal } from "./request.ts";
 import type { NodeServices } from "./services.ts";
 
 /** Handlers an agent runs at the same time when it does not say. */
@@ -58,17 +59,6 @@ export interface AgentOptions {
   readonly drainMs?: number;
   readonly mesh: Mesh;
 }
-
-/** A request being handled. */
-export interface Request<T = unknown> extends Envelope<T> {
-  /** Aborts when the caller gave up or its deadline passed. */
-  readonly signal: AbortSignal;
-}
-
-export type RequestHandler<T = unknown, R = unknown> = (
-  request: Request<T>,
-  context: PlatformContext,
-) => R | Promise<R>;
 
 /** A subscription with what handles it. */
 interface HandledSubscription extends Subscription {
@@ -560,38 +550,6 @@ export interface AgentEventOptions {
   /** Queue group; default the agent's name, `null` for none. */
   readonly group?: string | null;
   readonly topic?: Topic;
-}
-
-/** Checks what a handler returned. A wrong result is the handler's fault, and trying again makes no better one. */
-export function checkResult(schema: object, result: unknown, what: string): void {
-  try {
-    checkData(schema, result, what);
-  } catch (error) {
-    if (!isSoormaError(error, "PAYLOAD_INVALID")) throw error;
-    throw new SoormaError("PAYLOAD_INVALID", error.message, {
-      ...(error.details ? { details: error.details } : {}),
-      retryable: false,
-      hint: "The handler returned something its contract does not allow.",
-    });
-  }
-}
-
-/** The signal exists only for handlers that look at it: making one for each request would cost a third of the request. */
-class HandledRequest {
-  readonly #call: Pick<RpcCall, "signal">;
-
-  constructor(envelope: Envelope, call: Pick<RpcCall, "signal">) {
-    Object.assign(this, envelope);
-    this.#call = call;
-  }
-
-  get signal(): AbortSignal {
-    return this.#call.signal;
-  }
-}
-
-function withSignal(envelope: Envelope, call: Pick<RpcCall, "signal">): Request<AnyData> {
-  return new HandledRequest(envelope, call) as unknown as Request<AnyData>;
 }
 
 function refKey({ type, topic }: EventRef): string {

@@ -11,10 +11,11 @@ import type { PlanOrigin, PlanState, RetryPolicy, TaskSpec } from "../plans/log.
 import { isTerminal } from "../plans/reducer.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { atMost } from "../runtime.ts";
-import { Agent, type AgentOptions, checkResult } from "./agent.ts";
+import { Agent, type AgentOptions } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
 import type { PlatformContext } from "./context.ts";
 import { type GoalAccepted, goalMethods } from "./goal-wire.ts";
+import { checkResult } from "./request.ts";
 import type { NodeServices } from "./services.ts";
 import { MeshTaskDispatcher } from "./task-dispatcher.ts";
 import { taskMethods } from "./task-wire.ts";

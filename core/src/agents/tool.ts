@@ -1,6 +1,7 @@
 import type { InputOf, OutputOf, ToolContract } from "../contracts.ts";
-import { Agent, type RequestHandler } from "./agent.ts";
+import { Agent } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
+import type { RequestHandler } from "./request.ts";
 
 /** An agent of stateless operations that anybody may invoke. */
 export class Tool extends Agent {

@@ -6,9 +6,10 @@ import { envelopeOf } from "../mesh/node.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { sleep } from "../runtime.ts";
-import { Agent, checkResult } from "./agent.ts";
+import { Agent } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
 import type { PlatformContext } from "./context.ts";
+import { checkResult } from "./request.ts";
 import { type OfferAnswer, type OfferedTask, readKey, readOffer, type TaskOutcome, taskMethods } from "./task-wire.ts";
 
 /** A task as its handler sees it. */

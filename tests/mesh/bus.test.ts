@@ -325,6 +325,63 @@ describe("request", () => {
     });
   });
 
+  test("the user a node speaks for goes along with everything its messages cause", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const tool = mesh.tool({ name: "asked" });
+    const users: (string | undefined)[] = [];
+    tool.onInvoke("ask", ({ userId }) => void users.push(userId));
+    await tool.run();
+    const worker = mesh.worker({ name: "relay" });
+    worker.onEvent("wish.made", async (_event, context) => void (await context.bus.request("ask", {})));
+    await worker.run();
+    const alice = await mesh.client({ mesh: mesh.mesh({ userId: "alice" }) });
+    const nobody = await mesh.client();
+    await alice.bus.publish("wish.made", {});
+    await waitFor(() => users.length === 1);
+    await nobody.bus.publish("wish.made", {});
+    await waitFor(() => users.length === 2);
+    expect(users).toEqual(["alice", undefined]);
+  });
+
+  test("a contract is enforced at the receiver, too, whatever the sender believes", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const strict = defineTool({ name: "half", input: Type.Object({ n: Type.Integer() }), output: Type.Integer() });
+    const lax = defineTool({ name: "half", input: Type.Unknown(), output: Type.Unknown() });
+    const tool = mesh.tool({ name: "halver" });
+    const seen: unknown[] = [];
+    tool.onInvoke(strict, ({ data }) => {
+      seen.push(data);
+      return data.n / 2;
+    });
+    const Told = defineEvent({ name: "fact.told", data: Type.Object({ fact: Type.String() }) });
+    tool.onEvent(Told, ({ data }) => void seen.push(data));
+    await tool.run();
+    const client = await mesh.client();
+    const refused = await client.bus.request(lax, { n: "four" }).catch((error) => error);
+    expect(refused).toMatchObject({ code: "PAYLOAD_INVALID", details: { path: "/n" } });
+    // What the handler returns is checked as well, and a wrong result is not tried again.
+    const wrong = await client.bus.request(lax, { n: 3 }).catch((error) => error);
+    expect(wrong).toMatchObject({ code: "PAYLOAD_INVALID", retryable: false });
+    await client.bus.publish("fact.told", { fact: 7 });
+    await client.bus.publish("fact.told", { fact: "true" });
+    await waitFor(() => seen.length === 2);
+    expect(seen).toEqual([{ n: 3 }, { fact: "true" }]);
+    expect(mesh.lines.some(({ event }) => event === "event.failed")).toBe(true);
+  });
+
+  test("a request larger than the mesh allows is refused at its sender, an answer at its handler", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const tool = mesh.tool({ name: "big", mesh: mesh.mesh({ maxFrameBytes: 10_000 }) });
+    tool.onInvoke("grow", ({ data }) => "x".repeat(data.bytes));
+    await tool.run();
+    const client = await mesh.client({ mesh: mesh.mesh({ maxFrameBytes: 10_000 }) });
+    const sent = await client.bus.request("grow", { bytes: 1, padding: "x".repeat(20_000) }).catch((error) => error);
+    expect(sent).toMatchObject({ code: "MESSAGE_TOO_LARGE" });
+    const answered = await client.bus.request("grow", { bytes: 20_000 }).catch((error) => error);
+    expect(answered).toMatchObject({ code: "MESSAGE_TOO_LARGE" });
+    expect(await client.bus.request("grow", { bytes: 3 })).toBe("xxx");
+  });
+
   test("agents that call each other in a circle are stopped", async () => {
     await using mesh = await inProcessMesh(quick);
     let calls = 0;

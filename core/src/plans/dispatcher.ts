@@ -1,4 +1,4 @@
-import type { PlanOrigin } from "./log.ts";
+import type { PlanOrigin, TaskSpec } from "./log.ts";
 
 /** One attempt at one task, as it goes to an agent. */
 export interface TaskAssignment {
@@ -6,13 +6,26 @@ export interface TaskAssignment {
   readonly goalId: string;
   readonly taskId: string;
   readonly name: string;
-  /** Name, id or capability of the agent that shall do it. */
+  /** Name, id or capability of the agent that shall do it; of a sub-plan, the type of its goal. */
   readonly assignedTo: string;
+  /** Type of the goal, if the task is a sub-plan. */
+  readonly goal?: string;
   readonly data: unknown;
   /** Results of the tasks this one depends on, by their names. */
   readonly inputs: Readonly<Record<string, unknown>>;
   /** Counts from 1. Of two attempts at a task the higher one is the valid one. */
   readonly attempt: number;
+  /** Attempts that failed before this one and counted. Does not change when a driver is lost. */
+  readonly failures: number;
+  /** Fencing token of the plan's driver. Of two drivers' assignments the one of the higher epoch is valid. */
+  readonly epoch: number;
+  /** Earlier attempts may have left steps and waits in the journal. */
+  readonly hasJournal: boolean;
+  /**
+   * The attempt was begun by an earlier driver and may be running, or be done, at this agent, or, if that is not known,
+   * at any. It is to be found and its end waited for; `ATTEMPT_LOST` if nobody has it. It must not be begun anew.
+   */
+  readonly resume?: { readonly agentId?: string };
   /** Milliseconds the attempt may take, from when an agent took it. The engine enforces it, too. */
   readonly timeoutMs?: number;
   /** When the whole goal has to be done, wall clock milliseconds. */
@@ -30,6 +43,13 @@ export interface DispatchOptions {
   onAssigned(agentId: string, agentName: string): void;
   /** As often as wanted: the engine logs the latest now and then. */
   onProgress(fraction: number, message?: string): void;
+  /**
+   * The running attempt wants tasks of its own. Resolves when they are in the log; asking again for names that are there is
+   * fine. Names are given without the parent's. @throws {SoormaError} `PLAN_INVALID`, `BUDGET_EXCEEDED`
+   */
+  onDelegate(tasks: readonly TaskSpec[]): Promise<void>;
+  /** The end of a delegated task. @throws what made it fail. */
+  onJoin(name: string, signal: AbortSignal): Promise<unknown>;
 }
 
 /**
@@ -43,8 +63,9 @@ export interface TaskDispatcher {
   /**
    * Finds an agent, waits while all are busy, and resolves with the handler's result.
    *
-   * A rejection is a failed attempt; a `SoormaError`'s code and `retryable` decide what follows. It may go to several
-   * agents in turn within one attempt, but must not run on two at once.
+   * A rejection is a failed attempt; a `SoormaError`'s code and `retryable` decide what follows. It may be offered to
+   * several agents in turn within one attempt, but must not run on two. `NODE_STOPPED` (handed back), `ATTEMPT_LOST` and
+   * whatever has `details.suspended` (lost while it only waited) are not counted as attempts.
    */
   dispatch(assignment: TaskAssignment, options: DispatchOptions): Promise<unknown>;
 }

@@ -14,24 +14,75 @@ export interface RetryPolicy {
   readonly maxBackoffMs?: number;
 }
 
-/** A task as a planner returns it. */
+/** What a task without an agent waits for, and what a running task waits for. */
+export type WaitSpec =
+  /** A person's answer, given with `answer()` or `soorma plans answer`. */
+  | { readonly kind: "input"; readonly prompt: string }
+  /** An event whose type matches; `topic` narrows it. */
+  | { readonly kind: "event"; readonly pattern: string; readonly topic?: string }
+  | { readonly kind: "sleep"; readonly ms: number };
+
+/** One task for each item of an earlier result. */
+export interface ForEachSpec {
+  /** Where the list is: `{{results.search.papers}}`, `{{goal.data.items}}`. The tasks named there have to be in `dependsOn`. */
+  readonly over: string;
+  /** Items worked at at the same time. Default: all. */
+  readonly concurrency?: number;
+}
+
+/** What takes a completed task back when its plan fails or is cancelled later on. */
+export interface UndoSpec {
+  readonly assignedTo: string;
+  /** As a task's `data`; `{{result}}` is what the task returned. Default `{ data, result }` of the task. */
+  readonly data?: unknown;
+  readonly retry?: RetryPolicy;
+  readonly timeoutMs?: number;
+}
+
+/** A task as a planner returns it: exactly one of `assignedTo`, `goal` and `wait` says who does it. */
 export interface TaskSpec {
   /** Unique within the plan; dependents name it. */
   readonly name: string;
   /** Name, id or capability of the agent that shall do it. */
-  readonly assignedTo: string;
+  readonly assignedTo?: string;
+  /** Type of a goal: the task is a sub-plan, made by a planner that takes such goals; its answer is the task's result. */
+  readonly goal?: string;
+  /** The task is to wait: its result is the answer or the event. */
+  readonly wait?: WaitSpec;
+  /**
+   * Text in it may hold `{{goal.data.topic}}`, `{{results.search.papers}}` and, under `forEach`, `{{item}}` and
+   * `{{index}}`, filled in when the task begins. Text that is nothing but one of these becomes the value itself, whatever its type.
+   */
   readonly data?: unknown;
   readonly dependsOn?: readonly string[];
+  /** The task is done once for each item; its result is the list of their results, in the items' order. */
+  readonly forEach?: ForEachSpec;
   readonly retry?: RetryPolicy;
   /** Milliseconds one attempt may take. Default: no limit. */
   readonly timeoutMs?: number;
   /** Higher goes first when agents are busy. Default 0. */
   readonly priority?: number;
+  /** What takes it back. Run in reverse order of completion, one at a time. */
+  readonly undo?: UndoSpec;
 }
 
 /** A task in the log: what the planner returned, with its id. */
 export interface PlannedTask extends TaskSpec {
   readonly taskId: string;
+  /** Of a task that was delegated, or is one of a `forEach`: the task it belongs to. Its name begins with that one's. */
+  readonly parentTaskId?: string;
+  /** Of one of a `forEach`: what `{{item}}` stands for, and its place, counted from 0. */
+  readonly item?: { readonly index: number; readonly value: unknown };
+  /** Of a task that takes another one back. */
+  readonly undoes?: string;
+}
+
+/** What ends a plan that runs away. */
+export interface PlanBudget {
+  /** Tasks in all: planned, added, delegated and of every `forEach`; what takes others back is not counted. */
+  readonly maxTasks?: number;
+  /** Milliseconds from `plan.created`, waiting included. */
+  readonly maxDurationMs?: number;
 }
 
 /** Where a plan came from and where its answer goes. */
@@ -48,7 +99,11 @@ export interface PlanOrigin {
   readonly responseEvent?: string;
   readonly responseTopic?: string;
   readonly deadline?: number;
+  /** The plan this one is part of: it is cancelled with it. */
   readonly parentPlanId?: string;
+  readonly parentTaskId?: string;
+  /** The plan this one does again. */
+  readonly replayOf?: string;
   /** Handlers the goal passed through; its tasks go on counting, so that planners cannot call each other in circles. */
   readonly hops?: number;
   /** Name of the planner; any instance of it may drive the plan. */
@@ -57,8 +112,34 @@ export interface PlanOrigin {
 
 /** What can happen to a plan. Appended before it takes effect; the plan's state is the fold of these. */
 export type PlanChange =
-  | { readonly type: "plan.created"; readonly origin: PlanOrigin }
-  | { readonly type: "plan.started"; readonly tasks: readonly PlannedTask[] }
+  /** `driver` drives it, in epoch 1. Without one nobody does: it is driven by hand. */
+  | { readonly type: "plan.created"; readonly origin: PlanOrigin; readonly driver?: string }
+  /** From here on `driver` drives it. Legal only with the epoch after the current one. */
+  | { readonly type: "plan.driven"; readonly driver: string; readonly epoch: number }
+  | {
+      readonly type: "plan.started";
+      readonly tasks: readonly PlannedTask[];
+      readonly budget?: PlanBudget;
+      /** Whether every task's end is followed by a `plan.transitioned`; the plan does not end before. */
+      readonly grows?: boolean;
+      /** Of a state machine: the state it begins in. */
+      readonly state?: string;
+    }
+  /** The planner looked at how a task ended, once, and decided: what to add, and which state comes next. */
+  | {
+      readonly type: "plan.transitioned";
+      readonly taskId: string;
+      readonly to?: string;
+      readonly tasks?: readonly PlannedTask[];
+      /** The task's failure is dealt with and does not make the plan fail. */
+      readonly handled?: boolean;
+    }
+  /** A running task asked for tasks of its own. Legal for each name once. */
+  | { readonly type: "task.delegated"; readonly taskId: string; readonly tasks: readonly PlannedTask[] }
+  /** The list of a `forEach` is known. The task ends when all of these have. */
+  | { readonly type: "task.expanded"; readonly taskId: string; readonly tasks: readonly PlannedTask[] }
+  /** A task's result is taken from the plan that this one does again. */
+  | { readonly type: "task.reused"; readonly taskId: string; readonly result: unknown }
   /** An attempt begins. Appended before any agent hears of it, so usually without the agent. */
   | {
       readonly type: "task.dispatched";
@@ -83,6 +164,28 @@ export type PlanChange =
       readonly fraction: number;
       readonly message?: string;
     }
+  /** A step of the running attempt is done and will not be done again. Legal for each key once, until the task ends. */
+  | {
+      readonly type: "task.stepped";
+      readonly taskId: string;
+      readonly attempt: number;
+      /** The step's name; from its second use in a task on with `#2`, `#3`, … */
+      readonly key: string;
+      readonly value: unknown;
+      readonly durationMs?: number;
+    }
+  /** The running attempt begins to wait. Legal for each key once, until the task ends. */
+  | {
+      readonly type: "task.waiting";
+      readonly taskId: string;
+      readonly attempt: number;
+      readonly key: string;
+      readonly on: WaitSpec;
+      /** Wall clock milliseconds when the waiting is over by itself: end of a sleep, or time-out. */
+      readonly untilMs?: number;
+    }
+  /** What a task waited for is there. The first one counts; also while no attempt is running. */
+  | { readonly type: "task.signalled"; readonly taskId: string; readonly key: string; readonly value: unknown }
   | {
       readonly type: "task.succeeded";
       readonly taskId: string;
@@ -99,6 +202,8 @@ export type PlanChange =
       readonly failure: Failure;
       readonly delayMs: number;
       readonly durationMs?: number;
+      /** Handed back unfinished, or lost while it only waited: does not count as one of the attempts. */
+      readonly uncounted?: boolean;
     }
   /** Final: no further attempt. Without `attempt` it was not an attempt that failed: a dependency did, say. */
   | {
@@ -109,11 +214,29 @@ export type PlanChange =
       readonly durationMs?: number;
     }
   | { readonly type: "task.cancelled"; readonly taskId: string; readonly reason: string }
+  /** A task that failed for good is tried again, and with it those that failed only for it. Legal while the plan is open. */
+  | { readonly type: "task.revived"; readonly taskId: string }
+  /** A failed task is no dead letter any more: somebody looked at it. Legal after the end too. */
+  | { readonly type: "task.discarded"; readonly taskId: string; readonly reason?: string }
   | { readonly type: "plan.paused"; readonly reason?: string }
   | { readonly type: "plan.resumed" }
   | { readonly type: "plan.completed"; readonly result: unknown }
+  /** Ends the plan, or, if completed tasks have an `undo`, lets these run first. Likewise `plan.cancelled`. */
   | { readonly type: "plan.failed"; readonly failure: Failure }
-  | { readonly type: "plan.cancelled"; readonly reason: string };
+  | { readonly type: "plan.cancelled"; readonly reason: string }
+  /** Everything was taken back, or tried: the plan ends as it was going to. */
+  | { readonly type: "plan.undone" }
+  /** The goal's answer was published. The only change of state an ended plan knows. */
+  | { readonly type: "plan.answered" };
+
+/** Types of changes that anyone may record whenever they are legal, and that collide with nothing a driver decides. */
+export const freeChanges: ReadonlySet<PlanChange["type"]> = new Set<PlanChange["type"]>([
+  "task.stepped",
+  "task.waiting",
+  "task.signalled",
+  "task.discarded",
+  "plan.answered",
+]);
 
 /** A change with its place in the log. Versions of one plan are 1, 2, 3, … without a gap. */
 export type PlanEntry = PlanChange & {
@@ -124,8 +247,32 @@ export type PlanEntry = PlanChange & {
   readonly by: string;
 };
 
-/** What a task looks like now. */
-export interface TaskState extends PlannedTask {
+/** Something a task waits or waited for. */
+export interface WaitState {
+  readonly key: string;
+  readonly on: WaitSpec;
+  readonly sinceMs: number;
+  readonly untilMs?: number;
+  /** Absent while it waits. */
+  readonly signalled?: { readonly value: unknown };
+}
+
+/** A step that is done. */
+export interface StepState {
+  readonly key: string;
+  readonly value: unknown;
+  readonly durationMs?: number;
+  readonly endedAtMs: number;
+}
+
+/** What a task's attempts have done for good, for the next attempt to skip. */
+export interface TaskJournal {
+  readonly steps: readonly StepState[];
+  readonly waits: readonly WaitState[];
+}
+
+/** What a task looks like now. `paused` is a task that waits for a person. */
+export interface TaskState extends PlannedTask, Partial<TaskJournal> {
   readonly dependsOn: readonly string[];
   readonly data: unknown;
   readonly status: Status;
@@ -146,6 +293,10 @@ export interface TaskState extends PlannedTask {
   /** First dispatch and end, wall clock milliseconds. */
   readonly startedAtMs?: number;
   readonly endedAtMs?: number;
+  /** Its result came from the plan this one does again. */
+  readonly reused?: boolean;
+  /** Its failure was dealt with, by the planner or by a person. */
+  readonly handled?: boolean;
 }
 
 /** What a plan looks like now: the fold of its log. */
@@ -154,7 +305,17 @@ export interface PlanState {
   readonly version: number;
   readonly status: Status;
   readonly origin: PlanOrigin;
-  /** In the order the planner returned them. */
+  /** Agent id of who drives it, and the fencing token that only this one appends with. Epoch 0: nobody. */
+  readonly driver?: string;
+  readonly epoch: number;
+  readonly budget?: PlanBudget;
+  readonly grows?: boolean;
+  /** Of a state machine. */
+  readonly state?: string;
+  /** How it will end once everything is taken back. */
+  readonly ending?: "failed" | "cancelled";
+  readonly answered?: boolean;
+  /** In the order they were added. */
   readonly tasks: readonly TaskState[];
   readonly result?: unknown;
   readonly failure?: Failure;
@@ -175,6 +336,10 @@ export interface PlanSummary {
   readonly taskCount: number;
   /** Tasks that are `completed`. */
   readonly doneCount: number;
+  readonly tenantId: string;
+  readonly parentPlanId?: string;
+  readonly driver?: string;
+  readonly epoch: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
 }
@@ -183,25 +348,80 @@ export interface PlanQuery {
   readonly status?: Status;
   readonly goalType?: string;
   readonly planner?: string;
+  readonly parentPlanId?: string;
+  /** Created at this time or later. */
   readonly sinceMs?: number;
+  /** Created before this time. */
+  readonly untilMs?: number;
   /** Newest first. Default 100. */
   readonly limit?: number;
+}
+
+export interface AppendOptions {
+  /** Makes a repeated append after a lost answer return what the first one did. */
+  readonly operationId?: string;
+  /** Fencing token: refused with `PLAN_FENCED` unless it is the plan's current epoch. */
+  readonly epoch?: number;
+}
+
+/** An open plan that its caller drives from now on. */
+export interface ClaimedPlan {
+  readonly planId: string;
+  readonly epoch: number;
+  readonly version: number;
+  /** The whole log, unless it is too large for the answer: then it has to be read. */
+  readonly entries?: readonly PlanEntry[];
+}
+
+export interface Claim {
+  readonly plans: readonly ClaimedPlan[];
+  /** There are more that can be claimed now. */
+  readonly more: boolean;
+}
+
+export interface Lease {
+  /** Milliseconds until it has to be renewed. */
+  readonly leaseMs: number;
+  /** Open plans of the same planner that nobody with a lease drives. */
+  readonly claimable: number;
 }
 
 /** The log of all plans, as the plan engine and the queries need it. */
 export interface PlanLog {
   /**
-   * Appends changes if the plan is at `expectedVersion` (0: must not exist). Resolves with the new version once the
-   * entries are flushed. `operationId` makes a repeated append after a lost answer return what the first one did.
+   * Appends changes if nothing that could matter was appended after `expectedVersion` (0: the plan must not exist);
+   * {@link freeChanges} do not matter. Resolves with the new version once the entries are flushed.
    *
-   * @throws {SoormaError} `PLAN_CONFLICT` with `details.version`; `STORE_UNAVAILABLE` after the deadline.
+   * @throws {SoormaError} `PLAN_CONFLICT` with `details.version`; `PLAN_FENCED` with `details.epoch`;
+   * `STORE_UNAVAILABLE` after the deadline.
    */
   append(
     planId: string,
     expectedVersion: number,
     changes: readonly PlanChange[],
-    operationId?: string,
+    options?: AppendOptions,
   ): Promise<number>;
+  /**
+   * Appends one change if it is legal now, whatever the version: a {@link freeChanges free change}, or what a person
+   * orders (cancel, pause, resume, revive). Resolves once it is flushed; with `accepted: false` if it was not legal.
+   *
+   * @throws {SoormaError} `PLAN_NOT_FOUND`, `STORE_UNAVAILABLE`
+   */
+  record(
+    planId: string,
+    change: PlanChange,
+    options?: { readonly operationId?: string },
+  ): Promise<{ readonly version: number; readonly accepted: boolean }>;
+  /** What the attempts of a task have done for good. @throws {SoormaError} `PLAN_NOT_FOUND` */
+  journal(planId: string, taskId: string): Promise<TaskJournal>;
+  /** Says that `driver`, an instance of `planner`, is alive. Without renewal others may claim its plans after `leaseMs`. */
+  lease(planner: string, driver: string, leaseMs?: number): Promise<Lease>;
+  /** Gives the lease back: others may claim its plans at once. */
+  release(driver: string): Promise<void>;
+  /** Makes `driver` the driver of open plans of `planner` that nobody with a lease drives, oldest first. */
+  claim(planner: string, driver: string, limit: number): Promise<Claim>;
+  /** Called when somebody else changed a plan that `driver` drives, with the version it is at. May be called in vain. */
+  onForeignChange(driver: string, listener: (planId: string, version: number) => void): Disposable;
   /** Entries after `afterVersion` (default 0). @throws {SoormaError} `PLAN_NOT_FOUND` */
   read(planId: string, options?: { afterVersion?: number }): Promise<PlanEntry[]>;
   /** Entries after `afterVersion`, then new ones as they are appended, until the signal aborts or the plan ended. */

@@ -1,4 +1,5 @@
 import type { Runtime, Timer } from "../src/runtime.ts";
+import { EventQueue } from "./event-queue.ts";
 
 export interface FakeRuntimeOptions {
   /** The same seed gives the same random numbers, and so the same run. Default 1. */
@@ -36,12 +37,6 @@ export interface FakeRuntime extends Runtime {
   runUntil(condition: () => boolean, options?: RunOptions): Promise<void>;
 }
 
-interface Entry {
-  readonly dueMs: number;
-  readonly background: boolean;
-  readonly callback: () => void;
-}
-
 /**
  * Virtual time and seeded chance, so that minutes of timeouts take milliseconds and every run is the same.
  *
@@ -50,35 +45,16 @@ interface Entry {
 export function fakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime {
   const startMs = options.startMs ?? Date.UTC(2026, 0, 1);
   const random = seededRandom(options.seed ?? 1);
-  const queue: Entry[] = [];
+  const queue = new EventQueue();
   let elapsedMs = 0;
-  let foreground = 0;
 
   const add = (callback: () => void, delayMs: number, background: boolean): Timer => {
-    const entry = { dueMs: elapsedMs + Math.max(0, delayMs || 0), background, callback };
-    let low = 0;
-    let high = queue.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((queue[middle]?.dueMs ?? 0) <= entry.dueMs) low = middle + 1;
-      else high = middle;
-    }
-    queue.splice(low, 0, entry);
-    if (!background) foreground++;
-    return {
-      cancel() {
-        const at = queue.indexOf(entry);
-        if (at >= 0) take(at);
-      },
-    };
-  };
-  const take = (at: number): Entry | undefined => {
-    const [entry] = queue.splice(at, 1);
-    if (entry && !entry.background) foreground--;
-    return entry;
+    const atOnce = !(delayMs > 0);
+    const entry = queue.add(callback, atOnce ? elapsedMs : elapsedMs + delayMs, background, atOnce);
+    return { cancel: () => queue.cancel(entry) };
   };
   const step = async (): Promise<void> => {
-    const entry = take(0);
+    const entry = queue.take();
     if (!entry) return;
     elapsedMs = Math.max(elapsedMs, entry.dueMs);
     entry.callback();
@@ -88,11 +64,11 @@ export function fakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime {
     const untilMs = elapsedMs + maxMs;
     await reactions();
     for (let steps = 0; !isDone(); steps++) {
-      const next = queue[0];
+      const next = queue.peek();
       if (!next)
         throw new Error(`nothing is left to run after ${elapsedMs} virtual ms, and the condition does not hold`);
       if (next.dueMs > untilMs)
-        throw new Error(`not done after ${maxMs} virtual ms; ${queue.length} callbacks are waiting`);
+        throw new Error(`not done after ${maxMs} virtual ms; ${queue.size} callbacks are waiting`);
       if (steps >= maxSteps) throw new Error(`not done after ${maxSteps} callbacks, at ${elapsedMs} virtual ms`);
       await step();
     }
@@ -108,15 +84,15 @@ export function fakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime {
       return elapsedMs;
     },
     get pending() {
-      return queue.length;
+      return queue.size;
     },
     async advance(ms) {
       const untilMs = elapsedMs + ms;
       await reactions();
-      while (queue[0] !== undefined && queue[0].dueMs <= untilMs) await step();
+      for (let next = queue.peek(); next !== undefined && next.dueMs <= untilMs; next = queue.peek()) await step();
       elapsedMs = untilMs;
     },
-    runUntilIdle: (limits = {}) => run(() => foreground === 0, limits),
+    runUntilIdle: (limits = {}) => run(() => queue.foreground === 0, limits),
     runUntil: (condition, limits = {}) => run(condition, limits),
   };
 }

@@ -1,6 +1,7 @@
 import { nearest } from "@soorma/core/nearest";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { type CommandSpec, commands } from "./commands/table.ts";
+import type { CommandGroup, CommandSpec } from "./commands/spec.ts";
+import { commands } from "./commands/table.ts";
 import { Interrupted, UsageError } from "./ui/errors.ts";
 import type { Io } from "./ui/io.ts";
 import { version } from "./version.ts";
@@ -43,14 +44,34 @@ function createProgram(io: Io, done: (exitCode: number) => void = () => {}): Com
     .helpCommand("help [command]", "show the help of a command")
     .showSuggestionAfterError(false)
     .configureHelp({ showGlobalOptions: false });
-  for (const spec of commands) addCommand(program, spec, io, done);
+  addCommands(program, commands, io, done);
   return program;
 }
 
-function addCommand(program: Command, spec: CommandSpec, io: Io, done: (exitCode: number) => void): void {
-  const command = program.command(spec.name);
-  command.summary(spec.summary).description(spec.description ?? `${capitalized(spec.summary)}.`);
-  command.helpOption("-h, --help", "show this help");
+function addCommands(
+  parent: Command,
+  specs: readonly (CommandSpec | CommandGroup)[],
+  io: Io,
+  done: (exitCode: number) => void,
+): void {
+  for (const spec of specs) {
+    const command = parent.command(spec.name);
+    command.summary(spec.summary).description(spec.description ?? `${capitalized(spec.summary)}.`);
+    command.helpOption("-h, --help", "show this help");
+    if (spec.examples) {
+      const lines = spec.examples.map(([line, what]) => `  ${line}\n      ${what}`);
+      command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
+    }
+    if ("commands" in spec) {
+      command.showSuggestionAfterError(false).helpCommand(false);
+      addCommands(command, spec.commands, io, done);
+    } else {
+      completeCommand(command, spec, io, done);
+    }
+  }
+}
+
+function completeCommand(command: Command, spec: CommandSpec, io: Io, done: (exitCode: number) => void): void {
   for (const { name, description } of spec.arguments ?? []) command.argument(name, description);
   for (const option of spec.options ?? []) {
     const made = new Option(option.flags, option.description);
@@ -68,10 +89,6 @@ function addCommand(program: Command, spec: CommandSpec, io: Io, done: (exitCode
     if (option.hidden) made.hideHelp();
     command.addOption(made);
   }
-  if (spec.examples) {
-    const lines = spec.examples.map(([line, what]) => `  ${line}\n      ${what}`);
-    command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
-  }
   command.action(async () => {
     const run = await spec.load();
     const code = await run({ args: command.processedArgs as (string | undefined)[], options: command.opts(), io });
@@ -79,26 +96,42 @@ function addCommand(program: Command, spec: CommandSpec, io: Io, done: (exitCode
   });
 }
 
+/** What an argument list means: the words of the command and its spec; the group when a command of it is missing. */
+function calledBy(argv: readonly string[]): { words: string[]; spec: CommandSpec | CommandGroup | undefined } {
+  const words: string[] = [];
+  let specs: readonly (CommandSpec | CommandGroup)[] = commands;
+  let spec: CommandSpec | CommandGroup | undefined;
+  for (const word of argv) {
+    const found = specs.find(({ name }) => name === word);
+    if (!found) break;
+    words.push(word);
+    spec = found;
+    if (!("commands" in found)) break;
+    specs = found.commands;
+  }
+  return { words, spec };
+}
+
 function usageErrorOf(error: CommanderError, argv: readonly string[]): UsageError {
   const message = error.message.replace(/^error: /, "").replace(/\.$/, "");
   const word = /'([^']+)'/.exec(message)?.[1] ?? "";
-  const command = commands.find((spec) => spec.name === argv[0]);
-  const help = command ? `see \`soorma ${command.name} --help\`` : "see `soorma --help`";
+  const { words, spec } = calledBy(argv);
+  const command = spec && !("commands" in spec) ? spec : undefined;
+  const called = ["soorma", ...words].join(" ");
+  const help = `see \`${called} --help\``;
   switch (error.code) {
     case "commander.unknownCommand": {
-      const guess = nearest(word, visibleNames());
+      const known = (spec && "commands" in spec ? spec.commands : commands).map(({ name }) => name);
+      const guess = nearest(word, known);
       return new UsageError(
-        `there is no command "${word}"`,
-        guess ? `did you mean \`soorma ${guess}\`?` : `the commands are ${visibleNames().join(", ")}`,
+        `there is no command "${[...words, word].join(" ")}"`,
+        guess ? `did you mean \`${called} ${guess}\`?` : `the commands are ${known.join(", ")}`,
       );
     }
     case "commander.unknownOption": {
       const flag = word.split("=")[0] ?? word;
       const guess = nearest(flag, command ? flagsOf(command) : ["--help", "--version"]);
-      return new UsageError(
-        command ? `soorma ${command.name} has no option "${flag}"` : `soorma has no option "${flag}"`,
-        guess ? `did you mean ${guess}?` : help,
-      );
+      return new UsageError(`${called} has no option "${flag}"`, guess ? `did you mean ${guess}?` : help);
     }
     case "commander.invalidArgument": {
       const [, given] = /argument '([^']*)' is invalid/.exec(message) ?? [];
@@ -109,10 +142,6 @@ function usageErrorOf(error: CommanderError, argv: readonly string[]): UsageErro
     default:
       return new UsageError(message, help);
   }
-}
-
-function visibleNames(): string[] {
-  return commands.map((spec) => spec.name);
 }
 
 function flagsOf(command: CommandSpec): string[] {

@@ -36,9 +36,9 @@ test("help lists every command and ends each one's with two examples", async () 
   using folder = tempFolder();
   const { stdout, exitCode } = await soorma(["--help"], { cwd: folder.path });
   expect(exitCode).toBe(0);
-  for (const name of ["init", "dev", "goal", "version"]) {
-    expect(stdout).toContain(`\n  ${name} `);
-    const help = await soorma([name, "--help"], { cwd: folder.path });
+  for (const name of ["init", "dev", "goal", "plans", "plans list", "plans replay", "version"]) {
+    if (!name.includes(" ")) expect(stdout).toContain(`\n  ${name} `);
+    const help = await soorma([...name.split(" "), "--help"], { cwd: folder.path });
     expect(help.exitCode).toBe(0);
     expect(help.stdout.split("Examples:")[1]?.match(/^ {2}soorma /gm)).toHaveLength(2);
   }
@@ -53,6 +53,12 @@ test.each([
   [["dev", "--port", "x"], "x is no port", "soorma dev --help"],
   [["dev", "--stop", "--status"], "--stop and --status do not go together", "one of them"],
   [["goal"], "missing required argument 'type'", "soorma goal --help"],
+  [["plans", "lst"], 'there is no command "plans lst"', "did you mean `soorma plans list`?"],
+  [["plans", "frobnicate"], 'there is no command "plans frobnicate"', "the commands are list, show"],
+  [["plans", "list", "--stauts", "x"], 'soorma plans list has no option "--stauts"', "did you mean --status?"],
+  [["plans", "list", "--status", "complete"], "complete", "did you mean completed?"],
+  [["plans", "list", "--since", "yesterday"], "yesterday is no time", "soorma plans list --help"],
+  [["plans", "cancel"], "missing required argument 'plan'", "soorma plans cancel --help"],
   [["goal", "a.goal", "{topic:1}"], '"t" was not expected there (character 2 of 9)', "double quotes"],
   [["init", "x"], "what to create is missing", "--type worker|planner|tool|team"],
   [["init", "--type", "tool"], "the project's name is missing", "soorma init my-tool --type tool"],

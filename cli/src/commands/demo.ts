@@ -10,7 +10,7 @@ import { type Colors, colorsFor } from "../ui/colors.ts";
 import { CommandError, UsageError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { createLive, type Live } from "../ui/live.ts";
-import type { RunCommand } from "./table.ts";
+import type { RunCommand } from "./spec.ts";
 
 interface DemoOptions {
   readonly question?: string;

@@ -10,7 +10,7 @@ import { createSupervisor, type MeshSummary } from "../dev/supervisor.ts";
 import { colorsFor } from "../ui/colors.ts";
 import { CommandError, exitCodes, reportOf, UsageError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
-import type { RunCommand } from "./table.ts";
+import type { RunCommand } from "./spec.ts";
 
 interface DevOptions {
   readonly build?: boolean;

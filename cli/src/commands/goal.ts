@@ -7,10 +7,12 @@ import { CommandError, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { parseJsonArgument } from "../ui/json.ts";
 import { bar, createLive, type Live } from "../ui/live.ts";
-import type { RunCommand } from "./table.ts";
+import type { RunCommand } from "./spec.ts";
 
 interface GoalOptions {
   readonly timeout?: number;
+  /** Absent means yes. */
+  readonly wait?: boolean;
   readonly json?: boolean;
 }
 
@@ -22,7 +24,7 @@ const graceMs = 1_000;
 const findPlannerMs = 3_000;
 
 export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], options: given, io }) => {
-  const { timeout = defaultTimeoutSeconds, json = false } = given as GoalOptions;
+  const { timeout = defaultTimeoutSeconds, wait = true, json = false } = given as GoalOptions;
   const parsed = parseJsonArgument(data, "the goal's data");
   const timeoutMs = timeout * 1000;
   const startedMs = performance.now();
@@ -35,6 +37,12 @@ export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], opti
     deadlineMs: timeoutMs,
     timeoutMs: findPlannerMs,
   });
+
+  if (!wait) {
+    const { goalId, planId } = run;
+    io.out(json ? JSON.stringify({ goalId, planId }) : planId);
+    return undefined;
+  }
 
   const shown = new AbortController();
   using live = createLive(io);
@@ -54,10 +62,34 @@ export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], opti
     shown.abort();
     await showing;
     live.clear();
-    if (io.signal.aborted) throw new Interrupted(`interrupted; the goal goes on as plan ${run.planId}`);
+    if (io.signal.aborted) throw await cancelled(run, io);
     throw error;
   }
 };
+
+/** Milliseconds to get the cancellation into the log. */
+const cancelMs = 5_000;
+
+/** Nobody waits for the goal any more: what works at it shall stop, too. A second Ctrl-C waits for nothing. */
+async function cancelled(run: GoalRun, io: Io): Promise<Interrupted> {
+  const { planId } = run;
+  const over = Promise.withResolvers<Interrupted>();
+  const unsure = (why: string): void =>
+    over.resolve(new Interrupted(`interrupted; ${why}: \`soorma plans cancel ${planId}\` cancels the goal`));
+  const timer = setTimeout(() => unsure(`the state node did not answer in ${cancelMs / 1000} s`), cancelMs);
+  using _again = io.onStopSignal((_signal, count) => {
+    if (count > 1) unsure("it is not certain that the goal was cancelled");
+  });
+  run.cancel("interrupted at the command line").then(
+    () => over.resolve(new Interrupted(`interrupted; the goal is cancelled (plan ${planId})`)),
+    (error) => unsure(error instanceof Error ? error.message : String(error)),
+  );
+  try {
+    return await over.promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 async function submit(client: Client, type: string, data: unknown, options: SubmitOptions): Promise<GoalRun> {
   try {

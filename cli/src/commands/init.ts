@@ -6,7 +6,8 @@ import { defaults, type ProjectChoice, type ProjectFile, projectFiles } from "..
 import { type Colors, colorsFor } from "../ui/colors.ts";
 import { Interrupted, UsageError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
-import { type AgentType, agentTypes, type RunCommand } from "./table.ts";
+import type { RunCommand } from "./spec.ts";
+import { type AgentType, agentTypes } from "./table.ts";
 
 interface InitOptions {
   readonly type?: AgentType;

@@ -1,19 +1,27 @@
-import type { CommandSpec } from "./table.ts";
+import type { CommandGroup, CommandSpec } from "./spec.ts";
 
 /** The commands as a Markdown table, for an overview. */
-export function commandTable(commands: readonly CommandSpec[]): string {
+export function commandTable(commands: readonly (CommandSpec | CommandGroup)[]): string {
   return table(
     ["Command", "What it does"],
-    commands.map((spec) => [code(usage(spec)), spec.summary]),
+    commands.map((spec) => [code("commands" in spec ? `soorma ${spec.name} …` : usage(spec)), spec.summary]),
   );
 }
 
 /** Every command with all it takes, as Markdown. */
-export function commandReference(commands: readonly CommandSpec[]): string {
-  return commands.map(section).join("\n\n");
+export function commandReference(commands: readonly (CommandSpec | CommandGroup)[]): string {
+  return commands.map((spec) => ("commands" in spec ? group(spec) : section(spec, [], "###"))).join("\n\n");
 }
 
-function section(spec: CommandSpec): string {
+function group(spec: CommandGroup): string {
+  return [
+    `### ${code(`soorma ${spec.name}`)}`,
+    spec.description ?? capitalized(spec.summary),
+    ...spec.commands.map((command) => section(command, [spec.name], "####")),
+  ].join("\n\n");
+}
+
+function section(spec: CommandSpec, under: readonly string[], heading: string): string {
   const options = (spec.options ?? []).filter((option) => !option.hidden);
   const rows = [
     ...(spec.arguments ?? []).map(({ name, description }) => [code(name), description]),
@@ -24,15 +32,19 @@ function section(spec: CommandSpec): string {
   ];
   const examples = (spec.examples ?? []).map(([line, what]) => `${line}    # ${what}`);
   return [
-    `### ${code(usage(spec))}`,
-    spec.description ?? `${spec.summary.slice(0, 1).toUpperCase()}${spec.summary.slice(1)}.`,
+    `${heading} ${code(usage(spec, under))}`,
+    spec.description ?? capitalized(spec.summary),
     ...(rows.length > 0 ? [table(["", ""], rows)] : []),
     ...(examples.length > 0 ? [`\`\`\`sh\n${examples.join("\n")}\n\`\`\``] : []),
   ].join("\n\n");
 }
 
-function usage({ name, arguments: given = [] }: CommandSpec): string {
-  return ["soorma", name, ...given.map((argument) => argument.name)].join(" ");
+function capitalized(summary: string): string {
+  return `${summary.slice(0, 1).toUpperCase()}${summary.slice(1)}.`;
+}
+
+function usage({ name, arguments: given = [] }: CommandSpec, under: readonly string[] = []): string {
+  return ["soorma", ...under, name, ...given.map((argument) => argument.name)].join(" ");
 }
 
 function code(text: string): string {

@@ -1,43 +1,11 @@
-import type { Io } from "../ui/io.ts";
-
-interface OptionSpec {
-  /** As commander reads it: `--type <kind>`, `--no-git`. */
-  readonly flags: string;
-  readonly description: string;
-  readonly choices?: readonly string[];
-  readonly parse?: (text: string) => unknown;
-  readonly hidden?: boolean;
-}
-
-interface CommandInput {
-  readonly args: readonly (string | undefined)[];
-  /** By the long flag's camelCase name. What is not given is absent. */
-  readonly options: Readonly<Record<string, unknown>>;
-  readonly io: Io;
-}
-
-/** Returns the exit code; nothing means 0. */
-export type RunCommand = (input: CommandInput) => Promise<number | undefined>;
-
-export interface CommandSpec {
-  readonly name: string;
-  readonly summary: string;
-  readonly description?: string;
-  readonly arguments?: readonly { readonly name: string; readonly description: string }[];
-  readonly options?: readonly OptionSpec[];
-  /** Shown at the end of `--help`: command line and what it does. */
-  readonly examples?: readonly (readonly [command: string, what: string])[];
-  /** The command's code is loaded when it is called, so that no command pays for another one's imports. */
-  load(): Promise<RunCommand>;
-}
+import { plans } from "./plans/table.ts";
+import { type CommandGroup, type CommandSpec, json, parseSeconds } from "./spec.ts";
 
 export const agentTypes = ["worker", "planner", "tool", "team"] as const;
 export type AgentType = (typeof agentTypes)[number];
 
-const json: OptionSpec = { flags: "--json", description: "print the answer, or the error, as JSON" };
-
 /** Every command there is. Help, suggestions and the command reference are made of this. */
-export const commands: readonly CommandSpec[] = [
+export const commands: readonly (CommandSpec | CommandGroup)[] = [
   {
     name: "init",
     summary: "create a project with an agent in it",
@@ -104,14 +72,18 @@ export const commands: readonly CommandSpec[] = [
     ],
     options: [
       { flags: "--timeout <seconds>", description: "give up after this long (default: 300)", parse: parseSeconds },
+      { flags: "--no-wait", description: "print the plan's id as soon as a planner has the goal" },
       json,
     ],
+    description:
+      "Submits a goal, shows its progress on stderr and prints the result on stdout. Ctrl-C cancels the goal.",
     examples: [
       [`soorma goal research.goal '{"topic":"bees"}'`, "progress on stderr, the result on stdout"],
       [`soorma goal research.goal '{"topic":"bees"}' --json | jq .result`, "for a program"],
     ],
     load: async () => (await import("./goal.ts")).runGoal,
   },
+  plans,
   {
     name: "demo",
     summary: "answer a question out of a folder's documents with a mesh of agents, then stop it",
@@ -149,12 +121,6 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw new TypeError(`${text} is no port: 1 to 65535`);
   return port;
-}
-
-function parseSeconds(text: string): number {
-  const seconds = Number(text);
-  if (!(seconds > 0) || seconds > 2_000_000) throw new TypeError(`${text} is no number of seconds above 0`);
-  return seconds;
 }
 
 function parseWorkers(text: string): number {

@@ -1,5 +1,5 @@
 import { version } from "../version.ts";
-import type { RunCommand } from "./table.ts";
+import type { RunCommand } from "./spec.ts";
 
 export const runVersion: RunCommand = async ({ options, io }) => {
   io.out(versionText(options.json === true));

@@ -9,3 +9,8 @@ export function colorsFor(io: Pick<Io, "env" | "liveStderr">): Colors {
   const forced = io.env.FORCE_COLOR;
   return picocolors.createColors(forced ? forced !== "0" : io.liveStderr);
 }
+
+/** Colours for stdout, by the same rules. */
+export function colorsForStdout(io: Pick<Io, "env" | "stdoutColumns">): Colors {
+  return colorsFor({ env: io.env, liveStderr: io.stdoutColumns !== undefined });
+}

@@ -10,6 +10,8 @@ export interface Io {
   readonly interactive: boolean;
   /** stderr is a terminal, so lines may be redrawn. */
   readonly liveStderr: boolean;
+  /** Width of the terminal that stdout is, if it is one. */
+  readonly stdoutColumns: number | undefined;
   /** Aborts at the first Ctrl-C, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal;
   /** Called at each of these, with how many came so far; disposing ends it. */
@@ -44,6 +46,9 @@ export function createProcessIo(): Io & Disposable {
     env: process.env,
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true && !process.env.CI,
     liveStderr: live,
+    get stdoutColumns() {
+      return process.stdout.isTTY === true && process.env.TERM !== "dumb" ? process.stdout.columns || 80 : undefined;
+    },
     signal: controller.signal,
     onStopSignal(listener) {
       listeners.add(listener);

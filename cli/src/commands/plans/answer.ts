@@ -1,0 +1,75 @@
+import type { PlanState, TaskState } from "@soorma/core";
+import { nearest } from "@soorma/core/nearest";
+import { createAsker } from "../../ui/ask.ts";
+import { CommandError, UsageError } from "../../ui/errors.ts";
+import type { RunCommand } from "../spec.ts";
+import { connect, findPlanId } from "./find.ts";
+
+interface AnswerOptions {
+  readonly task?: string;
+  readonly text?: boolean;
+  readonly json?: boolean;
+}
+
+/** A question that waits for a person. */
+interface Question {
+  readonly task: TaskState;
+  readonly key: string;
+  readonly prompt: string;
+}
+
+export const runAnswer: RunCommand = async ({ args: [given, answer], options, io }) => {
+  const { task: name, text = false, json = false } = options as AnswerOptions;
+  await using client = await connect();
+  const planId = await findPlanId(client, given);
+  const { task, key, prompt } = choose(await client.tracker.getPlan(planId), name);
+  if (answer === undefined && !io.interactive) {
+    throw new UsageError(`an answer is needed: “${prompt}”`, `soorma plans answer ${planId} '<JSON or text>'`);
+  }
+  const said = answer ?? (await createAsker(io, `${task.name} of ${planId}`).text({ message: prompt }));
+  const value = text ? said : parseLoosely(said);
+  await client.tracker.answer(planId, value, { taskId: task.taskId, key });
+  io.out(json ? JSON.stringify({ planId, task: task.name, answer: value }) : `answered “${prompt}” of ${task.name}`);
+  return undefined;
+};
+
+function choose(plan: PlanState, name: string | undefined): Question {
+  const open = plan.tasks.flatMap((task) =>
+    (task.waits ?? []).flatMap(({ key, on, signalled }): Question[] =>
+      on.kind === "input" && signalled === undefined ? [{ task, key, prompt: on.prompt }] : [],
+    ),
+  );
+  const matching = name === undefined ? open : open.filter(({ task }) => task.name === name || task.taskId === name);
+  const [only] = matching;
+  if (only && matching.length === 1) return only;
+  const names = open.map(({ task }) => task.name);
+  if (only) {
+    throw new UsageError(
+      `${matching.length} tasks of plan ${plan.planId} wait for an answer: ${names.join(", ")}`,
+      "say which one with --task",
+    );
+  }
+  const guess = name === undefined ? undefined : nearest(name, names);
+  throw new CommandError(
+    "PLAN_INVALID",
+    name === undefined
+      ? `no task of plan ${plan.planId} waits for an answer (the plan is ${plan.status})`
+      : `task "${name}" of plan ${plan.planId} does not wait for an answer`,
+    {
+      hint: guess
+        ? `did you mean ${guess}?`
+        : names.length > 0
+          ? `these wait: ${names.join(", ")}`
+          : `\`soorma plans show ${plan.planId}\` draws it`,
+    },
+  );
+}
+
+/** JSON if it is JSON, else the text a person typed. */
+function parseLoosely(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,98 @@
+import type { Client } from "@soorma/core";
+import { nearest } from "@soorma/core/nearest";
+import { colorsForStdout } from "../../ui/colors.ts";
+import { columns } from "../../ui/columns.ts";
+import { CommandError, UsageError } from "../../ui/errors.ts";
+import { oneLine } from "../../ui/plan-graph.ts";
+import { formatDuration } from "../../ui/time.ts";
+import type { RunCommand } from "../spec.ts";
+import { connect, findPlanId } from "./find.ts";
+import { type FollowOptions, tell } from "./replay.ts";
+
+interface DeadOptions {
+  readonly goal?: string;
+  readonly since?: number;
+  readonly limit?: number;
+  readonly json?: boolean;
+}
+
+const defaultLimit = 20;
+
+export const runDead: RunCommand = async ({ options, io }) => {
+  const { goal, since, limit = defaultLimit, json = false } = options as DeadOptions;
+  await using client = await connect();
+  const letters = await client.tracker.deadLetters({
+    limit,
+    ...(goal === undefined ? {} : { goalType: goal }),
+    ...(since === undefined ? {} : { sinceMs: since }),
+  });
+  if (json) {
+    io.out(JSON.stringify(letters));
+    return undefined;
+  }
+  if (letters.length === 0) {
+    io.err("no dead letters");
+    return undefined;
+  }
+  const colors = colorsForStdout(io);
+  const now = Date.now();
+  const rows = letters.map(({ planId, name, goalType, attempt, failure, failedAtMs }) => [
+    planId,
+    name,
+    goalType,
+    colors.dim(`${formatDuration(now - failedAtMs)} ago, attempt ${attempt}`),
+    colors.red(oneLine(`${failure.code}: ${failure.message}`)),
+  ]);
+  for (const line of columns([["PLAN", "TASK", "GOAL", "FAILED", "WHY"].map((word) => colors.dim(word)), ...rows])) {
+    io.out(line);
+  }
+  return undefined;
+};
+
+export const runRetry: RunCommand = async ({ args: [given, name], options, io }) => {
+  await using client = await connect();
+  const planId = await findPlanId(client, given);
+  const dead = await deadOf(client, planId, name);
+  const [only] = dead;
+  if (!only || dead.length > 1) {
+    throw new UsageError(
+      `plan ${planId} has ${dead.length} dead letters: ${dead.map((letter) => letter.name).join(", ")}`,
+      `say which one: soorma plans retry ${planId} ${only?.name ?? "<task>"}`,
+    );
+  }
+  await tell(await client.retryDeadLetter(planId, only.taskId), options as FollowOptions, io);
+  return undefined;
+};
+
+export const runDiscard: RunCommand = async ({ args: [given, name], options, io }) => {
+  const { reason, json = false } = options as { readonly reason?: string; readonly json?: boolean };
+  await using client = await connect();
+  const planId = await findPlanId(client, given);
+  const dead = await deadOf(client, planId, name);
+  for (const { taskId } of dead) await client.tracker.discardDeadLetter(planId, taskId, reason);
+  const names = dead.map((letter) => letter.name);
+  io.out(json ? JSON.stringify({ planId, discarded: names }) : `discarded ${names.join(", ")} of plan ${planId}`);
+  return undefined;
+};
+
+type DeadLetters = Awaited<ReturnType<Client["tracker"]["deadLetters"]>>;
+
+/** The dead letters of a plan, or the one of them that is meant. */
+async function deadOf(client: Client, planId: string, name: string | undefined): Promise<DeadLetters> {
+  const all = await client.tracker.deadLetters({ planId });
+  const found = name === undefined ? all : all.filter((letter) => letter.name === name || letter.taskId === name);
+  if (found.length > 0) return found;
+  const names = all.map((letter) => letter.name);
+  const guess = name === undefined ? undefined : nearest(name, names);
+  throw new CommandError(
+    "PLAN_INVALID",
+    name === undefined ? `plan ${planId} has no dead letters` : `task "${name}" of plan ${planId} is no dead letter`,
+    {
+      hint: guess
+        ? `did you mean ${guess}?`
+        : names.length > 0
+          ? `its dead letters are: ${names.join(", ")}`
+          : "`soorma plans dead` lists them all",
+    },
+  );
+}

@@ -1,0 +1,62 @@
+import type { PlanQuery, Status } from "@soorma/core";
+import { colorsForStdout } from "../../ui/colors.ts";
+import { columns } from "../../ui/columns.ts";
+import { colorOf } from "../../ui/plan-graph.ts";
+import { formatDuration } from "../../ui/time.ts";
+import type { RunCommand } from "../spec.ts";
+import { connect, findPlanId } from "./find.ts";
+
+interface ListOptions {
+  readonly status?: Status;
+  readonly goal?: string;
+  readonly planner?: string;
+  readonly parent?: string;
+  readonly since?: number;
+  readonly until?: number;
+  readonly limit?: number;
+  readonly json?: boolean;
+}
+
+const defaultLimit = 20;
+
+export const runList: RunCommand = async ({ options, io }) => {
+  const { status, goal, planner, parent, since, until, limit = defaultLimit, json } = options as ListOptions;
+  await using client = await connect();
+  const query: PlanQuery = {
+    // One more, to know whether there are more.
+    limit: limit + 1,
+    ...(status === undefined ? {} : { status }),
+    ...(goal === undefined ? {} : { goalType: goal }),
+    ...(planner === undefined ? {} : { planner }),
+    ...(parent === undefined ? {} : { parentPlanId: await findPlanId(client, parent) }),
+    ...(since === undefined ? {} : { sinceMs: since }),
+    ...(until === undefined ? {} : { untilMs: until }),
+  };
+  const found = await client.tracker.listPlans(query);
+  const plans = found.slice(0, limit);
+  if (json) {
+    io.out(JSON.stringify(plans));
+    return undefined;
+  }
+  if (plans.length === 0) {
+    io.err("no such plans");
+    return undefined;
+  }
+  const colors = colorsForStdout(io);
+  const now = Date.now();
+  const rows = plans.map((plan) => [
+    plan.planId,
+    colorOf(plan.status, colors)(plan.status),
+    plan.goalType,
+    `${plan.doneCount}/${plan.taskCount}`,
+    colors.dim(`${formatDuration(now - plan.createdAtMs)} ago`),
+  ]);
+  for (const line of columns([
+    ["PLAN", "STATUS", "GOAL", "TASKS", "CREATED"].map((word) => colors.dim(word)),
+    ...rows,
+  ])) {
+    io.out(line);
+  }
+  if (found.length > limit) io.err(colors.dim(`there are more: --limit ${limit * 5}, or --until, shows them`));
+  return undefined;
+};

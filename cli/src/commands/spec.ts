@@ -1,0 +1,45 @@
+import type { Io } from "../ui/io.ts";
+
+export interface OptionSpec {
+  /** As commander reads it: `--type <kind>`, `--no-git`. */
+  readonly flags: string;
+  readonly description: string;
+  readonly choices?: readonly string[];
+  readonly parse?: (text: string) => unknown;
+  readonly hidden?: boolean;
+}
+
+interface CommandInput {
+  readonly args: readonly (string | undefined)[];
+  /** By the long flag's camelCase name. What is not given is absent. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly io: Io;
+}
+
+/** Returns the exit code; nothing means 0. */
+export type RunCommand = (input: CommandInput) => Promise<number | undefined>;
+
+export interface CommandSpec {
+  readonly name: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly arguments?: readonly { readonly name: string; readonly description: string }[];
+  readonly options?: readonly OptionSpec[];
+  /** Shown at the end of `--help`: command line and what it does. */
+  readonly examples?: readonly (readonly [command: string, what: string])[];
+  /** The command's code is loaded when it is called, so that no command pays for another one's imports. */
+  load(): Promise<RunCommand>;
+}
+
+/** Commands under a common name: `soorma plans list`. */
+export interface CommandGroup extends Pick<CommandSpec, "name" | "summary" | "description" | "examples"> {
+  readonly commands: readonly CommandSpec[];
+}
+
+export const json: OptionSpec = { flags: "--json", description: "print the answer, or the error, as JSON" };
+
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0) || seconds > 2_000_000) throw new TypeError(`${text} is no number of seconds above 0`);
+  return seconds;
+}

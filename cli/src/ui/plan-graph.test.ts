@@ -1,0 +1,140 @@
+import { expect, test } from "bun:test";
+import type { PlanState, TaskState } from "@soorma/core";
+import picocolors from "picocolors";
+import { drawPlan } from "./plan-graph.ts";
+
+const colors = picocolors.createColors(false);
+const nowMs = 100_000;
+
+function task(name: string, fields: Partial<TaskState> = {}): TaskState {
+  const position = fields.taskId ?? `p.${name}`;
+  return {
+    taskId: position,
+    name,
+    assignedTo: "worker",
+    status: "pending",
+    data: null,
+    dependsOn: [],
+    attempt: 0,
+    failures: 0,
+    fraction: 0,
+    ...fields,
+  };
+}
+
+const done = (tookMs: number, agentName = "worker"): Partial<TaskState> => ({
+  status: "completed",
+  attempt: 1,
+  agentName,
+  durationMs: tookMs,
+  startedAtMs: 1,
+  endedAtMs: 1 + tookMs,
+});
+
+function plan(tasks: readonly TaskState[], fields: Partial<PlanState> = {}): PlanState {
+  return {
+    planId: "plan-1",
+    version: 9,
+    status: "running",
+    epoch: 1,
+    origin: {
+      goalId: "1",
+      goalType: "order.goal",
+      goalData: null,
+      traceId: "t",
+      correlationId: "c",
+      tenantId: "default",
+      planner: "orders",
+    },
+    tasks,
+    createdAtMs: nowMs - 1_500,
+    updatedAtMs: nowMs - 500,
+    ...fields,
+  };
+}
+
+function draw(state: PlanState, columns = 200): string {
+  return drawPlan(state, { colors, columns, nowMs }).join("\n");
+}
+
+test("a graph shows each task once, under what it waits for last, with state and duration", () => {
+  const text = draw(
+    plan([
+      task("reserve", done(120, "inventory")),
+      task("pay", { dependsOn: ["reserve"], ...done(340, "payment"), attempt: 2 }),
+      task("ship", {
+        dependsOn: ["reserve", "pay"],
+        status: "running",
+        attempt: 1,
+        startedAtMs: nowMs - 80,
+        fraction: 0.5,
+      }),
+      task("thank", { dependsOn: ["ship"] }),
+      task("audit"),
+    ]),
+  );
+  expect(text).toBe(
+    [
+      "plan-1  order.goal  running since 1.5 s",
+      "planner orders",
+      "✓ reserve               120 ms · inventory",
+      "└─ ✓ pay                340 ms · payment · attempt 2",
+      "   └─ ● ship ← reserve  running · 80 ms · 50 %",
+      "      └─ ○ thank",
+      "○ audit",
+    ].join("\n"),
+  );
+});
+
+test("a failure is told with its task and at the top", () => {
+  const failure = { code: "TASK_FAILED", message: "no\nstock", retryable: false };
+  const text = draw(plan([task("reserve", { status: "failed", attempt: 3, failure })], { status: "failed", failure }));
+  expect(text).toContain("plan-1  order.goal  failed after 1.0 s");
+  expect(text.match(/no stock/g)).toHaveLength(2);
+  expect(text).toContain("✗ reserve");
+});
+
+test("of many items those that failed or run are drawn, the rest is counted", () => {
+  const items = Array.from({ length: 100 }, (_, at) =>
+    task(`read[${at}]`, { parentTaskId: "p.read", ...(at === 77 ? { status: "failed" } : done(1)) }),
+  );
+  const text = draw(
+    plan([task("read", { status: "running", attempt: 1 }), ...items, task("sum", { dependsOn: ["read"] })]),
+  );
+  expect(text).toContain("✗ read[77]");
+  expect(text).toContain("… and 90 more: 90 completed");
+  expect(text).toContain("└─ ○ sum");
+  expect(text.split("\n")).toHaveLength(2 + 1 + 10 + 1 + 1);
+});
+
+test("what a task waits for is told", () => {
+  const asks = task("review", {
+    status: "paused",
+    attempt: 1,
+    startedAtMs: nowMs - 10_000,
+    waits: [{ key: "wait", on: { kind: "input", prompt: "Publish?" }, sinceMs: 1, untilMs: nowMs + 60_000 }],
+  });
+  expect(draw(plan([asks]))).toContain(
+    "‖ review  paused · 10 s · worker · asks “Publish?”, 1 min left".replace("worker · ", ""),
+  );
+});
+
+test("a chain of thousands of tasks is drawn, and no line is wider than the terminal", () => {
+  const chain = Array.from({ length: 10_000 }, (_, at) => task(`t${at}`, at > 0 ? { dependsOn: [`t${at - 1}`] } : {}));
+  const lines = draw(plan(chain), 60).split("\n");
+  expect(lines).toHaveLength(10_002);
+  expect(Math.max(...lines.map((line) => Bun.stringWidth(line)))).toBeLessThanOrEqual(60);
+});
+
+test("what takes something back stands under it", () => {
+  const text = draw(
+    plan(
+      [task("pay", { taskId: "p.1", ...done(5) }), task("undo:pay", { undoes: "p.1", status: "running", attempt: 1 })],
+      {
+        ending: "failed",
+      },
+    ),
+  );
+  expect(text).toContain("taking back, then failed");
+  expect(text).toContain("└─ ● undo:pay");
+});

@@ -1,0 +1,261 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { DeadLetter, PlanState, PlanSummary } from "@soorma/core";
+import { type Finished, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
+import { expectProgram, inTerminal, interrupt } from "./cli-terminal.ts";
+
+const folder = tempFolder();
+const project = join(folder.path, "orders");
+/** The worker's "pay" fails while this file is not there. */
+const fixed = join(folder.path, "fixed");
+/** What the worker's "slow" says when it is aborted. */
+const aborted = join(folder.path, "aborted");
+
+const planner = `
+import { Planner } from "soorma";
+const planner = new Planner({ name: "orders", retry: { maxAttempts: 2, backoffMs: 1 } });
+planner.onGoal("order.goal", async (goal) => ({
+  tasks: [
+    { name: "reserve", assignedTo: "reserve", data: goal.data },
+    { name: "pay", assignedTo: "pay", data: goal.data, dependsOn: ["reserve"] },
+    { name: "ship", assignedTo: "ship", dependsOn: ["reserve", "pay"] },
+  ],
+}));
+planner.onGoal("review.goal", async (goal) => ({
+  tasks: [
+    { name: "approval", wait: { kind: "input", prompt: "Publish it?" } },
+    { name: "echo", assignedTo: "reserve", data: "{{results.approval}}", dependsOn: ["approval"] },
+  ],
+}));
+planner.onGoal("slow.goal", async () => ({ tasks: [{ name: "slow", assignedTo: "slow" }] }));
+await planner.run();
+`;
+const worker = `
+import { existsSync, writeFileSync } from "node:fs";
+import { Worker } from "soorma";
+const worker = new Worker({ name: "shop" });
+worker.onTask("reserve", async (task) => ({ of: task.data, at: Math.random() }));
+worker.onTask("pay", async (task) => {
+  if (!existsSync(${JSON.stringify(fixed)})) throw new Error("the card was declined");
+  return { paid: true };
+});
+worker.onTask("ship", async (task) => ({ shipped: task.inputs.reserve.at }));
+worker.onTask("slow", async (task) => {
+  await new Promise((resolve) => task.signal.addEventListener("abort", resolve));
+  writeFileSync(${JSON.stringify(aborted)}, String(task.signal.reason.code));
+});
+await worker.run();
+`;
+
+beforeAll(async () => {
+  mkdirSync(join(project, "src/agents"), { recursive: true });
+  mkdirSync(join(project, "node_modules"));
+  symlinkSync(join(import.meta.dir, "..", "..", "cli"), join(project, "node_modules/soorma"));
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "orders", type: "module" }));
+  writeFileSync(join(project, "src/agents/planner.ts"), planner);
+  writeFileSync(join(project, "src/agents/worker.ts"), worker);
+  const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
+  expect(stderr).not.toContain("error");
+  expect(exitCode).toBe(0);
+}, 60_000);
+
+afterAll(async () => {
+  await soorma(["dev", "--stop"], { cwd: project });
+  folder[Symbol.dispose]();
+}, 60_000);
+
+const run = (...args: string[]): Promise<Finished> => soorma(args, { cwd: project });
+
+async function json<T>(...args: string[]): Promise<T> {
+  const { stdout, stderr, exitCode } = await run(...args, "--json");
+  expect({ stderr, exitCode }).toEqual({ stderr: "", exitCode: 0 });
+  return JSON.parse(stdout) as T;
+}
+
+/** Submits a goal and returns its plan's id at once. */
+async function submit(type: string, data = "{}"): Promise<string> {
+  const { stdout, exitCode } = await run("goal", type, data, "--no-wait");
+  expect(exitCode).toBe(0);
+  return stdout.trim();
+}
+
+async function statusOf(planId: string): Promise<string> {
+  return (await json<PlanState>("plans", "show", planId)).status;
+}
+
+test("a failed task is a dead letter: listed, inspected, sent again from where it failed", async () => {
+  const failed = await run("goal", "order.goal", '{"item":"bees"}');
+  expect(failed.exitCode).toBe(1);
+  expect(failed.stderr).toContain("the card was declined");
+  const [plan] = await json<PlanSummary[]>("plans", "list", "--status", "failed", "--goal", "order.goal");
+  const planId = plan?.planId ?? "";
+
+  const shown = await run("plans", "show", planId.slice(0, 12), "--log");
+  expect(shown.stdout).toContain(`${planId}  order.goal  failed after`);
+  expect(shown.stdout).toMatch(/✓ reserve +[\d.]+ m?s · shop/);
+  expect(shown.stdout).toMatch(/└─ ✗ pay .*attempt 2 {2}the card was declined/);
+  expect(shown.stdout).toMatch(/└─ ✗ ship ← reserve .*was not run/);
+  expect(shown.stdout).toMatch(/ {4}1 \+0 ms +plan\.created order\.goal by orders/);
+  expect(shown.stdout).toMatch(/task\.retried pay .*the card was declined; again in/);
+
+  const letters = await json<DeadLetter[]>("plans", "dead");
+  expect(letters.map(({ planId: of, name }) => [of, name])).toEqual([[planId, "pay"]]);
+  expect((await run("plans", "dead")).stdout).toMatch(/pay +order\.goal +.*the card was declined/);
+
+  writeFileSync(fixed, "");
+  const reserved = (await json<PlanState>("plans", "show", planId)).tasks.find(
+    ({ name }) => name === "reserve",
+  )?.result;
+  const retried = await json<{ planId: string; result: { reserve: unknown; ship: { shipped: number } } }>(
+    ...["plans", "retry", planId, "--wait"],
+  );
+  expect(retried.planId).not.toBe(planId);
+  expect(retried.result.reserve).toEqual(reserved);
+  expect(retried.result.ship.shipped).toBe((reserved as { at: number }).at);
+  expect(await json("plans", "dead")).toEqual([]);
+  expect((await run("plans", "show", retried.planId)).stdout).toContain(`again ${planId}`);
+}, 60_000);
+
+test("a dead letter can be discarded", async () => {
+  (await Bun.file(fixed).exists()) && (await Bun.file(fixed).delete());
+  expect((await run("goal", "order.goal", "{}")).exitCode).toBe(1);
+  const [letter] = await json<DeadLetter[]>("plans", "dead");
+  const planId = letter?.planId ?? "";
+  const wrong = await run("plans", "discard", planId, "pya");
+  expect(wrong.stderr).toContain("did you mean pay?");
+  const { stdout } = await run("plans", "discard", planId, "--reason", "paid by hand");
+  expect(stdout).toBe(`discarded pay of plan ${planId}\n`);
+  expect(await json("plans", "dead")).toEqual([]);
+  writeFileSync(fixed, "");
+}, 60_000);
+
+test("a finished plan is run again from a point, with earlier results reused", async () => {
+  writeFileSync(fixed, "");
+  const first = await json<{ planId: string; result: { reserve: { at: number } } }>("goal", "order.goal", '{"n":1}');
+  const again = await json<{ result: { reserve: { at: number }; ship: { shipped: number } } }>(
+    ...["plans", "replay", first.planId, "--from", "ship", "--wait"],
+  );
+  expect(again.result.reserve.at).toBe(first.result.reserve.at);
+  const whole = await json<{ result: { reserve: { at: number } } }>("plans", "replay", first.planId, "--wait");
+  expect(whole.result.reserve.at).not.toBe(first.result.reserve.at);
+  const unknown = await run("plans", "replay", first.planId, "--from", "shpi");
+  expect(unknown.exitCode).toBe(1);
+  expect(unknown.stderr).toContain("ship");
+}, 60_000);
+
+test("a person answers what a plan waits for", async () => {
+  const planId = await submit("review.goal");
+  await until("the question", async () => (await run("plans", "show", planId)).stdout.includes("asks “Publish it?”"));
+  const needed = await run("plans", "answer", planId);
+  expect(needed.exitCode).toBe(2);
+  expect(needed.stderr).toContain("“Publish it?”");
+  expect((await run("plans", "answer", planId, '{"yes":true}')).stdout).toContain("answered “Publish it?” of approval");
+  await until("the plan's end", async () => (await statusOf(planId)) === "completed");
+  const plan = await json<PlanState>("plans", "show", planId);
+  expect(plan.result).toMatchObject({ approval: { yes: true }, echo: { of: { yes: true } } });
+  const late = await run("plans", "answer", planId, "no");
+  expect(late.exitCode).toBe(1);
+  expect(late.stderr).toContain("waits for an answer");
+}, 60_000);
+
+test.if(expectProgram !== null)(
+  "on a terminal the question is asked",
+  async () => {
+    const planId = await submit("review.goal");
+    await until("the question", async () => (await run("plans", "show", planId)).stdout.includes("asks"));
+    const { screen, exitCode } = await inTerminal(
+      project,
+      ["plans", "answer", planId],
+      [["Publish it?", "of course\\r"]],
+    );
+    expect(screen).toContain("answered");
+    expect(exitCode).toBe(0);
+    await until("the plan's end", async () => (await statusOf(planId)) === "completed");
+  },
+  60_000,
+);
+
+test("a paused plan begins nothing until it is resumed", async () => {
+  const planId = await submit("review.goal");
+  await until("the question", async () => (await statusOf(planId)) === "running");
+  expect((await run("plans", "pause", planId, "--reason", "lunch")).stdout).toBe(`plan ${planId} is paused\n`);
+  expect((await run("plans", "pause", planId)).stderr).toContain("is paused already");
+  expect((await run("plans", "answer", planId, "yes")).exitCode).toBe(0);
+  await until("the answer", async () =>
+    (await json<PlanState>("plans", "show", planId)).tasks.some(({ status }) => status === "completed"),
+  );
+  expect((await json<PlanState>("plans", "show", planId)).tasks.map(({ status }) => status)).toEqual([
+    "completed",
+    "pending",
+  ]);
+  expect((await run("plans", "resume", planId)).exitCode).toBe(0);
+  await until("the plan's end", async () => (await statusOf(planId)) === "completed");
+}, 60_000);
+
+test("cancelling aborts the running handler, from the command line and with Ctrl-C", async () => {
+  const planId = await submit("slow.goal");
+  await until("a worker", async () => (await run("plans", "show", planId)).stdout.includes("shop"));
+  expect((await run("plans", "cancel", planId)).stdout).toBe(`plan ${planId} is cancelled\n`);
+  await until("the abort", () => existsSync(aborted));
+  expect(readFileSync(aborted, "utf8")).toBe("CANCELLED");
+  expect((await run("plans", "cancel", planId)).stderr).toContain("it has ended");
+  await Bun.file(aborted).delete();
+
+  const child = startSoorma(["goal", "slow.goal"], { cwd: project });
+  await until("the goal's plan", async () =>
+    (await json<PlanSummary[]>("plans", "list", "--goal", "slow.goal", "--status", "running")).some(
+      ({ planId: of }) => of !== planId,
+    ),
+  );
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(130);
+  expect(await child.stderr.text()).toContain("the goal is cancelled");
+  await until("the abort", () => existsSync(aborted));
+}, 60_000);
+
+test.if(expectProgram !== null)(
+  "Ctrl-C in a terminal cancels the goal",
+  async () => {
+    const { screen, exitCode } = await inTerminal(project, ["goal", "slow.goal"], [["0 of 1 tasks", interrupt]]);
+    expect(screen).toContain("the goal is cancelled");
+    expect(exitCode).toBe(130);
+  },
+  60_000,
+);
+
+test("a plan is watched to its end", async () => {
+  const planId = await submit("review.goal");
+  const child = startSoorma(["plans", "watch", planId], { cwd: project });
+  await until("the question", async () => (await run("plans", "show", planId)).stdout.includes("asks"));
+  await run("plans", "answer", planId, "1");
+  expect(await child.exited).toBe(0);
+  expect(await child.stdout.text()).toContain("✓ echo");
+  const lines = (await run("plans", "watch", planId, "--json")).stdout.trim().split("\n");
+  expect(lines.map((line) => (JSON.parse(line) as { type: string }).type)[0]).toBe("plan.created");
+}, 60_000);
+
+test("plans are listed by status, goal and time; agents by how they do", async () => {
+  const all = await json<PlanSummary[]>("plans", "list");
+  expect(all.length).toBeGreaterThan(3);
+  expect(all.map(({ createdAtMs }) => createdAtMs)).toEqual(
+    all.map(({ createdAtMs }) => createdAtMs).sort((a, b) => b - a),
+  );
+  const some = await json<PlanSummary[]>("plans", "list", "--status", "completed", "--goal", "review.goal");
+  expect(some.length).toBeGreaterThan(0);
+  expect(some.every(({ status, goalType }) => status === "completed" && goalType === "review.goal")).toBe(true);
+  expect(await json("plans", "list", "--until", "1d")).toEqual([]);
+  expect((await run("plans", "list", "--limit", "1")).stderr).toContain("there are more");
+  expect((await run("plans", "agents")).stdout).toMatch(/shop +\d+ +\d+ +[\d.]+ m?s +[\d.]+ m?s/);
+}, 60_000);
+
+test("an id that is none is told with the nearest one; a plan that is not there is an error", async () => {
+  const [newest] = await json<PlanSummary[]>("plans", "list", "--limit", "1");
+  const planId = newest?.planId ?? "";
+  expect((await run("plans", "show")).stdout).toStartWith(planId);
+  const typo = await run("plans", "show", `${planId}x`);
+  expect(typo.exitCode).toBe(1);
+  expect(typo.stderr).toContain(`did you mean ${planId}?`);
+  const ambiguous = await run("plans", "cancel", "plan-");
+  expect(ambiguous.stderr).toContain('plans begin with "plan-"');
+}, 60_000);

@@ -1,8 +1,9 @@
 /**
- * All figures in one run, each beside its peer: `bun run bench [transport|request|start …]`.
+ * All figures in one run, each beside its peer: `bun run bench [transport|request|failover|start …]`.
  *
  * The machine is shared with whatever else runs on it, so the ratios are the figures to quote.
  */
+import { run as failover } from "./failover.ts";
 import { run as request } from "./request.ts";
 import { run as start } from "./start.ts";
 import { type BenchRow, run as transport } from "./transport.ts";
@@ -10,6 +11,7 @@ import { type BenchRow, run as transport } from "./transport.ts";
 const benches: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
   transport: () => transport(),
   request,
+  failover: () => failover(),
   start: () => start(),
 };
 const asked = process.argv.slice(2);
@@ -25,12 +27,12 @@ for (const [name, bench] of Object.entries(benches)) {
   console.error(`measuring ${name} …`);
   rows.push(...(await bench()));
 }
-const table = rows.map(({ name, unit, ours, theirs, ratio, target }) => [
+const table = rows.map(({ name, unit, ours, theirs, ratio, target, verdict }) => [
   name,
   `${figure(ours)} ${unit}`,
   `${figure(theirs)} ${unit}`,
-  `${ratio.toFixed(2)} times better`,
-  target === undefined ? "" : ratio >= target ? `at least ${target}: yes` : `at least ${target}: NO`,
+  Number.isFinite(ratio) ? `${ratio.toFixed(2)} times better` : "",
+  target === undefined ? (verdict ?? "") : ratio >= target ? `at least ${target}: yes` : `at least ${target}: NO`,
 ]);
 const head = ["", "Soorma", "peer", "ratio", "target"];
 const widths = head.map((title, i) => Math.max(title.length, ...table.map((row) => row[i]?.length ?? 0)));
@@ -43,5 +45,6 @@ for (const row of [head, ...table])
   );
 
 function figure(value: number): string {
+  if (value === 0) return "0";
   return value >= 1_000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
 }

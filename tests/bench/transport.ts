@@ -14,6 +14,8 @@ export interface BenchRow {
   readonly ratio: number;
   /** The ratio asked for; `undefined` when none is. */
   readonly target: number | undefined;
+  /** Stands instead of the target, where what is asked for is no ratio. */
+  readonly verdict?: string;
 }
 
 interface Case {

@@ -28,10 +28,15 @@ export const errorCodes = {
   // plans
   PLAN_INVALID: { retryable: false, means: "the planner returned tasks that cannot be run" },
   PLAN_CONFLICT: { retryable: true, means: "someone else changed the plan first" },
+  PLAN_FENCED: { retryable: false, means: "another planner instance drives the plan by now" },
   PLAN_NOT_FOUND: { retryable: false, means: "no such plan" },
   GOAL_FAILED: { retryable: false, means: "the goal's plan failed" },
   TASK_FAILED: { retryable: true, means: "the task's handler failed" },
   TASK_UNASSIGNABLE: { retryable: true, means: "no live agent takes the task" },
+  ATTEMPT_LOST: { retryable: true, means: "no agent has the attempt any more" },
+  ATTEMPT_STALE: { retryable: false, means: "the attempt is not the task's current one any more" },
+  LEASE_EXPIRED: { retryable: true, means: "the agent did not say in time that it still works at the task" },
+  BUDGET_EXCEEDED: { retryable: false, means: "the plan used up the tasks or the time it may take" },
   DEPENDENCY_FAILED: { retryable: false, means: "a task this one depends on failed" },
   // storage
   VERSION_CONFLICT: { retryable: true, means: "the record changed since it was read" },

@@ -1,3 +1,4 @@
+import { isSoormaError } from "../errors.ts";
 import type { PlanOrigin, TaskSpec } from "./log.ts";
 
 /** One attempt at one task, as it goes to an agent. */
@@ -37,7 +38,10 @@ export interface TaskAssignment {
 }
 
 export interface DispatchOptions {
-  /** Aborts when the attempt's result is not wanted any more: cancelled, timed out, or the engine stopped. */
+  /**
+   * Aborts when the attempt is no matter of this engine any more. Its reason says why: {@link isHandOver}, then the agent goes
+   * on and answers the next driver; else (`CANCELLED`, `TIMEOUT`) nobody wants it and the agent is to be told.
+   */
   readonly signal: AbortSignal;
   /** To be called when an agent took it; again when another one did. The attempt's `timeoutMs` begins here. */
   onAssigned(agentId: string, agentName: string): void;
@@ -68,4 +72,14 @@ export interface TaskDispatcher {
    * whatever has `details.suspended` (lost while it only waited) are not counted as attempts.
    */
   dispatch(assignment: TaskAssignment, options: DispatchOptions): Promise<unknown>;
+  /**
+   * How the attempt ended is in the log, or does not matter: its agent may forget it. Called once for each attempt whose
+   * `dispatch` settled, unless the plan was handed over before: then the next driver asks the agent for the result.
+   */
+  recorded?(taskId: string, attempt: number): void;
+}
+
+/** Whether an attempt was aborted only because another engine drives its plan from now on. Nobody tells its agent to stop. */
+export function isHandOver(reason: unknown): boolean {
+  return isSoormaError(reason, "NODE_STOPPED") || isSoormaError(reason, "PLAN_FENCED");
 }

@@ -37,6 +37,8 @@ export const errorCodes = {
   ATTEMPT_STALE: { retryable: false, means: "the attempt is not the task's current one any more" },
   LEASE_EXPIRED: { retryable: true, means: "the agent did not say in time that it still works at the task" },
   BUDGET_EXCEEDED: { retryable: false, means: "the plan used up the tasks or the time it may take" },
+  TEMPLATE_UNRESOLVED: { retryable: false, means: "a template names something that is not there" },
+  PLAN_REFUSED: { retryable: false, means: "the plan's or the task's state does not allow that" },
   DEPENDENCY_FAILED: { retryable: false, means: "a task this one depends on failed" },
   // storage
   VERSION_CONFLICT: { retryable: true, means: "the record changed since it was read" },

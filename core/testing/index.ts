@@ -28,6 +28,8 @@ export {
   type ScriptedTask,
   scriptedDispatcher,
 } from "./scripted-dispatcher.ts";
+export { type SimulatedDisk, type SimulatedDiskOptions, simulatedDisk } from "./simulated-disk.ts";
+export { type ProcessEffect, SimulatedProcess, type SimulatedProcessOptions } from "./simulated-process.ts";
 export { type StoreContractSubject, storeContract } from "./store-contract.ts";
 export { type TransportSetup, transportContract } from "./transport-contract.ts";
 export { type WaitForOptions, waitFor } from "./wait-for.ts";

@@ -1,4 +1,4 @@
-import type { Address } from "@soorma/core";
+import type { Address, Timer } from "@soorma/core";
 import { formatRoute } from "./address.ts";
 import type { Pipe } from "./pipe.ts";
 
@@ -7,6 +7,8 @@ export interface HubNode {
   readonly nodeId: string;
   /** What it listens under. */
   readonly name: string;
+  /** The machine it is on, by which faults may name it. */
+  readonly host: string | undefined;
   /** Asked before each event; a "no" is followed by `resume` of the pipe. */
   eventGate(pipe: Pipe): boolean;
   accepted(connection: Connection): void;
@@ -47,6 +49,8 @@ export interface Connection {
   /** The dialer's subscriptions that the acceptor knows of. */
   readonly prefixes: Set<string>;
   up: boolean;
+  /** Runs while nothing gets through in one direction. */
+  heartbeat: Timer | undefined;
 }
 
 export function createConnection(
@@ -56,5 +60,5 @@ export function createConnection(
   pipes: Pick<Connection, "forward" | "back" | "events">,
 ): Connection {
   const route = formatRoute(id, dial.node.nodeId);
-  return { id, dial, acceptor, route, ...pipes, prefixes: new Set(), up: true };
+  return { id, dial, acceptor, route, ...pipes, prefixes: new Set(), up: true, heartbeat: undefined };
 }

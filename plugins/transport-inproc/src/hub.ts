@@ -6,7 +6,12 @@ export interface HubOptions {
   readonly runtime: Runtime;
   /** Frames on their way in one direction of one connection before the sender has to wait. Default 1_000. */
   readonly highWaterMark?: number;
+  /** Milliseconds after which a connection that a {@link Hub.cut} silenced is found dead and breaks. Default 1_000. */
+  readonly heartbeatMs?: number;
 }
+
+/** Which nodes: by their ids or by the names of their hosts; `"*"` is all of them. */
+export type Nodes = string | readonly string[];
 
 /**
  * A private network inside this process: transports on one hub reach each other, and nobody else.
@@ -16,18 +21,22 @@ export interface HubOptions {
 export class Hub {
   readonly runtime: Runtime;
   readonly #highWaterMark: number;
+  readonly #heartbeatMs: number;
   readonly #byId = new Map<string, HubNode>();
   readonly #byName = new Map<string, HubNode>();
   readonly #dials = new Set<Dial>();
   readonly #connections = new Map<number, Connection>();
   readonly #faults = new Map<string, LinkFaults>();
   readonly #severed = new Set<string>();
+  /** Ways nothing gets through, though nobody is told. */
+  readonly #cuts = new Set<string>();
   #everywhere: LinkFaults = {};
   #lastConnection = 0;
 
   constructor(options: HubOptions) {
     this.runtime = options.runtime;
     this.#highWaterMark = options.highWaterMark ?? 1000;
+    this.#heartbeatMs = options.heartbeatMs ?? 1000;
   }
 
   /** The ids of the nodes that are open. */
@@ -35,9 +44,14 @@ export class Hub {
     return [...this.#byId.keys()];
   }
 
-  /** What goes wrong on the way from one node to another; replaces what was said before, `{}` heals it. */
-  setLink(fromNodeId: string, toNodeId: string, faults: LinkFaults): void {
-    this.#faults.set(pair(fromNodeId, toNodeId), faults);
+  /** The ids of the open nodes on a host. */
+  nodeIdsOf(host: string): string[] {
+    return [...this.#byId.values()].filter((node) => node.host === host).map(({ nodeId }) => nodeId);
+  }
+
+  /** What goes wrong on the way from one node or host to another; replaces what was said before, `{}` heals it. */
+  setLink(from: string, to: string, faults: LinkFaults): void {
+    this.#faults.set(pair(from, to), faults);
   }
 
   /** What goes wrong between any two nodes that `setLink` says nothing about. */
@@ -46,28 +60,38 @@ export class Hub {
   }
 
   /** Breaks the connections between two groups of nodes and lets no new ones through, until {@link heal}. */
-  partition(some: string | readonly string[], others: string | readonly string[]): void {
-    for (const a of [some].flat()) {
-      for (const b of [others].flat()) {
-        this.#severed.add(pair(a, b)).add(pair(b, a));
-      }
-    }
+  partition(some: Nodes, others: Nodes): void {
+    for (const key of pairs(some, others)) this.#severed.add(key);
+    for (const key of pairs(others, some)) this.#severed.add(key);
     for (const connection of [...this.#connections.values()]) {
-      if (this.#isSevered(connection.dial.node, connection.acceptor)) this.disconnect(connection, "partitioned");
+      if (this.#matches(this.#severed, connection.dial.node, connection.acceptor)) {
+        this.disconnect(connection, "partitioned");
+      }
     }
   }
 
-  /** Ends the partition between two groups of nodes, or every partition. */
-  heal(some?: string | readonly string[], others?: string | readonly string[]): void {
-    if (some === undefined || others === undefined) this.#severed.clear();
-    else {
-      for (const a of [some].flat()) {
-        for (const b of [others].flat()) {
-          this.#severed.delete(pair(a, b));
-          this.#severed.delete(pair(b, a));
-        }
+  /**
+   * Lets nothing through from one group of nodes to another, as a network does that loses every packet one way: what is
+   * sent is held, and neither end is told, until a heartbeat is missed after `heartbeatMs` and the connection breaks. New
+   * ones cannot be made meanwhile, in neither direction. What is held arrives late if {@link heal} comes before that.
+   */
+  cut(from: Nodes, to: Nodes): void {
+    for (const key of pairs(from, to)) this.#cuts.add(key);
+    for (const connection of [...this.#connections.values()]) this.#silence(connection);
+  }
+
+  /** Ends the partitions and cuts between two groups of nodes, in both directions, or all of them. */
+  heal(some?: Nodes, others?: Nodes): void {
+    if (some === undefined || others === undefined) {
+      this.#severed.clear();
+      this.#cuts.clear();
+    } else {
+      for (const key of [...pairs(some, others), ...pairs(others, some)]) {
+        this.#severed.delete(key);
+        this.#cuts.delete(key);
       }
     }
+    for (const connection of this.#connections.values()) this.#silence(connection);
     this.#connectAll();
   }
 
@@ -130,6 +154,7 @@ export class Hub {
   disconnect(connection: Connection, reason: string): void {
     if (!connection.up) return;
     connection.up = false;
+    connection.heartbeat?.cancel();
     this.#connections.delete(connection.id);
     const { dial, acceptor } = connection;
     dial.connection = undefined;
@@ -149,6 +174,23 @@ export class Hub {
       dial.down(reason);
       this.#connect(dial);
     });
+  }
+
+  /** Holds and lets go what the cuts say of a connection's two directions. */
+  #silence(connection: Connection): void {
+    const { dial, acceptor } = connection;
+    const there = this.#matches(this.#cuts, dial.node, acceptor);
+    const back = this.#matches(this.#cuts, acceptor, dial.node);
+    connection.forward.held = there;
+    connection.back.held = back;
+    connection.events.held = back;
+    if (!there && !back) {
+      connection.heartbeat?.cancel();
+      connection.heartbeat = undefined;
+      return;
+    }
+    const dies = (): void => this.disconnect(connection, "heartbeat timeout");
+    connection.heartbeat ??= this.runtime.setTimer(dies, this.#heartbeatMs, { background: true });
   }
 
   #connectAll(): void {
@@ -195,16 +237,25 @@ export class Hub {
   }
 
   #wire(from: HubNode, to: HubNode): { runtime: Runtime; faults: () => LinkFaults; highWaterMark: number } {
-    const key = pair(from.nodeId, to.nodeId);
-    return {
-      runtime: this.runtime,
-      faults: () => this.#faults.get(key) ?? this.#everywhere,
-      highWaterMark: this.#highWaterMark,
+    const keys = keysOf(from, to);
+    const own = (): LinkFaults | undefined => {
+      if (this.#faults.size === 0) return undefined;
+      for (const key of keys) {
+        const faults = this.#faults.get(key);
+        if (faults) return faults;
+      }
+      return undefined;
     };
+    return { runtime: this.runtime, faults: () => own() ?? this.#everywhere, highWaterMark: this.#highWaterMark };
   }
 
+  /** No connection can be made: it takes both directions. */
   #isSevered(a: HubNode, b: HubNode): boolean {
-    return this.#severed.has(pair(a.nodeId, b.nodeId));
+    return this.#matches(this.#severed, a, b) || this.#matches(this.#cuts, a, b) || this.#matches(this.#cuts, b, a);
+  }
+
+  #matches(ways: ReadonlySet<string>, from: HubNode, to: HubNode): boolean {
+    return ways.size > 0 && keysOf(from, to).some((key) => ways.has(key));
   }
 }
 
@@ -215,4 +266,14 @@ export function createHub(options: HubOptions): Hub {
 
 function pair(from: string, to: string): string {
   return `${from}>${to}`;
+}
+
+function pairs(from: Nodes, to: Nodes): string[] {
+  return [from].flat().flatMap((a) => [to].flat().map((b) => pair(a, b)));
+}
+
+/** Every name a way between two nodes has, the most particular first. */
+function keysOf(from: HubNode, to: HubNode): string[] {
+  const names = (node: HubNode): string[] => (node.host === undefined ? [node.nodeId] : [node.nodeId, node.host]);
+  return pairs([...names(from), "*"], [...names(to), "*"]);
 }

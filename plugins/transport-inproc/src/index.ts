@@ -3,9 +3,9 @@ import { Type } from "typebox";
 import { createHub, type Hub } from "./hub.ts";
 import { inproc, supports } from "./transport.ts";
 
-export { createHub, type Hub, type HubOptions } from "./hub.ts";
+export { createHub, type Hub, type HubOptions, type Nodes } from "./hub.ts";
 export type { LinkFaults } from "./pipe.ts";
-export { inproc } from "./transport.ts";
+export { type InprocOptions, inproc } from "./transport.ts";
 
 /** Without a `hub` each transport is on a network of its own, where it can reach only itself. */
 const inprocPlugin = definePlugin({

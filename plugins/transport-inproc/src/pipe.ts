@@ -43,6 +43,7 @@ export class Pipe {
   #lastDueMs = 0;
   #scheduled: { readonly dueMs: number; cancel(): void } | undefined;
   #paused = false;
+  #held = false;
   #closed = false;
 
   constructor(options: PipeOptions) {
@@ -55,6 +56,13 @@ export class Pipe {
 
   get waiting(): number {
     return this.#waiters.length;
+  }
+
+  /** While true nothing arrives; what is on its way arrives afterwards. */
+  set held(held: boolean) {
+    if (this.#held === held) return;
+    this.#held = held;
+    this.#schedule();
   }
 
   /**
@@ -123,7 +131,7 @@ export class Pipe {
 
   #schedule(): void {
     const head = this.#queue[this.#head];
-    if (this.#paused || this.#closed || head === undefined) return;
+    if (this.#paused || this.#held || this.#closed || head === undefined) return;
     if (this.#scheduled) {
       if (this.#scheduled.dueMs <= head.dueMs) return;
       this.#scheduled.cancel();
@@ -151,7 +159,7 @@ export class Pipe {
     const nowMs = runtime.monotonic();
     for (let i = 0; i < batch; i++) {
       const head = this.#queue[this.#head];
-      if (head === undefined || head.dueMs > nowMs) break;
+      if (head === undefined || head.dueMs > nowMs || this.#held) break;
       if (gate && !gate()) {
         this.#paused = true;
         break;

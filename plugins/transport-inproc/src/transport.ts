@@ -33,9 +33,14 @@ const flushMs = 1000;
 /** Frames are overwritten with this when their handler returned, so that whoever keeps one notices. */
 const poison = 0xdb;
 
+export interface InprocOptions {
+  /** The machine the node is said to be on: faults may name it instead of the node, whose id changes with each start. */
+  readonly host?: string;
+}
+
 /** A transport on `hub`. */
-export function inproc(hub: Hub): Transport {
-  return new InprocTransport(hub);
+export function inproc(hub: Hub, options: InprocOptions = {}): Transport {
+  return new InprocTransport(hub, options);
 }
 
 class InprocTransport implements Transport, HubNode {
@@ -47,6 +52,7 @@ class InprocTransport implements Transport, HubNode {
   #options: TransportOpenOptions | undefined;
   nodeId = "";
   name = "";
+  readonly host: string | undefined;
   readonly #links = new Map<Address, Link>();
   readonly #subscriber: Subscriber;
   readonly #accepted = new Set<Connection>();
@@ -60,8 +66,9 @@ class InprocTransport implements Transport, HubNode {
   #malformed = 0;
   #waiting = 0;
 
-  constructor(hub: Hub) {
+  constructor(hub: Hub, { host }: InprocOptions) {
     this.#hub = hub;
+    this.host = host;
     this.#runtime = hub.runtime;
     this.#subscriber = new Subscriber({
       hub,

@@ -1,0 +1,164 @@
+import { Client, createMesh, type PlanSummary, silentLogger } from "@soorma/core";
+import { createFromPlugin } from "@soorma/core/plugins";
+import registryBroker from "@soorma/registry-broker";
+import { inproc } from "@soorma/transport-inproc";
+import { endFaults, quiet, scheduleFaults } from "./faults.ts";
+import { type Audited, audit } from "./invariants.ts";
+import type { GoalRecord } from "./ledger.ts";
+import * as roles from "./roles.ts";
+import { scriptOf } from "./scripts.ts";
+import { machineChance, World, type WorldOptions } from "./world.ts";
+
+/** How long after the last fault everything has to be done. */
+const convergeMs = 90_000;
+
+export interface Outcome {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  /** Of everything that happened. */
+  readonly hash: string;
+  readonly steps: number;
+  readonly virtualMs: number;
+  /** Virtual milliseconds from the last fault to the last answer. */
+  readonly convergedMs: number;
+  readonly goals: number;
+}
+
+/** One seed's world, from its first process to the end of its last. */
+export async function simulate(options: WorldOptions): Promise<Outcome> {
+  const world = new World(options);
+  const { runtime, ledger, hub } = world;
+  const unhandled = (reason: unknown): void => ledger.violated(`unhandled rejection: ${String(reason)}`);
+  process.on("unhandledRejection", unhandled);
+  let convergedMs = -1;
+  try {
+    hub.setEveryLink(quiet);
+    const names = populate(world);
+    const chance = machineChance(world, "scenario");
+    const faultsUntilMs = chance.between(3_000, 25_000);
+    world.untilMs = faultsUntilMs;
+    const clients = names.filter((name) => name.startsWith("client"));
+    for (let id = 1, count = chance.whole(1, 10); id <= count; id++) {
+      const record: GoalRecord = { script: scriptOf(chance, id), answers: [] };
+      ledger.goals.push(record);
+      world.member(chance.one(clients)).goals.push({ atMs: chance.between(0, faultsUntilMs), record });
+    }
+    for (const member of world.members.values()) runtime.setTimer(() => world.start(member), chance.between(0, 400));
+    scheduleFaults(world, machineChance(world, "faults"), faultsUntilMs);
+    await runtime.advance(faultsUntilMs);
+    endFaults(world);
+    const isReady = (): boolean => [...world.members.values()].every(({ running }) => running !== undefined);
+    const isAnswered = (): boolean =>
+      ledger.goals.every(
+        (goal) => goal.answers.length > 0 || (goal.planId === undefined && goal.refused !== undefined),
+      );
+    await converge(world, () => isReady() && isAnswered(), "not every goal was answered");
+    convergedMs = runtime.elapsedMs - faultsUntilMs;
+    await auditAll(world);
+    await finish(world, world.stopAll(names.toReversed()), "not every process stopped");
+    // What is left is the network's, and the faults' own.
+    await runtime.advance(30_000);
+    if (runtime.pending > 0) ledger.violated(`${runtime.pending} timers are left when everything has stopped`);
+  } catch (error) {
+    ledger.violated(`the run broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  } finally {
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("unhandledRejection", unhandled);
+  }
+  return {
+    seed: options.seed,
+    violations: ledger.violations,
+    hash: world.trace.hash,
+    steps: world.trace.steps,
+    virtualMs: runtime.elapsedMs,
+    convergedMs,
+    goals: ledger.goals.length,
+  };
+}
+
+function populate(world: World): string[] {
+  world.add("broker", roles.broker);
+  world.add("state", roles.state);
+  for (const n of [1, 2]) world.add(`planner-${n}`, roles.planner);
+  for (const n of [1, 2, 3]) world.add(`worker-${n}`, roles.worker);
+  world.add("tool", roles.tool);
+  world.add("observer", roles.observer);
+  for (const n of [1, 2]) world.add(`client-${n}`, roles.client);
+  return [...world.members.keys()];
+}
+
+async function converge(world: World, isDone: () => boolean, otherwise: string): Promise<void> {
+  try {
+    await world.runtime.runUntil(isDone, { maxMs: convergeMs });
+  } catch (error) {
+    const open = world.ledger.goals
+      .filter((goal) => goal.answers.length === 0)
+      .map((goal) => `${goal.script.id} ${goal.planId ?? goal.refused ?? "not submitted"}`);
+    const away = [...world.members.values()].filter(({ running }) => !running).map(({ name }) => name);
+    world.ledger.violated(`${otherwise} (goals ${open.join(", ")}; away ${away.join(", ")}): ${String(error)}`);
+  }
+}
+
+/** Waits for something inside the world, in virtual time. */
+async function finish<T>(world: World, promise: Promise<T>, otherwise: string): Promise<T | undefined> {
+  let value: T | undefined;
+  let isDone = false;
+  promise.then(
+    (result) => {
+      value = result;
+      isDone = true;
+    },
+    (error) => {
+      world.ledger.violated(`${otherwise}: ${String(error)}`);
+      isDone = true;
+    },
+  );
+  await converge(world, () => isDone, otherwise);
+  return value;
+}
+
+/** Reads everything back as a stranger would, once it has calmed down. */
+async function auditAll(world: World): Promise<void> {
+  const { hub, ledger } = world;
+  const auditor = world.process("auditor", 1, 0, () => {});
+  const { runtime } = auditor;
+  const { monotonic } = runtime;
+  const mesh = createMesh(async () => ({
+    transport: auditor.transport(inproc(hub)),
+    createRegistry: (deps) => createFromPlugin(registryBroker, { address: "inproc://broker", timeoutMs: 5_000 }, deps),
+    runtime,
+    log: silentLogger,
+    host: "auditor",
+    pid: 1,
+  }));
+  const read = async (): Promise<void> => {
+    const client = await Client.connect({ name: "auditor", mesh });
+    const isOpen = ({ status }: PlanSummary): boolean => !["completed", "failed", "cancelled"].includes(status);
+    // A plan whose submission its client gave up on has the same time as all others.
+    const untilMs = monotonic() + 60_000;
+    let plans = await client.tracker.listPlans({ limit: 10_000 });
+    while (plans.some(isOpen) && monotonic() < untilMs) {
+      await new Promise<void>((resolve) => void runtime.setTimer(resolve, 500));
+      plans = await client.tracker.listPlans({ limit: 10_000 });
+    }
+    const audited: Audited[] = [];
+    for (const { planId } of plans) {
+      audited.push({ planId, entries: await client.tracker.read(planId), plan: await client.tracker.getPlan(planId) });
+    }
+    audit(ledger, audited);
+    for (const [key, { acknowledged, tried }] of ledger.registers) {
+      const value = (await client.memory.retrieve<number>(key)) ?? 0;
+      if (value < acknowledged || value > tried) {
+        ledger.violated(`memory ${key} is ${value}; ${acknowledged} was acknowledged and ${tried} tried`);
+      }
+    }
+    const count = (await client.memory.retrieve<number>("sim:counter")) ?? 0;
+    const { acknowledged, unknown } = ledger.counter;
+    if (count < acknowledged || count > acknowledged + unknown) {
+      ledger.violated(`the counter is ${count}; ${acknowledged} increments were acknowledged, ${unknown} are unknown`);
+    }
+    await client.stop();
+  };
+  await finish(world, read(), "the state could not be read back");
+  world.end(auditor);
+}

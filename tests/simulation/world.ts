@@ -1,0 +1,220 @@
+import { createLogger, type Logger, silentLogger } from "@soorma/core";
+import {
+  type FakeRuntime,
+  fakeRuntime,
+  type SimulatedDisk,
+  SimulatedProcess,
+  simulatedDisk,
+} from "@soorma/core/testing";
+import { createHub, type Hub } from "@soorma/transport-inproc";
+import { chanceOf, seedOf } from "./chance.ts";
+import { type GoalRecord, Ledger } from "./ledger.ts";
+import type { Role, Running } from "./roles.ts";
+import { brief, Trace } from "./trace.ts";
+
+/** How long a connection that nothing comes through is believed in. As the ZeroMQ transport's heartbeats are set. */
+const heartbeatMs = 1_000;
+
+/** A supervisor starts again what ended by itself after this. */
+const restartMs = 300;
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly trace?: (line: string) => void;
+  /** Breaks a guarantee on purpose. */
+  readonly liesAboutFlushes?: boolean;
+}
+
+/** A place where a process of one role runs, one after the other. */
+export interface Member {
+  readonly name: string;
+  readonly role: Role;
+  readonly goals: { readonly atMs: number; readonly record: GoalRecord }[];
+  process: SimulatedProcess | undefined;
+  running: Running | undefined;
+  starts: number;
+  nodeId: string | undefined;
+}
+
+/** The machines, disks and network of one seed, and who runs on them. */
+export class World {
+  readonly seed: number;
+  readonly runtime: FakeRuntime;
+  readonly hub: Hub;
+  readonly ledger = new Ledger();
+  readonly trace: Trace;
+  readonly members = new Map<string, Member>();
+  /** Pairs of hosts that nothing gets through between, one way, by the fault that cut them. */
+  readonly cuts = new Map<object, readonly (readonly [string, string])[]>();
+  readonly #disks = new Map<string, SimulatedDisk>();
+  readonly #options: WorldOptions;
+  /** Nothing is started any more. */
+  #closing = false;
+  /** Until when clients do things of their own accord. */
+  untilMs = 0;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.seed = options.seed;
+    this.runtime = fakeRuntime({ seed: seedOf(options.seed, "world") });
+    this.hub = createHub({ runtime: this.runtime, heartbeatMs });
+    this.trace = new Trace(() => this.runtime.elapsedMs, options.trace);
+  }
+
+  get elapsedMs(): number {
+    return this.runtime.elapsedMs;
+  }
+
+  add(name: string, role: Role): Member {
+    const member: Member = {
+      name,
+      role,
+      goals: [],
+      process: undefined,
+      running: undefined,
+      starts: 0,
+      nodeId: undefined,
+    };
+    this.members.set(name, member);
+    return member;
+  }
+
+  member(name: string): Member {
+    const member = this.members.get(name);
+    if (!member) throw new TypeError(`no member ${name}`);
+    return member;
+  }
+
+  disk(name: string): SimulatedDisk {
+    let disk = this.#disks.get(name);
+    if (!disk) {
+      disk = simulatedDisk({
+        runtime: this.runtime,
+        flushMs: [0.05, 4],
+        lies: this.#options.liesAboutFlushes ?? false,
+      });
+      this.#disks.set(name, disk);
+    }
+    return disk;
+  }
+
+  process(name: string, start: number, clockOffsetMs: number, onCrash: () => void): SimulatedProcess {
+    return new SimulatedProcess({
+      name,
+      world: this.runtime,
+      seed: seedOf(this.seed, `${name} ${start}`),
+      clockOffsetMs,
+      sites: this.trace.reading,
+      onCrash,
+      onEffect: (of, effect, what, bytes) => this.trace.effect(of, effect, what, bytes),
+      onError: (of, error) => this.ledger.violated(`uncaught in ${of.name}: ${brief(error)}`),
+    });
+  }
+
+  /** Ends a process that stopped; what it left behind is a leak. */
+  end(process: SimulatedProcess): void {
+    this.trace.say(process.name, "ended");
+    for (const site of process.pendingSites) this.trace.say(process.name, `left a timer: ${site}`);
+    if (process.pending > 0) this.ledger.violated(`${process.name} stopped and left ${process.pending} timers behind`);
+    process.crash();
+  }
+
+  /** Has a member run, now and whenever it ended. */
+  start(member: Member, clockOffsetMs = 0): void {
+    if (this.#closing || member.process?.alive) return;
+    member.starts++;
+    const process = this.process(member.name, member.starts, clockOffsetMs, () => this.#crashed(member));
+    member.process = process;
+    member.running = undefined;
+    this.trace.say(member.name, `starts (${member.starts})`);
+    void this.#run(member, process);
+  }
+
+  /** Ends a member as SIGKILL does; it is started again `afterMs` later. */
+  crash(member: Member, afterMs: number): void {
+    this.runtime.setTimer(() => this.start(member), afterMs);
+    member.process?.crash();
+  }
+
+  /** Ends a member as SIGTERM does, and starts it again. */
+  async restart(member: Member): Promise<void> {
+    const { process, running } = member;
+    if (!process?.alive || !running) return;
+    this.trace.say(member.name, "is stopped");
+    await running.stop();
+    if (!process.alive || member.process !== process) return;
+    this.#ended(member, process);
+    this.start(member, process.clockOffsetMs);
+  }
+
+  /** Ends every member cleanly, in an order in which nobody has to wait. */
+  async stopAll(order: readonly string[]): Promise<void> {
+    this.#closing = true;
+    for (const name of order) {
+      const member = this.member(name);
+      const { process, running } = member;
+      if (!process?.alive || !running) continue;
+      await running.stop();
+      this.#ended(member, process);
+    }
+  }
+
+  cut(fault: object, ways: readonly (readonly [string, string])[]): void {
+    this.cuts.set(fault, ways);
+    for (const [from, to] of ways) this.hub.cut(from, to);
+  }
+
+  heal(fault: object): void {
+    if (!this.cuts.delete(fault)) return;
+    this.hub.heal();
+    for (const ways of this.cuts.values()) for (const [from, to] of ways) this.hub.cut(from, to);
+  }
+
+  #ended(member: Member, process: SimulatedProcess): void {
+    this.end(process);
+    member.running = undefined;
+  }
+
+  async #run(member: Member, process: SimulatedProcess): Promise<void> {
+    try {
+      const running = await member.role({
+        process,
+        hub: this.hub,
+        log: this.#log(process),
+        ledger: this.ledger,
+        elapsedMs: () => this.runtime.elapsedMs,
+        disk: (name) => this.disk(name),
+        seed: this.seed,
+        goals: member.goals,
+        untilMs: this.untilMs,
+      });
+      if (process.alive) member.running = running;
+      this.trace.say(member.name, "is ready");
+    } catch (error) {
+      if (!process.alive) return;
+      this.trace.say(member.name, `could not start: ${brief(error)}`);
+      process.crash();
+      this.runtime.setTimer(() => this.start(member), restartMs);
+    }
+  }
+
+  #crashed(member: Member): void {
+    this.trace.say(member.name, "is gone");
+    member.running = undefined;
+    for (const id of this.hub.nodeIdsOf(member.name)) this.hub.crash(id);
+    if (member.name === "broker" || member.name === "state") this.disk(member.name).crash();
+  }
+
+  #log(process: SimulatedProcess): Logger {
+    if (!this.trace.reading) return silentLogger;
+    return createLogger({
+      sink: (line) => this.trace.log(process.name, line),
+      now: process.runtime.now,
+      level: "debug",
+    });
+  }
+}
+
+export function machineChance(world: World, part: string) {
+  return chanceOf(seedOf(world.seed, part));
+}

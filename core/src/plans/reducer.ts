@@ -1,5 +1,6 @@
 import { type Failure, SoormaError } from "../errors.ts";
 import type {
+  PlanBudget,
   PlanChange,
   PlanEntry,
   PlannedTask,
@@ -7,21 +8,20 @@ import type {
   PlanState,
   PlanSummary,
   Status,
+  TaskJournal,
   TaskState,
+  WaitState,
 } from "./log.ts";
+import { cancelled, TaskFold } from "./task-fold.ts";
+import { isDeadLetter, type TaskNode } from "./task-node.ts";
 
-/** Whether nothing can change any more. */
-export function isTerminal(status: Status): boolean {
-  return status === "completed" || status === "failed" || status === "cancelled";
-}
+export { isDeadLetter, isTerminal } from "./task-node.ts";
 
 type Change<T extends PlanChange["type"]> = Extract<PlanChange, { type: T }>;
 
-interface Node {
-  state: TaskState;
-  /** Dependencies that are not completed yet. */
-  waiting: number;
-  readonly dependents: Node[];
+/** Something a task waits for now. */
+export interface OpenWait extends WaitState {
+  readonly taskId: string;
 }
 
 /**
@@ -30,46 +30,31 @@ interface Node {
  * What is illegal or late changes nothing but the version: a second result, a result of an old attempt, anything before
  * `plan.started` or after the plan's end. So every reader of a log, whatever was appended to it, sees the same state,
  * in which a task has at most one result, a running task has all its inputs, and an ended plan has no open task.
+ *
+ * The sets of ids are live, and in the order in which their tasks got there.
  */
 export class PlanFold {
   readonly planId: string;
   #version = 0;
   #origin: PlanOrigin | undefined;
+  #driver: string | undefined;
+  #epoch = 0;
   #end: "completed" | "failed" | "cancelled" | undefined;
+  #ending: "failed" | "cancelled" | undefined;
+  #answered = false;
   #paused = false;
+  #budget: PlanBudget | undefined;
+  #machineState: string | undefined;
   #result: unknown;
   #failure: Failure | undefined;
   #createdAtMs = 0;
   #startedAtMs: number | undefined;
   #updatedAtMs = 0;
-  readonly #nodes = new Map<string, Node>();
-  readonly #names = new Map<string, Node>();
-  readonly #ready = new Set<string>();
-  readonly #backingOff = new Set<string>();
-  readonly #running = new Set<string>();
-  #open = 0;
-  #completed = 0;
+  readonly #tasks = new TaskFold();
   #snapshot: PlanState | undefined;
 
   constructor(planId: string) {
     this.planId = planId;
-  }
-
-  /** A fold that continues from a state, as if it had read the log up to `state.version`. */
-  static from(state: PlanState): PlanFold {
-    const fold = new PlanFold(state.planId);
-    fold.#version = state.version;
-    fold.#origin = state.origin;
-    fold.#end = isTerminal(state.status) ? (state.status as "completed" | "failed" | "cancelled") : undefined;
-    fold.#paused = state.status === "paused";
-    fold.#result = state.result;
-    fold.#failure = state.failure;
-    fold.#createdAtMs = state.createdAtMs;
-    fold.#startedAtMs = state.startedAtMs;
-    fold.#updatedAtMs = state.updatedAtMs;
-    fold.#addTasks(state.tasks);
-    fold.#snapshot = state;
-    return fold;
   }
 
   /**
@@ -92,7 +77,7 @@ export class PlanFold {
   get status(): Status {
     if (this.#end) return this.#end;
     if (this.#paused) return "paused";
-    return this.#startedAtMs === undefined ? "pending" : "running";
+    return this.#startedAtMs === undefined && !this.#ending ? "pending" : "running";
   }
 
   get origin(): PlanOrigin {
@@ -105,40 +90,146 @@ export class PlanFold {
     return this.#startedAtMs !== undefined;
   }
 
+  /** Agent id of who drives the plan; undefined if it is driven by hand. */
+  get driver(): string | undefined {
+    return this.#driver;
+  }
+
+  /** Fencing token of the driver; 0 if there is none. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** How the plan will end once everything is taken back. While it is set, only tasks that take others back are open. */
+  get ending(): "failed" | "cancelled" | undefined {
+    return this.#ending;
+  }
+
+  /** Whether the goal's answer was published. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  get budget(): PlanBudget | undefined {
+    return this.#budget;
+  }
+
+  /** Whether the planner is asked after each task's end. */
+  get grows(): boolean {
+    return this.#tasks.grows;
+  }
+
+  /** The one the plan was going to fail or was cancelled with. */
+  get failure(): Failure | undefined {
+    return this.#failure;
+  }
+
+  get createdAtMs(): number {
+    return this.#createdAtMs;
+  }
+
   get taskCount(): number {
-    return this.#nodes.size;
+    return this.#tasks.nodes.size;
+  }
+
+  /** Tasks that count against `budget.maxTasks`. */
+  get plannedCount(): number {
+    return this.#tasks.planned;
   }
 
   /** Tasks that have not ended. */
   get openCount(): number {
-    return this.#open;
+    return this.#tasks.open;
   }
 
-  /** Ids of pending tasks that have all their inputs and were not tried yet, in the plan's order of becoming so. */
+  /**
+   * Tasks of the plan itself that failed or were cancelled, which nobody has dealt with. Failures that only follow from
+   * another one do not count, nor do those of delegated tasks, of which their parent makes what it wants.
+   */
+  get unhandledFailures(): number {
+    return this.#tasks.unhandledFailures;
+  }
+
+  /** Ids of pending tasks that may be dispatched now and were not tried yet. Of a `forEach`, as many as its concurrency. */
   get ready(): ReadonlySet<string> {
-    return this.#ready;
+    return this.#tasks.ready;
+  }
+
+  /** Ids of `forEach` tasks that have all their inputs: their list is to be found and `task.expanded` appended. */
+  get groupsToExpand(): ReadonlySet<string> {
+    return this.#tasks.groupsToExpand;
   }
 
   /** Ids of tasks that failed and wait for their next attempt. */
   get backingOff(): ReadonlySet<string> {
-    return this.#backingOff;
+    return this.#tasks.backingOff;
   }
 
+  /** Ids of tasks with an attempt under way, also if that waits for a person. A `forEach` with its children is none. */
   get running(): ReadonlySet<string> {
-    return this.#running;
+    return this.#tasks.running;
+  }
+
+  /** Ids of pending tasks that can never begin: something they depend on failed or was cancelled. */
+  get doomed(): ReadonlySet<string> {
+    return this.#tasks.doomed;
+  }
+
+  /** Ids of ended tasks that want a `plan.transitioned`, in the order of their ends. */
+  get undecided(): ReadonlySet<string> {
+    return this.#tasks.undecided;
+  }
+
+  /** What open tasks wait for. */
+  get openWaits(): OpenWait[] {
+    const found: OpenWait[] = [];
+    for (const taskId of this.#tasks.waiting) {
+      const node = this.#tasks.nodes.get(taskId);
+      for (const key of node?.openWaits ?? []) {
+        const wait = node?.wait(key);
+        if (wait) found.push({ ...wait, taskId });
+      }
+    }
+    return found;
   }
 
   task(taskId: string): TaskState | undefined {
-    return this.#nodes.get(taskId)?.state;
+    return this.#tasks.nodes.get(taskId)?.view();
   }
 
   taskNamed(name: string): TaskState | undefined {
-    return this.#names.get(name)?.state;
+    return this.#tasks.names.get(name)?.view();
   }
 
   /** The tasks that name this one in `dependsOn`. */
   dependents(taskId: string): TaskState[] {
-    return (this.#nodes.get(taskId)?.dependents ?? []).map((node) => node.state);
+    return (this.#tasks.nodes.get(taskId)?.dependents ?? []).map((node) => node.view());
+  }
+
+  /** The tasks that this one delegated, or those of its `forEach` in the items' order. */
+  children(taskId: string): TaskState[] {
+    return (this.#tasks.nodes.get(taskId)?.children ?? []).map((node) => node.view());
+  }
+
+  /** What the attempts of a task have done for good; undefined if there is no such task. */
+  journal(taskId: string): TaskJournal | undefined {
+    return this.#tasks.nodes.get(taskId)?.journal();
+  }
+
+  /** Whether there is anything in a task's journal. */
+  hasJournal(taskId: string): boolean {
+    return this.#tasks.nodes.get(taskId)?.hasJournal ?? false;
+  }
+
+  /** Whether somebody should look at the task: it failed for good, and nobody has dealt with that. */
+  isDeadLetter(taskId: string): boolean {
+    const node = this.#tasks.nodes.get(taskId);
+    return node !== undefined && isDeadLetter(node.core);
+  }
+
+  /** Whether so many further tasks are more than the budget allows. */
+  exceedsBudget(added: number): boolean {
+    return this.#tasks.planned + added > (this.#budget?.maxTasks ?? Number.POSITIVE_INFINITY);
   }
 
   /**
@@ -156,7 +247,7 @@ export class PlanFold {
       );
     }
     const changed = this.#change(entry, entry.timeMs);
-    this.#moveTo(entry.version, entry.timeMs);
+    this.#changedAt(entry.version, entry.timeMs);
     return changed;
   }
 
@@ -168,8 +259,43 @@ export class PlanFold {
   propose(change: PlanChange, timeMs: number): boolean {
     if (!this.#origin && change.type !== "plan.created") return false;
     if (!this.#change(change, timeMs)) return false;
-    this.#moveTo(this.#version + 1, timeMs);
+    this.#changedAt(this.#version + 1, timeMs);
     return true;
+  }
+
+  /**
+   * Takes in a free change that lies in the log among entries which this fold has taken already, because others recorded
+   * it meanwhile. The version stays. Taking it twice is harmless.
+   *
+   * @returns whether anything changed.
+   */
+  catchUp(change: PlanChange, timeMs: number): boolean {
+    let changed: boolean;
+    switch (change.type) {
+      case "task.stepped":
+      case "task.waiting":
+      case "task.signalled": {
+        // Legal where it lies; the attempt may have ended since.
+        const node = this.#tasks.nodes.get(change.taskId);
+        changed = node?.isOpen === true && this.#tasks.note(node, change, timeMs);
+        break;
+      }
+      case "task.discarded":
+      case "plan.answered":
+        changed = this.#change(change, timeMs);
+        break;
+      default:
+        throw new TypeError(`${change.type} is no free change: plan ${this.planId} has to be folded anew with it`);
+    }
+    if (changed) this.#snapshot = undefined;
+    return changed;
+  }
+
+  /** Says where the log is by now, when what this fold has not taken of it were free changes. Never goes back. */
+  moveTo(version: number): void {
+    if (version <= this.#version) return;
+    this.#version = version;
+    this.#snapshot = undefined;
   }
 
   /** The state as a value that does not change any more. Unchanged tasks are shared with earlier values. */
@@ -179,7 +305,14 @@ export class PlanFold {
       version: this.#version,
       status: this.status,
       origin: this.origin,
-      tasks: Array.from(this.#nodes.values(), (node) => node.state),
+      ...(this.#driver === undefined ? {} : { driver: this.#driver }),
+      epoch: this.#epoch,
+      ...(this.#budget === undefined ? {} : { budget: this.#budget }),
+      ...(this.grows ? { grows: true } : {}),
+      ...(this.#machineState === undefined ? {} : { state: this.#machineState }),
+      ...(this.#ending === undefined ? {} : { ending: this.#ending }),
+      ...(this.#answered ? { answered: true } : {}),
+      tasks: Array.from(this.#tasks.nodes.values(), (node) => node.view()),
       ...(this.#end === "completed" ? { result: this.#result } : {}),
       ...(this.#failure === undefined ? {} : { failure: this.#failure }),
       createdAtMs: this.#createdAtMs,
@@ -190,39 +323,57 @@ export class PlanFold {
   }
 
   summary(): PlanSummary {
-    return {
-      planId: this.planId,
-      goalId: this.origin.goalId,
-      goalType: this.origin.goalType,
-      planner: this.origin.planner,
-      status: this.status,
-      version: this.#version,
-      taskCount: this.#nodes.size,
-      doneCount: this.#completed,
-      createdAtMs: this.#createdAtMs,
-      updatedAtMs: this.#updatedAtMs,
-    };
+    const { planId, status, version, driver, epoch } = this;
+    const head = { planId, status, version, driver, epoch, createdAtMs: this.#createdAtMs };
+    return summaryOf(this.origin, head, this.taskCount, this.#tasks.completed, this.#updatedAtMs);
   }
 
-  #moveTo(version: number, timeMs: number): void {
+  #changedAt(version: number, timeMs: number): void {
     this.#version = version;
     this.#updatedAtMs = timeMs;
     this.#snapshot = undefined;
   }
 
   #change(change: PlanChange, timeMs: number): boolean {
-    if (this.#end) return false;
     switch (change.type) {
       case "plan.created":
         if (this.#origin) return false;
         this.#origin = change.origin;
         this.#createdAtMs = timeMs;
+        if (change.driver === undefined) return true;
+        this.#driver = change.driver;
+        this.#epoch = 1;
         return true;
+      case "plan.driven":
+        // Also of an ended plan whose goal has no answer yet: that is left to do.
+        if ((this.#end && this.#answered) || change.epoch !== this.#epoch + 1) return false;
+        this.#driver = change.driver;
+        this.#epoch = change.epoch;
+        return true;
+      case "plan.answered":
+        if (!this.#end || this.#answered) return false;
+        this.#answered = true;
+        return true;
+      case "task.discarded": {
+        const node = this.#tasks.nodes.get(change.taskId);
+        if (!node || !isDeadLetter(node.core)) return false;
+        this.#tasks.handle(node);
+        return true;
+      }
+      default:
+        return this.#end === undefined && this.#changeOpen(change, timeMs);
+    }
+  }
+
+  #changeOpen(
+    change: Exclude<PlanChange, Change<"plan.created" | "plan.driven" | "plan.answered" | "task.discarded">>,
+    timeMs: number,
+  ): boolean {
+    switch (change.type) {
       case "plan.started":
-        if (this.started || !isWellFormed(change.tasks)) return false;
-        this.#startedAtMs = timeMs;
-        this.#addTasks(change.tasks);
-        return true;
+        return this.#start(change, timeMs);
+      case "plan.transitioned":
+        return this.#transition(change);
       case "plan.paused":
         if (this.#paused) return false;
         this.#paused = true;
@@ -232,193 +383,91 @@ export class PlanFold {
         this.#paused = false;
         return true;
       case "plan.completed":
-        if (this.status !== "running" || this.#open > 0) return false;
+        if (this.status !== "running" || this.#ending) return false;
+        if (this.#tasks.open > 0 || this.#tasks.undecided.size > 0) return false;
         this.#end = "completed";
         this.#result = change.result;
         return true;
       case "plan.failed":
-        this.#failure = change.failure;
-        this.#endAll("failed", timeMs);
-        return true;
+        return this.#endAs("failed", change.failure, timeMs);
       case "plan.cancelled":
-        this.#failure = { code: "CANCELLED", message: change.reason, retryable: false };
-        this.#endAll("cancelled", timeMs);
+        return this.#endAs("cancelled", cancelled(change.reason), timeMs);
+      case "plan.undone":
+        if (!this.#ending || this.#tasks.open > 0) return false;
+        this.#end = this.#ending;
+        this.#ending = undefined;
         return true;
       default: {
-        const node = this.#nodes.get(change.taskId);
-        return node !== undefined && !isTerminal(node.state.status) && this.#changeTask(node, change, timeMs);
+        const node = this.#tasks.nodes.get(change.taskId);
+        return node !== undefined && this.#changeTask(node, change, timeMs);
       }
     }
   }
 
-  #changeTask(node: Node, change: Extract<PlanChange, { taskId: string }>, timeMs: number): boolean {
-    const { state } = node;
-    const isCurrent = state.status === "running" && (change as { attempt?: number }).attempt === state.attempt;
-    switch (change.type) {
-      case "task.dispatched":
-        return this.#dispatched(node, change, timeMs);
-      case "task.assigned":
-        if (!isCurrent) return false;
-        node.state = { ...state, agentId: change.agentId, agentName: change.agentName };
-        return true;
-      case "task.progress":
-        if (state.status !== "running" || Number.isNaN(change.fraction)) return false;
-        if (change.attempt !== undefined && !isCurrent) return false;
-        node.state = {
-          ...state,
-          fraction: Math.min(1, Math.max(0, change.fraction)),
-          ...(change.message === undefined ? {} : { message: change.message }),
-        };
-        return true;
-      case "task.succeeded":
-        if (!isCurrent) return false;
-        this.#succeeded(node, change, timeMs);
-        return true;
-      case "task.retried":
-        if (!isCurrent) return false;
-        this.#running.delete(state.taskId);
-        this.#backingOff.add(state.taskId);
-        node.state = {
-          ...state,
-          ...duration(change),
-          status: "pending",
-          fraction: 0,
-          failures: state.failures + 1,
-          failure: change.failure,
-          retryAtMs: timeMs + change.delayMs,
-        };
-        return true;
-      case "task.failed":
-        if (change.attempt !== undefined && !isCurrent) return false;
-        this.#endTask(node, "failed", timeMs, {
-          ...duration(change),
-          failure: change.failure,
-          failures: state.failures + (change.attempt === undefined ? 0 : 1),
-        });
-        return true;
-      case "task.cancelled":
-        this.#endTask(node, "cancelled", timeMs, {
-          failure: { code: "CANCELLED", message: change.reason, retryable: false },
-        });
-        return true;
-    }
-  }
-
-  #dispatched(node: Node, change: Change<"task.dispatched">, timeMs: number): boolean {
-    const { state } = node;
-    // A running task may be dispatched anew: its attempt was lost with its driver.
-    if (this.#paused || node.waiting > 0 || change.attempt <= state.attempt) return false;
-    const { agentId: _id, agentName: _name, retryAtMs: _due, durationMs: _took, message: _said, ...rest } = state;
-    node.state = {
-      ...rest,
-      status: "running",
-      attempt: change.attempt,
-      fraction: 0,
-      startedAtMs: state.startedAtMs ?? timeMs,
-      ...(change.agentId === undefined ? {} : { agentId: change.agentId }),
-      ...(change.agentName === undefined ? {} : { agentName: change.agentName }),
-    };
-    this.#ready.delete(state.taskId);
-    this.#backingOff.delete(state.taskId);
-    this.#running.add(state.taskId);
+  #start({ tasks, budget, grows, state }: Change<"plan.started">, timeMs: number): boolean {
+    if (this.started || this.#ending || !this.#tasks.canAdd(tasks)) return false;
+    if (tasks.length > (budget?.maxTasks ?? Number.POSITIVE_INFINITY)) return false;
+    this.#startedAtMs = timeMs;
+    this.#budget = budget;
+    this.#machineState = state;
+    this.#tasks.grows = grows === true;
+    this.#tasks.add(tasks);
     return true;
   }
 
-  #succeeded(node: Node, change: Change<"task.succeeded">, timeMs: number): void {
-    const { failure: _earlier, ...rest } = node.state;
-    node.state = rest;
-    this.#endTask(node, "completed", timeMs, { ...duration(change), fraction: 1, result: change.result });
-    this.#completed++;
-    for (const dependent of node.dependents) {
-      dependent.waiting--;
-      if (dependent.waiting === 0 && dependent.state.status === "pending") this.#ready.add(dependent.state.taskId);
+  #transition({ taskId, to, tasks = [], handled }: Change<"plan.transitioned">): boolean {
+    const node = this.#tasks.nodes.get(taskId);
+    if (!node || !this.#tasks.undecided.has(taskId) || !this.#canAdd(tasks)) return false;
+    this.#tasks.undecided.delete(taskId);
+    if (to !== undefined) this.#machineState = to;
+    if (handled === true && node.core.status === "failed") this.#tasks.handle(node);
+    this.#tasks.add(tasks);
+    return true;
+  }
+
+  #changeTask(
+    node: TaskNode,
+    change: Exclude<Extract<PlanChange, { taskId: string }>, Change<"plan.transitioned" | "task.discarded">>,
+    timeMs: number,
+  ): boolean {
+    if (change.type === "task.revived") return !this.#ending && this.#tasks.revive(node);
+    if (!node.isOpen) return false;
+    switch (change.type) {
+      case "task.reused":
+        return this.#tasks.reuse(node, change.result, timeMs);
+      case "task.delegated":
+        if (change.tasks.length === 0 || !this.#tasks.running.has(node.id)) return false;
+        if (!this.#canAdd(change.tasks, node)) return false;
+        this.#tasks.add(change.tasks, node);
+        return true;
+      case "task.expanded":
+        if (this.#paused || !this.#tasks.groupsToExpand.has(node.id) || !this.#canAdd(change.tasks, node)) return false;
+        if (!change.tasks.every((task, index) => task.item?.index === index)) return false;
+        this.#tasks.expand(node, change.tasks, timeMs);
+        return true;
+      case "task.dispatched":
+        return !this.#paused && this.#tasks.change(node, change, timeMs);
+      default:
+        return this.#tasks.change(node, change, timeMs);
     }
   }
 
-  #endTask(node: Node, status: Status, timeMs: number, fields: Partial<TaskState>): void {
-    const { retryAtMs: _due, ...rest } = node.state;
-    node.state = { ...rest, ...fields, status, endedAtMs: timeMs };
-    this.#open--;
-    this.#ready.delete(rest.taskId);
-    this.#backingOff.delete(rest.taskId);
-    this.#running.delete(rest.taskId);
+  #canAdd(tasks: readonly PlannedTask[], parent?: TaskNode): boolean {
+    return !this.exceedsBudget(tasks.length) && this.#tasks.canAdd(tasks, parent);
   }
 
-  #endAll(end: "failed" | "cancelled", timeMs: number): void {
-    this.#end = end;
-    if (this.#open === 0) return;
-    const failure: Failure = { code: "CANCELLED", message: `the plan ${end}`, retryable: false };
-    for (const node of this.#nodes.values()) {
-      if (!isTerminal(node.state.status)) this.#endTask(node, "cancelled", timeMs, { failure });
+  #endAs(end: "failed" | "cancelled", failure: Failure, timeMs: number): boolean {
+    if (this.#ending) return false;
+    this.#failure = failure;
+    this.#tasks.endAll(end, timeMs);
+    if (this.#tasks.undo()) {
+      this.#ending = end;
+      this.#paused = false;
+    } else {
+      this.#end = end;
     }
+    return true;
   }
-
-  #addTasks(tasks: readonly (PlannedTask | TaskState)[]): void {
-    const added: Node[] = [];
-    for (const task of tasks) {
-      const node: Node = { state: "status" in task ? task : freshTask(task), waiting: 0, dependents: [] };
-      this.#nodes.set(task.taskId, node);
-      this.#names.set(task.name, node);
-      added.push(node);
-    }
-    for (const node of added) {
-      // A name given twice is one dependency.
-      for (const name of new Set(node.state.dependsOn)) {
-        const dependency = this.#names.get(name);
-        if (!dependency) continue;
-        dependency.dependents.push(node);
-        if (dependency.state.status !== "completed") node.waiting++;
-      }
-      this.#file(node);
-    }
-  }
-
-  #file({ state, waiting }: Node): void {
-    if (state.status === "completed") this.#completed++;
-    if (isTerminal(state.status)) return;
-    this.#open++;
-    if (state.status === "running") this.#running.add(state.taskId);
-    else if (state.retryAtMs !== undefined) this.#backingOff.add(state.taskId);
-    else if (waiting === 0) this.#ready.add(state.taskId);
-  }
-}
-
-function freshTask(task: PlannedTask): TaskState {
-  return {
-    ...task,
-    data: task.data,
-    dependsOn: task.dependsOn ?? [],
-    status: "pending",
-    attempt: 0,
-    failures: 0,
-    fraction: 0,
-  };
-}
-
-function duration(change: { readonly durationMs?: number }): { durationMs?: number } {
-  return change.durationMs === undefined ? {} : { durationMs: change.durationMs };
-}
-
-/** Unique ids and names, known dependencies. Whoever appends checks more, and says what is wrong. */
-function isWellFormed(tasks: readonly PlannedTask[]): boolean {
-  const names = new Set(tasks.map((task) => task.name));
-  const ids = new Set(tasks.map((task) => task.taskId));
-  return (
-    names.size === tasks.length &&
-    ids.size === tasks.length &&
-    tasks.every((task) => (task.dependsOn ?? []).every((name) => names.has(name)))
-  );
-}
-
-/**
- * The state after one more entry, as a new value. Costs a copy of the plan: to follow a log use {@link PlanFold}.
- *
- * @throws {SoormaError} `PLAN_INVALID` when the first entry is not `plan.created`.
- */
-export function reducePlan(state: PlanState | undefined, entry: PlanEntry, planId: string): PlanState {
-  const fold = state ? PlanFold.from(state) : new PlanFold(planId);
-  fold.apply(entry);
-  return fold.state();
 }
 
 /**
@@ -431,16 +480,40 @@ export function foldPlan(planId: string, entries: Iterable<PlanEntry>): PlanStat
 }
 
 export function summarize(state: PlanState): PlanSummary {
+  const done = state.tasks.filter((task) => task.status === "completed").length;
+  return summaryOf(state.origin, state, state.tasks.length, done, state.updatedAtMs);
+}
+
+function summaryOf(
+  { goalId, goalType, planner, tenantId, parentPlanId }: PlanOrigin,
+  {
+    planId,
+    status,
+    version,
+    driver,
+    epoch,
+    createdAtMs,
+  }: Pick<PlanSummary, "planId" | "status" | "version" | "epoch" | "createdAtMs"> & {
+    readonly driver?: string | undefined;
+  },
+  taskCount: number,
+  doneCount: number,
+  updatedAtMs: number,
+): PlanSummary {
   return {
-    planId: state.planId,
-    goalId: state.origin.goalId,
-    goalType: state.origin.goalType,
-    planner: state.origin.planner,
-    status: state.status,
-    version: state.version,
-    taskCount: state.tasks.length,
-    doneCount: state.tasks.filter((task) => task.status === "completed").length,
-    createdAtMs: state.createdAtMs,
-    updatedAtMs: state.updatedAtMs,
+    planId,
+    goalId,
+    goalType,
+    planner,
+    status,
+    version,
+    taskCount,
+    doneCount,
+    tenantId,
+    ...(parentPlanId === undefined ? {} : { parentPlanId }),
+    ...(driver === undefined ? {} : { driver }),
+    epoch,
+    createdAtMs,
+    updatedAtMs,
   };
 }

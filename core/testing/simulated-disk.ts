@@ -58,21 +58,19 @@ export function simulatedDisk({ runtime, flushMs = 0, lies = false }: SimulatedD
 
   const baseOf = (handle: Handle): Base => {
     const seen = lies ? copyOf(durable) : durable;
+    let cache = Promise.resolve();
     return {
       get: (key) => seen.get(key),
       *range(low, high, reverse) {
         const keys = seen.keys(low, high);
         if (reverse) keys.reverse();
-        for (const key of keys) {
-          const bytes = seen.get(key);
-          if (bytes) yield [key, bytes] as const;
-        }
+        yield* keys.map((key) => [key, seen.get(key) as Uint8Array] as const);
       },
       async commit(writes) {
         if (full && puts(writes)) throw new CommitRefused("full", { cause: fullError() });
         if (lies) {
           apply(seen, writes);
-          void flush().then(() => {
+          cache = cache.then(flush).then(() => {
             if (!handle.dead) write(writes);
           });
           return;

@@ -170,6 +170,73 @@ describe("a hub's faults", () => {
     expect(a.events).toEqual(["heard"]);
   });
 
+  test("a cut way holds what is sent; healed in time, it arrives late and in order", async () => {
+    const { runtime, hub } = world();
+    const [a, b] = [await open(hub, "a"), await open(hub, "b")];
+    a.transport.link(b.address);
+    await a.transport.subscribe("x.");
+    void a.transport.join(b.address);
+    await runtime.runUntilIdle();
+    hub.cut("b", "a");
+    for (const n of ["1", "2"]) void b.transport.publish("x.", encode(n));
+    void a.transport.send(b.address, encode("the other way"));
+    await runtime.advance(900);
+    expect([a.events, b.messages, a.peers]).toEqual([[], ["the other way"], ["up: connected"]]);
+    hub.heal("a", "b");
+    await runtime.advance(10_000);
+    expect([a.events, a.peers]).toEqual([["1", "2"], ["up: connected"]]);
+  });
+
+  test("a cut connection breaks at the missed heartbeat and comes back only when both ways are open", async () => {
+    const { runtime, hub } = world();
+    const [a, b] = [await open(hub, "a"), await open(hub, "b")];
+    a.transport.link(b.address);
+    await runtime.runUntilIdle();
+    hub.cut("b", "a");
+    await runtime.advance(1_000);
+    expect(a.peers).toEqual(["up: connected", "down: heartbeat timeout"]);
+    void a.transport.send(b.address, encode("waits"));
+    await runtime.advance(10_000);
+    expect([a.peers.length, b.messages]).toEqual([2, []]);
+    hub.heal();
+    await runtime.advance(0);
+    expect([a.peers.at(-1), b.messages]).toEqual(["up: connected", ["waits"]]);
+  });
+
+  test("faults may name hosts: what a host's next node sends and gets is concerned as well", async () => {
+    const { runtime, hub } = world();
+    const sink = { onEvent() {}, onPeer() {}, onSubscriber() {} };
+    const got: string[] = [];
+    const openAt = async (nodeId: string, host: string): Promise<{ transport: Transport; address: Address }> => {
+      const transport = inproc(hub, { host });
+      const onMessage = (frame: Uint8Array): void => void got.push(`${nodeId}: ${decode(frame)}`);
+      return {
+        transport,
+        address: await transport.open({ nodeId, maxFrameBytes: 100, handlers: { ...sink, onMessage } }),
+      };
+    };
+    const [a, b] = [await openAt("a", "left"), await openAt("b", "right")];
+    hub.setLink("*", "right", { drop: 1 });
+    a.transport.link(b.address);
+    b.transport.link(a.address);
+    await runtime.runUntilIdle();
+    void a.transport.send(b.address, encode("lost"));
+    void b.transport.send(a.address, encode("kept"));
+    await runtime.runUntilIdle();
+    hub.cut("*", "right");
+    hub.crash("b");
+    const next = await openAt("c", "right");
+    void a.transport.send(next.address, encode("cut"));
+    await runtime.advance(5_000);
+    expect([got, hub.nodeIdsOf("right")]).toEqual([["a: kept"], ["c"]]);
+    hub.heal("*", "right");
+    hub.setLink("*", "right", {});
+    await runtime.advance(1);
+    void a.transport.send(next.address, encode("through"));
+    await runtime.advance(1);
+    expect(got.at(-1)).toBe("c: through");
+  });
+
   test("a join under way fails when its publisher goes down, and joins it by itself when it is back", async () => {
     const { runtime, hub } = world();
     hub.setEveryLink({ delayMs: 10 });

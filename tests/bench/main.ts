@@ -1,17 +1,19 @@
 /**
- * All figures in one run, each beside its peer: `bun run bench [transport|request|failover|start …]`.
+ * All figures in one run, each beside its peer: `bun run bench [transport|request|failover|steps|start …]`.
  *
  * The machine is shared with whatever else runs on it, so the ratios are the figures to quote.
  */
 import { run as failover } from "./failover.ts";
 import { run as request } from "./request.ts";
 import { run as start } from "./start.ts";
+import { run as steps } from "./steps.ts";
 import { type BenchRow, run as transport } from "./transport.ts";
 
 const benches: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
   transport: () => transport(),
   request,
   failover: () => failover(),
+  steps: () => steps(),
   start: () => start(),
 };
 const asked = process.argv.slice(2);

@@ -1,33 +1,48 @@
 import { SoormaError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
-import type { PlannedTask, RetryPolicy, TaskSpec } from "./log.ts";
-import { findUnpackable } from "./packable.ts";
+import type { PlanBudget, PlannedTask, TaskSpec } from "./log.ts";
+import type { PlanFold } from "./reducer.ts";
+import { checkBudget } from "./task-data.ts";
+import {
+  checkFields,
+  checkNumber,
+  checkTask,
+  checkText,
+  checkWhole,
+  describe,
+  invalid,
+  isRecord,
+} from "./task-spec.ts";
 
 /** What a planner's goal handler returns. */
 export interface PlanDraft {
   readonly tasks: readonly TaskSpec[];
+  /** What ends the plan should it run away. */
+  readonly budget?: PlanBudget;
+  /** Whether the planner is asked after each task's end, and may add tasks. */
+  readonly grows?: boolean;
+  /** Of a state machine: the state it begins in. */
+  readonly state?: string;
+  /** Of a plan that is done again: results that are known, by their tasks' names. */
+  readonly reused?: Readonly<Record<string, unknown>>;
 }
 
-/** Every field a task may have: the type makes the list complete. */
-const taskFields: Record<keyof TaskSpec, true> = {
-  name: true,
-  assignedTo: true,
-  data: true,
-  dependsOn: true,
-  retry: true,
-  timeoutMs: true,
-  priority: true,
+const draftFields: Record<keyof PlanDraft, true> = {
+  tasks: true,
+  budget: true,
+  grows: true,
+  state: true,
+  reused: true,
 };
-const retryFields: Record<keyof RetryPolicy, true> = { maxAttempts: true, backoffMs: true, maxBackoffMs: true };
-
-const maxNameLength = 200;
+const budgetFields: Record<keyof PlanBudget, true> = { maxTasks: true, maxDurationMs: true };
 
 /**
  * Checks what a planner returned and gives each task its id, `<planId>.<position>` counted from 1.
  *
  * Nothing of it ran yet: a plan is either entirely usable or refused.
  *
- * @throws {SoormaError} `PLAN_INVALID`; `details.path` is where, `tasks[2].dependsOn[0]`.
+ * @throws {SoormaError} `PLAN_INVALID`; `details.path` is where, `tasks[2].dependsOn[0]`. `BUDGET_EXCEEDED` for more
+ * tasks than its own budget allows.
  */
 export function checkPlan(draft: unknown, planId: string): PlannedTask[] {
   if (!isRecord(draft) || !Array.isArray(draft.tasks)) {
@@ -35,7 +50,92 @@ export function checkPlan(draft: unknown, planId: string): PlannedTask[] {
     const what = isRecord(draft) ? `an object whose "tasks" is ${describe(draft.tasks)}` : returned;
     throw invalid("tasks", `the goal handler returned ${what}`, "return { tasks: [{ name, assignedTo, … }] }");
   }
+  checkFields(draft, draftFields, "", "a plan");
+  const maxTasks = checkPlanBudget(draft.budget);
+  if (draft.grows !== undefined && typeof draft.grows !== "boolean") {
+    throw invalid("grows", `is ${describe(draft.grows)}, not true or false`);
+  }
+  if (draft.state !== undefined) checkText(draft.state, "state");
   const tasks = draft.tasks.map((task: unknown, index) => checkTask(task, `tasks[${index}]`));
+  checkGraph(tasks);
+  checkReused(draft.reused, tasks);
+  if (tasks.length > maxTasks) {
+    throw new SoormaError(
+      "BUDGET_EXCEEDED",
+      `plan ${planId} may have ${maxTasks} tasks, and the planner returned ${tasks.length}`,
+      { hint: "Raise the plan's budget.maxTasks, or plan less.", details: { maxTasks, tasks: 0, added: tasks.length } },
+    );
+  }
+  return tasks.map((task, index) => ({ ...task, taskId: `${planId}.${index + 1}` }));
+}
+
+/**
+ * Checks tasks that are added to a plan under way, and gives them ids that go on where the plan's end.
+ *
+ * They may depend on each other and on what the plan has already. Names have to be new. Of delegated tasks all this goes
+ * for those of the same parent: names are given, and taken in `dependsOn`, without the parent's, and data holds no templates.
+ *
+ * @throws {SoormaError} `PLAN_INVALID`; `details.path` is where. `BUDGET_EXCEEDED`.
+ */
+export function checkAddition(tasks: unknown, fold: PlanFold, parentTaskId?: string): PlannedTask[] {
+  const { planId } = fold;
+  if (!Array.isArray(tasks)) throw invalid("tasks", `the tasks to add are ${describe(tasks)}`, "give a list of tasks");
+  const parent = parentTaskId === undefined ? undefined : fold.task(parentTaskId);
+  if (parentTaskId !== undefined && !parent) throw invalid("tasks", `plan ${planId} has no task ${parentTaskId}`);
+  const prefix = parent ? `${parent.name}/` : "";
+  const specs = tasks.map((task: unknown, index) => {
+    const spec = checkTask(task, `tasks[${index}]`, { literal: parent !== undefined });
+    if (parent && spec.forEach) {
+      throw invalid(`tasks[${index}].forEach`, "cannot be delegated", "delegate one task for each item");
+    }
+    if (fold.taskNamed(prefix + spec.name)) {
+      throw invalid(`tasks[${index}].name`, `is "${spec.name}", as that of a task which the plan has already`);
+    }
+    return spec;
+  });
+  const known = (name: string): boolean => {
+    const other = fold.taskNamed(prefix + name);
+    return other !== undefined && other.parentTaskId === parentTaskId && other.undoes === undefined;
+  };
+  checkGraph(specs, known);
+  checkBudget(fold, specs.length, parent ? `what task "${parent.name}" delegates` : "the planner");
+  let number = fold.childCount(parentTaskId);
+  return specs.map((spec) => {
+    let taskId: string;
+    do taskId = `${parentTaskId ?? planId}.${++number}`;
+    while (fold.task(taskId));
+    if (!parent) return { ...spec, taskId };
+    const { name, dependsOn } = spec;
+    return {
+      ...spec,
+      taskId,
+      name: prefix + name,
+      parentTaskId: parent.taskId,
+      ...(dependsOn ? { dependsOn: dependsOn.map((other) => prefix + other) } : {}),
+    };
+  });
+}
+
+function checkPlanBudget(budget: unknown): number {
+  if (budget === undefined) return Number.POSITIVE_INFINITY;
+  if (!isRecord(budget)) throw invalid("budget", `is ${describe(budget)}`, "it is { maxTasks?, maxDurationMs? }");
+  checkFields(budget, budgetFields, "budget", "a budget");
+  checkWhole(budget.maxTasks, "budget.maxTasks", 1);
+  checkNumber(budget.maxDurationMs, "budget.maxDurationMs", 1);
+  return typeof budget.maxTasks === "number" ? budget.maxTasks : Number.POSITIVE_INFINITY;
+}
+
+function checkReused(reused: unknown, tasks: readonly TaskSpec[]): void {
+  if (reused === undefined) return;
+  if (!isRecord(reused)) throw invalid("reused", `is ${describe(reused)}`, "it holds results by their tasks' names");
+  const names = new Set(tasks.map((task) => task.name));
+  for (const name of Object.keys(reused)) {
+    if (!names.has(name)) throw unknownTask(`reused[${JSON.stringify(name)}]`, name, names);
+  }
+}
+
+/** Unique names, known dependencies, no cycle. `known` tells of names outside of these tasks. */
+function checkGraph(tasks: readonly TaskSpec[], known: (name: string) => boolean = () => false): void {
   const positions = new Map<string, number>();
   tasks.forEach(({ name }, index) => {
     const first = positions.get(name);
@@ -50,78 +150,17 @@ export function checkPlan(draft: unknown, planId: string): PlannedTask[] {
   });
   tasks.forEach((task, index) => {
     task.dependsOn?.forEach((name, at) => {
-      if (!positions.has(name)) throw unknownDependency(`tasks[${index}].dependsOn[${at}]`, name, positions.keys());
+      if (positions.has(name) || known(name)) return;
+      throw unknownTask(`tasks[${index}].dependsOn[${at}]`, name, positions.keys());
     });
   });
   const cycle = findCycle(tasks, positions);
-  if (cycle) {
-    throw invalid(
-      `tasks[${positions.get(cycle[0] as string)}].dependsOn`,
-      `leads back to its own task: ${shorten(cycle).join(" → ")}`,
-      "a task can only depend on tasks that do not need its result",
-    );
-  }
-  return tasks.map((task, index) => ({ ...task, taskId: `${planId}.${index + 1}` }));
-}
-
-function checkTask(task: unknown, path: string): TaskSpec {
-  if (!isRecord(task)) throw invalid(path, `is ${describe(task)}`, "a task is { name, assignedTo, … }");
-  checkFields(task, taskFields, path, "a task");
-  const name = checkText(task.name, `${path}.name`);
-  if (name.length > maxNameLength) {
-    throw invalid(`${path}.name`, `has ${name.length} characters; the limit is ${maxNameLength}`);
-  }
-  checkText(task.assignedTo, `${path}.assignedTo`, "say which agent shall do it: its name, id or capability");
-  if (task.dependsOn !== undefined) {
-    if (!Array.isArray(task.dependsOn)) {
-      throw invalid(`${path}.dependsOn`, `is ${describe(task.dependsOn)}`, "it is a list of names of tasks");
-    }
-    task.dependsOn.forEach((other, at) => {
-      checkText(other, `${path}.dependsOn[${at}]`);
-    });
-  }
-  if (task.retry !== undefined) checkRetry(task.retry, `${path}.retry`);
-  checkNumber(task.timeoutMs, `${path}.timeoutMs`, 1);
-  checkNumber(task.priority, `${path}.priority`, Number.NEGATIVE_INFINITY);
-  const unpackable = findUnpackable(task.data, `${path}.data`);
-  if (unpackable) throw invalid(unpackable.path, `is ${unpackable.what}, which cannot be sent`);
-  // Fields given as undefined are left out, so that what is logged is what is meant.
-  return Object.fromEntries(Object.entries(task).filter(([, value]) => value !== undefined)) as unknown as TaskSpec;
-}
-
-function checkRetry(retry: unknown, path: string): void {
-  if (!isRecord(retry)) throw invalid(path, `is ${describe(retry)}`, "it is { maxAttempts, backoffMs, maxBackoffMs }");
-  checkFields(retry, retryFields, path, "a retry policy");
-  checkNumber(retry.maxAttempts, `${path}.maxAttempts`, 1);
-  if (retry.maxAttempts !== undefined && !Number.isInteger(retry.maxAttempts)) {
-    throw invalid(`${path}.maxAttempts`, `is ${retry.maxAttempts}, not a whole number`);
-  }
-  checkNumber(retry.backoffMs, `${path}.backoffMs`, 0);
-  checkNumber(retry.maxBackoffMs, `${path}.maxBackoffMs`, 0);
-}
-
-function checkFields(value: object, known: Record<string, true>, path: string, what: string): void {
-  for (const field of Object.keys(value)) {
-    if (Object.hasOwn(known, field)) continue;
-    const meant = nearest(field, Object.keys(known));
-    throw invalid(
-      `${path}.${field}`,
-      `is no field of ${what}`,
-      meant ? `did you mean "${meant}"?` : `the fields are ${Object.keys(known).join(", ")}`,
-    );
-  }
-}
-
-function checkText(value: unknown, path: string, hint?: string): string {
-  if (typeof value !== "string") throw invalid(path, `is ${describe(value)}, not text`, hint);
-  if (value.trim() === "") throw invalid(path, "is empty", hint);
-  return value;
-}
-
-function checkNumber(value: unknown, path: string, least: number): void {
-  if (value === undefined) return;
-  if (typeof value !== "number" || !Number.isFinite(value)) throw invalid(path, `is ${describe(value)}, not a number`);
-  if (value < least) throw invalid(path, `is ${value}; the least is ${least}`);
+  if (!cycle) return;
+  throw invalid(
+    `tasks[${positions.get(cycle[0] as string)}].dependsOn`,
+    `leads back to its own task: ${shorten(cycle).join(" → ")}`,
+    "a task can only depend on tasks that do not need its result",
+  );
 }
 
 /** Names along one cycle, the first repeated at the end; undefined when there is none. */
@@ -137,7 +176,7 @@ function findCycle(tasks: readonly TaskSpec[], positions: ReadonlyMap<string, nu
     };
     if (!finished.has(root)) enter(root);
     for (let top = path.at(-1); top; top = path.at(-1)) {
-      const dependency = tasks[positions.get(top.name) as number]?.dependsOn?.[top.next++];
+      const dependency = tasks[positions.get(top.name) ?? -1]?.dependsOn?.[top.next++];
       if (dependency === undefined) {
         finished.add(top.name);
         onPath.delete(top.name);
@@ -157,30 +196,11 @@ function shorten(cycle: readonly string[]): readonly string[] {
   return cycle.length <= 12 ? cycle : [...cycle.slice(0, 8), `(${cycle.length - 11} more)`, ...cycle.slice(-3)];
 }
 
-function unknownDependency(path: string, name: string, names: Iterable<string>): SoormaError {
+function unknownTask(path: string, name: string, names: Iterable<string>): SoormaError {
   const meant = nearest(name, names);
   return invalid(
     path,
     `names "${name}", which is no task of this plan`,
     meant ? `did you mean "${meant}"?` : "a task can depend only on tasks of the same plan",
   );
-}
-
-function invalid(path: string, problem: string, hint?: string): SoormaError {
-  return new SoormaError("PLAN_INVALID", path === "tasks" ? problem : `${path} ${problem}`, {
-    details: { path },
-    ...(hint === undefined ? {} : { hint }),
-  });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function describe(value: unknown): string {
-  if (value === undefined) return "missing";
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object") return "an object";
-  return typeof value === "string" ? JSON.stringify(value.slice(0, 100)) : String(value).slice(0, 100);
 }

@@ -19,6 +19,13 @@ export function findUnpackable(value: unknown, path: string): Unpackable | undef
   return search(value, path, []);
 }
 
+/** The path of a part: `data.items`, `data[3]`, `data["a b"]`. */
+export function pathTo(path: string, key: string | number): string {
+  return typeof key === "string" && /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(key)
+    ? `${path}.${key}`
+    : `${path}[${JSON.stringify(key)}]`;
+}
+
 function search(value: unknown, path: string, above: object[]): Unpackable | undefined {
   switch (typeof value) {
     case "function":
@@ -51,11 +58,7 @@ function searchObject(value: object, path: string, above: object[]): Unpackable 
     for (let i = 0; i < value.length && !found; i++) found = search(value[i], `${path}[${i}]`, above);
   } else {
     for (const [key, part] of Object.entries(value)) {
-      found = search(
-        part,
-        /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`,
-        above,
-      );
+      found = search(part, pathTo(path, key), above);
       if (found) break;
     }
   }

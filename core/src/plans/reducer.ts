@@ -227,6 +227,12 @@ export class PlanFold {
     return node !== undefined && isDeadLetter(node.core);
   }
 
+  /** Tasks with this parent, or without one. */
+  childCount(parentTaskId?: string): number {
+    if (parentTaskId === undefined) return this.#tasks.own;
+    return this.#tasks.nodes.get(parentTaskId)?.children?.length ?? 0;
+  }
+
   /** Whether so many further tasks are more than the budget allows. */
   exceedsBudget(added: number): boolean {
     return this.#tasks.planned + added > (this.#budget?.maxTasks ?? Number.POSITIVE_INFINITY);

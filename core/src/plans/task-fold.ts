@@ -34,6 +34,8 @@ export class TaskFold {
   completed = 0;
   /** Tasks but for those that take others back. */
   planned = 0;
+  /** Tasks of the plan itself. */
+  own = 0;
   unhandledFailures = 0;
   /** Completed tasks that can be taken back, in the order of their completion. */
   readonly #undoable: TaskNode[] = [];
@@ -89,6 +91,7 @@ export class TaskFold {
     if (!this.names.has(task.name)) this.names.set(task.name, node);
     this.open++;
     if (task.undoes === undefined) this.planned++;
+    if (isTopLevel(task)) this.own++;
     return node;
   }
 

@@ -1,0 +1,675 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { PlanChange, PlanEntry, PlannedTask, PlanOrigin, Status } from "./log.ts";
+import { isDeadLetter, isTerminal, PlanFold } from "./reducer.ts";
+
+const origin: PlanOrigin = {
+  goalId: "g1",
+  goalType: "test.goal",
+  goalData: null,
+  traceId: "t1",
+  correlationId: "c1",
+  tenantId: "default",
+  planner: "tester",
+};
+const boom = { code: "TASK_FAILED", message: "boom", retryable: true };
+const unmet = { code: "DEPENDENCY_FAILED", message: "unmet", retryable: false };
+
+/** A task of the reference: everything that follows from something else is looked for when it is asked for. */
+interface Plain extends PlannedTask {
+  deps: string[];
+  status: Status;
+  attempt: number;
+  failures: number;
+  code?: string;
+  result?: unknown;
+  due: boolean;
+  handled: boolean;
+  reused: boolean;
+  expanded: boolean;
+  decided: boolean;
+  completedAs: number;
+  steps: string[];
+  /** Key, whether a person is asked, whether the answer is there. */
+  waits: { key: string; input: boolean; done: boolean }[];
+}
+
+/** What the fold has to agree with: the same rules without any bookkeeping, by going through all tasks each time. */
+class Reference {
+  tasks: Plain[] = [];
+  started = false;
+  paused = false;
+  grows = false;
+  epoch = 0;
+  ending: "failed" | "cancelled" | undefined;
+  end: Status | undefined;
+  answered = false;
+  maxTasks = Number.POSITIVE_INFINITY;
+  completions = 0;
+
+  get status(): Status {
+    if (this.end) return this.end;
+    if (this.paused) return "paused";
+    return this.started || this.ending ? "running" : "pending";
+  }
+
+  of = (id: string | undefined): Plain | undefined => this.tasks.find(({ taskId }) => taskId === id);
+  named = (name: string): Plain | undefined => this.tasks.find((task) => task.name === name);
+  childrenOf = (task: Plain): Plain[] => this.tasks.filter((one) => one.parentTaskId === task.taskId);
+  isOpen = (task: Plain): boolean => !isTerminal(task.status);
+  isOwn = (task: Plain): boolean => task.parentTaskId === undefined && task.undoes === undefined;
+  /** `doomed` if a dependency ended otherwise, `blocked` if one is open. */
+  inputs(task: Plain): "all" | "blocked" | "doomed" {
+    const states = task.deps.map((name) => this.named(name)?.status ?? "pending");
+    if (states.some((status) => status === "failed" || status === "cancelled")) return "doomed";
+    return states.every((status) => status === "completed") ? "all" : "blocked";
+  }
+  isUnderWay = (task: Plain): boolean => (task.status === "running" || task.status === "paused") && !task.expanded;
+  isTurn(task: Plain): boolean {
+    if (task.undoes !== undefined) return this.tasks.find((one) => one.undoes && this.isOpen(one)) === task;
+    const parent = this.of(task.parentTaskId);
+    if (!parent?.expanded) return true;
+    const places = parent.forEach?.concurrency ?? Number.POSITIVE_INFINITY;
+    return this.childrenOf(parent).filter(this.isOpen).slice(0, places).includes(task);
+  }
+  isPlaced = (task: Plain): boolean => task.status === "pending" && this.inputs(task) === "all" && this.isTurn(task);
+  ids = (which: (task: Plain) => boolean): string[] =>
+    this.tasks
+      .filter(which)
+      .map(({ taskId }) => taskId)
+      .sort();
+
+  ready = () => this.ids((task) => this.isPlaced(task) && !task.due && !task.forEach);
+  groupsToExpand = () => this.ids((task) => this.isPlaced(task) && !task.due && task.forEach !== undefined);
+  backingOff = () => this.ids((task) => this.isPlaced(task) && task.due);
+  running = () => this.ids(this.isUnderWay);
+  doomed = () => this.ids((task) => task.status === "pending" && this.inputs(task) === "doomed");
+  undecided = () => (this.end || this.ending || !this.grows ? [] : this.ids((task) => this.wantsDecision(task)));
+  unhandled = () =>
+    this.ids(
+      (task) =>
+        this.isOwn(task) &&
+        (task.status === "failed" || task.status === "cancelled") &&
+        !task.handled &&
+        task.code !== "DEPENDENCY_FAILED",
+    ).length;
+  waiting = () =>
+    this.tasks
+      .filter(this.isOpen)
+      .flatMap((task) => task.waits.filter(({ done }) => !done).map(({ key }) => `${task.taskId} ${key}`))
+      .sort();
+
+  wantsDecision(task: Plain): boolean {
+    if (task.decided || task.reused || !this.isOwn(task)) return false;
+    return task.status === "completed" || (task.status === "failed" && task.code !== "DEPENDENCY_FAILED");
+  }
+
+  add(tasks: readonly PlannedTask[]): void {
+    for (const task of tasks) {
+      this.tasks.push({
+        ...task,
+        deps: [...(task.dependsOn ?? [])],
+        status: "pending",
+        attempt: 0,
+        failures: 0,
+        due: false,
+        handled: false,
+        reused: false,
+        expanded: false,
+        decided: false,
+        completedAs: 0,
+        steps: [],
+        waits: [],
+      });
+    }
+  }
+  mayAdd(tasks: readonly PlannedTask[], parent?: string): boolean {
+    const count = this.tasks.filter(({ undoes }) => undoes === undefined).length + tasks.length;
+    if (count > this.maxTasks) return false;
+    return tasks.every(
+      (task, index) =>
+        !this.of(task.taskId) &&
+        !this.named(task.name) &&
+        task.parentTaskId === parent &&
+        tasks.every((one, at) => at === index || (one.name !== task.name && one.taskId !== task.taskId)) &&
+        (task.dependsOn ?? []).every(
+          (name) =>
+            tasks.some((one) => one.name === name) ||
+            this.tasks.some((one) => one.name === name && one.parentTaskId === parent && !one.undoes),
+        ),
+    );
+  }
+
+  finish(task: Plain, status: Status, code?: string, result?: unknown): void {
+    if (!this.isOpen(task)) return;
+    task.status = status;
+    task.due = false;
+    if (code === undefined) delete task.code;
+    else task.code = code;
+    if (status === "completed") {
+      task.result = result;
+      task.completedAs = ++this.completions;
+    } else {
+      for (const child of this.childrenOf(task)) this.finish(child, "cancelled", "CANCELLED");
+    }
+    const parent = this.of(task.parentTaskId);
+    if (!parent?.expanded || !this.isOpen(parent)) return;
+    if (status !== "completed") this.finish(parent, "failed", code);
+    else this.fanIn(parent);
+  }
+  fanIn(parent: Plain): void {
+    const children = this.childrenOf(parent);
+    if (!children.every(({ status }) => status === "completed")) return;
+    this.finish(
+      parent,
+      "completed",
+      undefined,
+      children.map(({ result }) => result),
+    );
+  }
+  shows(task: Plain): void {
+    if (this.isUnderWay(task))
+      task.status = task.waits.some(({ input, done }) => input && !done) ? "paused" : "running";
+  }
+
+  revive(task: Plain): boolean {
+    if (task.status !== "failed" || task.handled || task.undoes || task.code === "DEPENDENCY_FAILED") return false;
+    const parent = this.of(task.parentTaskId);
+    if (parent && !this.isOpen(parent) && parent.status !== "completed") return this.revive(parent);
+    this.reopen(task);
+    // Over and over, until nothing is left that failed only for what is open again.
+    for (let again = true; again; ) {
+      again = false;
+      for (const one of this.tasks) {
+        if (one.status !== "failed" || one.code !== "DEPENDENCY_FAILED" || one.handled) continue;
+        if (this.inputs(one) === "doomed" || !one.deps.some((name) => this.reopened.has(name))) continue;
+        this.reopen(one);
+        again = true;
+      }
+    }
+    this.reopened.clear();
+    return true;
+  }
+  readonly reopened = new Set<string>();
+  reopen(task: Plain): void {
+    if (this.isOpen(task) || task.status === "completed") return;
+    task.status = task.expanded ? "running" : "pending";
+    task.failures = 0;
+    task.decided = false;
+    task.handled = false;
+    task.waits = task.waits.filter(({ done }) => done);
+    delete task.code;
+    this.reopened.add(task.name);
+    for (const child of this.childrenOf(task)) this.reopen(child);
+  }
+
+  take(change: PlanChange): boolean {
+    switch (change.type) {
+      case "plan.driven":
+        if (this.answered || change.epoch !== this.epoch + 1) return false;
+        this.epoch++;
+        return true;
+      case "plan.answered":
+        if (!this.end || this.answered) return false;
+        this.answered = true;
+        return true;
+      case "task.discarded": {
+        const task = this.of(change.taskId);
+        if (task?.status !== "failed" || task.attempt === 0 || task.handled) return false;
+        if (task.code === "DEPENDENCY_FAILED") return false;
+        task.handled = true;
+        return true;
+      }
+    }
+    return this.end === undefined && this.takeOpen(change);
+  }
+
+  takeOpen(change: PlanChange): boolean {
+    switch (change.type) {
+      case "plan.started":
+        if (this.started || this.ending || !this.mayAdd(change.tasks)) return false;
+        if (change.tasks.length > (change.budget?.maxTasks ?? change.tasks.length)) return false;
+        this.started = true;
+        this.grows = change.grows === true;
+        this.maxTasks = change.budget?.maxTasks ?? this.maxTasks;
+        this.add(change.tasks);
+        return true;
+      case "plan.paused":
+      case "plan.resumed":
+        if (this.paused === (change.type === "plan.paused")) return false;
+        this.paused = !this.paused;
+        return true;
+      case "plan.completed":
+        if (this.status !== "running" || this.ending || this.tasks.some(this.isOpen)) return false;
+        if (this.undecided().length > 0) return false;
+        this.end = "completed";
+        return true;
+      case "plan.failed":
+      case "plan.cancelled":
+        return this.stop(change.type === "plan.failed" ? "failed" : "cancelled");
+      case "plan.undone":
+        if (!this.ending || this.tasks.some(this.isOpen)) return false;
+        this.end = this.ending;
+        this.ending = undefined;
+        return true;
+    }
+    const task = "taskId" in change ? this.of(change.taskId) : undefined;
+    return task !== undefined && this.takeTask(task, change);
+  }
+
+  stop(end: "failed" | "cancelled"): boolean {
+    if (this.ending) return false;
+    for (const task of this.tasks) this.finish(task, "cancelled", "CANCELLED");
+    const undone = this.tasks.filter(
+      (task) => task.status === "completed" && task.undo && !task.expanded && !task.reused,
+    );
+    undone.sort((a, b) => b.completedAs - a.completedAs);
+    this.add(undone.map((task) => ({ taskId: `${task.taskId}.undo`, name: `undo:${task.name}`, undoes: task.taskId })));
+    if (undone.length === 0) this.end = end;
+    else {
+      this.ending = end;
+      this.paused = false;
+    }
+    return true;
+  }
+
+  takeTask(task: Plain, change: PlanChange): boolean {
+    if (change.type === "plan.transitioned") {
+      if (!this.undecided().includes(task.taskId) || !this.mayAdd(change.tasks ?? [])) return false;
+      task.decided = true;
+      if (change.handled && task.status === "failed") task.handled = true;
+      this.add(change.tasks ?? []);
+      return true;
+    }
+    if (change.type === "task.revived") return !this.ending && this.revive(task);
+    if (!this.isOpen(task)) return false;
+    const isCurrent = "attempt" in change && this.isUnderWay(task) && task.attempt === change.attempt;
+    switch (change.type) {
+      case "task.reused":
+        if (task.status !== "pending" || task.attempt > 0 || !this.isOwn(task)) return false;
+        task.reused = true;
+        this.finish(task, "completed", undefined, change.result);
+        return true;
+      case "task.delegated":
+        if (!this.isUnderWay(task) || change.tasks.length === 0 || !this.mayAdd(change.tasks, task.taskId))
+          return false;
+        this.add(change.tasks);
+        return true;
+      case "task.expanded":
+        if (this.paused || !this.groupsToExpand().includes(task.taskId)) return false;
+        if (!this.mayAdd(change.tasks, task.taskId)) return false;
+        task.status = "running";
+        task.expanded = true;
+        this.add(change.tasks);
+        this.fanIn(task);
+        return true;
+      case "task.dispatched":
+        if (this.paused || change.attempt <= task.attempt) return false;
+        if (![...this.ready(), ...this.backingOff(), ...this.running()].includes(task.taskId)) return false;
+        task.attempt = change.attempt;
+        task.due = false;
+        task.status = "running";
+        this.shows(task);
+        return true;
+      case "task.stepped":
+        if (!isCurrent || task.steps.includes(change.key)) return false;
+        task.steps.push(change.key);
+        return true;
+      case "task.waiting":
+        if (!isCurrent || task.waits.some(({ key }) => key === change.key)) return false;
+        task.waits.push({ key: change.key, input: change.on.kind === "input", done: false });
+        this.shows(task);
+        return true;
+      case "task.signalled": {
+        const wait = task.waits.find(({ key, done }) => key === change.key && !done);
+        if (!wait) return false;
+        wait.done = true;
+        this.shows(task);
+        return true;
+      }
+      case "task.succeeded":
+        if (isCurrent) this.finish(task, "completed", undefined, change.result);
+        return isCurrent;
+      case "task.retried":
+        if (!isCurrent) return false;
+        task.status = "pending";
+        task.due = true;
+        task.code = change.failure.code;
+        if (!change.uncounted) task.failures++;
+        return true;
+      case "task.failed":
+        if (change.attempt !== undefined && !isCurrent) return false;
+        if (change.attempt !== undefined) task.failures++;
+        this.finish(task, "failed", change.failure.code);
+        return true;
+      case "task.cancelled":
+        this.finish(task, "cancelled", "CANCELLED");
+        return true;
+      default:
+        return false;
+    }
+  }
+}
+
+/** One draw: what to try, on which task, and how exactly. Made into a change by what the plan has by then. */
+const draw = fc.record({ kind: fc.nat(99), pick: fc.nat(), n: fc.nat(11), off: fc.nat(15) });
+type Draw = typeof draw extends fc.Arbitrary<infer T> ? T : never;
+
+const undo = { assignedTo: "u" };
+const shape: PlannedTask[] = [
+  { taskId: "p.1", name: "a", assignedTo: "w", undo },
+  { taskId: "p.2", name: "b", assignedTo: "w", dependsOn: ["a"], undo },
+  {
+    taskId: "p.3",
+    name: "all",
+    assignedTo: "w",
+    dependsOn: ["a"],
+    forEach: { over: "{{results.a}}", concurrency: 2 },
+    undo,
+  },
+  { taskId: "p.4", name: "c", assignedTo: "w", dependsOn: ["b", "all", "b"] },
+  { taskId: "p.5", name: "ask", wait: { kind: "input", prompt: "go on?" }, undo },
+  { taskId: "p.6", name: "d", goal: "other.goal", dependsOn: ["c", "ask"] },
+];
+
+function toChange(fold: PlanFold, { kind, pick, n, off }: Draw): PlanChange {
+  const tasks = fold.state().tasks;
+  // Mostly a task something can happen to; now and then any, or none at all.
+  const lively = [...fold.ready, ...fold.running, ...fold.backingOff, ...fold.groupsToExpand, ...fold.doomed];
+  const ids = off > 2 && lively.length > 0 ? lively : [...tasks.map(({ taskId }) => taskId), "nobody"];
+  const taskId = ids[pick % ids.length] as string;
+  const task = fold.task(taskId);
+  const attempt = (task?.attempt ?? 0) + (off === 0 ? -1 : off === 1 ? 1 : 0);
+  const key = `k${n % 3}`;
+  const isDue = fold.ready.has(taskId) || fold.backingOff.has(taskId);
+  if (fold.groupsToExpand.has(taskId) && kind < 60) {
+    const tasksOfGroup = Array.from({ length: n % 5 }, (_, index) => ({
+      taskId: `${taskId}.${index + 1}`,
+      name: `${task?.name}[${index}]`,
+      parentTaskId: taskId,
+      item: { index, value: index },
+      undo,
+    }));
+    return { type: "task.expanded", taskId, tasks: tasksOfGroup };
+  }
+  if (kind < 25 || (isDue && kind < 60)) return { type: "task.dispatched", taskId, attempt: attempt + 1 };
+  if (kind < 45) return { type: "task.succeeded", taskId, attempt, result: `${taskId}/${attempt}/${n}` };
+  if (kind < 49) return { type: "task.retried", taskId, attempt, failure: boom, delayMs: n, uncounted: n > 8 };
+  if (kind < 54) return { type: "task.failed", taskId, attempt, failure: boom };
+  if (kind < 58) {
+    const doomed = [...fold.doomed][0];
+    return doomed
+      ? { type: "task.failed", taskId: doomed, failure: unmet }
+      : { type: "task.failed", taskId, failure: boom };
+  }
+  if (kind < 62) return { type: "task.stepped", taskId, attempt, key, value: n };
+  if (kind < 66) {
+    return {
+      type: "task.waiting",
+      taskId,
+      attempt,
+      key,
+      on: n > 5 ? { kind: "input", prompt: "?" } : { kind: "sleep", ms: 1 },
+    };
+  }
+  if (kind < 69) return { type: "task.signalled", taskId, key, value: n };
+  if (kind < 73) {
+    const number = fold.childCount(taskId) + (n > 2 ? 1 : 0);
+    const child = { taskId: `${taskId}.${number}`, name: `${task?.name}/${number}`, parentTaskId: taskId, undo };
+    const second = { ...child, taskId: `${child.taskId}x`, name: `${child.name}x`, dependsOn: [child.name] };
+    return { type: "task.delegated", taskId, tasks: n > 7 ? [child, second] : [child] };
+  }
+  if (kind < 79) {
+    const decided = [...fold.undecided][0] ?? taskId;
+    const name = `grown${n > 1 ? fold.childCount() : 0}`;
+    const added = { taskId: `p.${fold.childCount() + 1}`, name, dependsOn: n % 2 ? ["a"] : [] };
+    return {
+      type: "plan.transitioned",
+      taskId: decided,
+      handled: n > 4,
+      to: name,
+      ...(n > 6 ? { tasks: [added] } : {}),
+    };
+  }
+  if (kind < 84) {
+    const failed = tasks.filter(({ status }) => status === "failed");
+    const which = failed[pick % Math.max(1, failed.length)]?.taskId ?? taskId;
+    return n > 3 ? { type: "task.revived", taskId: which } : { type: "task.discarded", taskId: which };
+  }
+  if (kind < 87)
+    return { type: "plan.driven", driver: `d${n}`, epoch: fold.epoch + (off === 0 ? 0 : off === 1 ? 2 : 1) };
+  if (kind < 89) return { type: "plan.paused" };
+  if (kind < 92) return { type: "plan.resumed" };
+  if (kind < 94) return { type: "plan.undone" };
+  if (kind < 95) return { type: "plan.answered" };
+  if (kind < 97) return { type: "plan.completed", result: n };
+  if (kind === 97) return { type: "task.cancelled", taskId, reason: "not wanted" };
+  if (n > 5) return { type: "task.reused", taskId, result: n };
+  if (n > 2) return { type: "plan.started", tasks: shape };
+  return kind === 98 ? { type: "plan.failed", failure: boom } : { type: "plan.cancelled", reason: "enough" };
+}
+
+const anyRun = fc.record({
+  grows: fc.boolean(),
+  maxTasks: fc.constantFrom(undefined, 9, 20),
+  draws: fc.array(draw, { maxLength: 120, size: "max" }),
+});
+type Run = typeof anyRun extends fc.Arbitrary<infer T> ? T : never;
+
+const beginning = ({ grows, maxTasks }: Run): PlanChange[] => [
+  { type: "plan.created", origin, driver: "d" },
+  { type: "plan.started", tasks: shape, grows, ...(maxTasks === undefined ? {} : { budget: { maxTasks } }) },
+];
+
+/** A log with everything that was tried, legal or not; `look` is called with the fold after each entry. */
+function play(run: Run, look?: (fold: PlanFold, entry: PlanEntry, changed: boolean) => void): PlanEntry[] {
+  const fold = new PlanFold("p");
+  const log: PlanEntry[] = [];
+  const take = (change: PlanChange): void => {
+    const entry: PlanEntry = { ...change, version: log.length + 1, timeMs: 1000 + log.length, by: "d" };
+    const changed = fold.apply(entry);
+    log.push(entry);
+    look?.(fold, entry, changed);
+  };
+  for (const change of beginning(run)) take(change);
+  for (const one of run.draws) {
+    const change = toChange(fold, one);
+    take(change);
+    // Doubled, as after a lost answer.
+    if (one.off === 3) take(change);
+  }
+  return log;
+}
+
+describe("plans of every shape, whatever is appended in whatever order", () => {
+  test("the fold agrees with the rules written down without bookkeeping", () => {
+    fc.assert(
+      fc.property(anyRun, (run) => {
+        const reference = new Reference();
+        reference.epoch = 1;
+        play(run, (fold, { version: _, timeMs: _at, by: _by, ...rest }, changed) => {
+          const change = rest as PlanChange;
+          if (change.type === "plan.created") return;
+          // Progress and assignments are not in the reference: nothing depends on them.
+          expect([change, reference.take(change)]).toEqual([change, changed]);
+          expect(fold.status).toBe(reference.status);
+          expect(fold.ending).toBe(reference.ending as "failed");
+          expect(fold.epoch).toBe(reference.epoch);
+          const seen = fold
+            .state()
+            .tasks.map(({ name, status, attempt, failures, failure, result, handled }) => [
+              name,
+              status,
+              attempt,
+              failures,
+              failure?.code,
+              result,
+              handled === true,
+            ]);
+          const meant = reference.tasks.map(({ name, status, attempt, failures, code, result, handled }) => [
+            name,
+            status,
+            attempt,
+            failures,
+            code,
+            result,
+            handled,
+          ]);
+          expect(seen).toEqual(meant);
+          expect([...fold.ready].sort()).toEqual(reference.ready());
+          expect([...fold.groupsToExpand].sort()).toEqual(reference.groupsToExpand());
+          expect([...fold.backingOff].sort()).toEqual(reference.backingOff());
+          expect([...fold.running].sort()).toEqual(reference.running());
+          expect([...fold.doomed].sort()).toEqual(reference.doomed());
+          expect([...fold.undecided].sort()).toEqual(reference.undecided());
+          expect(fold.unhandledFailures).toBe(reference.unhandled());
+          expect(fold.openWaits.map(({ taskId, key }) => `${taskId} ${key}`).sort()).toEqual(reference.waiting());
+          expect(fold.openCount).toBe(reference.tasks.filter(reference.isOpen).length);
+        });
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test("one result a task, no attempt while paused, epochs that only grow, groups within their limits", () => {
+    const reached = new Map<string, number>();
+    fc.assert(
+      fc.property(anyRun, (run) => {
+        const results = new Map<string, unknown>();
+        const attempts = new Map<string, number>();
+        let epoch = 0;
+        let wasPaused = false;
+        let planEnd: Status | undefined;
+        play(run, (fold, entry, changed) => {
+          if (changed) reached.set(entry.type, (reached.get(entry.type) ?? 0) + 1);
+          expect(fold.epoch - epoch).toBe(changed && /created|driven/.test(entry.type) ? 1 : 0);
+          epoch = fold.epoch;
+          const state = fold.state();
+          if (planEnd) expect(state.status).toBe(planEnd);
+          if (isTerminal(state.status)) {
+            planEnd = state.status;
+            expect(fold.openCount).toBe(0);
+            expect(fold.ready.size + fold.running.size + fold.backingOff.size + fold.doomed.size).toBe(0);
+            expect(fold.undecided.size + fold.groupsToExpand.size + fold.openWaits.length).toBe(0);
+          }
+          for (const task of state.tasks) {
+            if (results.has(task.taskId)) expect(task.result).toEqual(results.get(task.taskId));
+            expect("result" in task).toBe(task.status === "completed");
+            if ("result" in task) results.set(task.taskId, task.result);
+            const before = attempts.get(task.taskId) ?? 0;
+            if (wasPaused) expect(task.attempt).toBe(before);
+            expect(task.attempt).toBeGreaterThanOrEqual(before);
+            attempts.set(task.taskId, task.attempt);
+            expect(fold.isDeadLetter(task.taskId)).toBe(isDeadLetter(task));
+            expect(fold.journal(task.taskId)).toEqual({ steps: task.steps ?? [], waits: task.waits ?? [] });
+            if (!task.forEach || task.reused) continue;
+            const children = fold.children(task.taskId);
+            const active = children.filter(
+              ({ taskId, status }) =>
+                fold.ready.has(taskId) || fold.backingOff.has(taskId) || status === "running" || status === "paused",
+            );
+            expect(active.length).toBeLessThanOrEqual(task.forEach.concurrency ?? children.length);
+            expect(children.map(({ item }) => item?.index)).toEqual(children.map((_, index) => index));
+            if (task.status === "completed") expect(task.result).toEqual(children.map(({ result }) => result));
+          }
+          wasPaused = state.status === "paused";
+        });
+      }),
+      { numRuns: 400 },
+    );
+    // What never happened was not tested.
+    for (const type of ["expanded", "delegated", "retried", "revived", "discarded", "signalled", "waiting", "reused"]) {
+      expect([type, (reached.get(`task.${type}`) ?? 0) > 0]).toEqual([type, true]);
+    }
+    for (const type of ["transitioned", "driven", "undone", "answered", "completed", "failed", "cancelled"]) {
+      expect([type, (reached.get(`plan.${type}`) ?? 0) > 0]).toEqual([type, true]);
+    }
+  });
+
+  test("what completed is taken back in the reverse order, one at a time", () => {
+    let longest = 0;
+    fc.assert(
+      fc.property(anyRun, (run) => {
+        const completed: string[] = [];
+        play(run, (fold) => {
+          const tasks = fold.state().tasks;
+          const undoing = tasks.filter(({ undoes }) => undoes !== undefined);
+          if (undoing.length === 0) {
+            for (const task of tasks) {
+              if (task.status !== "completed" || completed.includes(task.taskId)) continue;
+              if (task.undo && !task.reused && !task.forEach) completed.push(task.taskId);
+            }
+            return;
+          }
+          longest = Math.max(longest, undoing.length);
+          expect(undoing.map(({ undoes }) => undoes)).toEqual(completed.toReversed());
+          const begun = undoing.findLastIndex(({ taskId, attempt }) => attempt > 0 || fold.ready.has(taskId));
+          for (const earlier of undoing.slice(0, begun)) expect(isTerminal(earlier.status)).toBe(true);
+        });
+      }),
+      { numRuns: 300 },
+    );
+    expect(longest).toBeGreaterThan(2);
+  });
+
+  test("a log read in parts, with entries twice, or without what changed nothing, means the same", () => {
+    fc.assert(
+      fc.property(anyRun, fc.nat(), (run, cut) => {
+        const legal: PlanEntry[] = [];
+        const log = play(run, (_fold, entry, changed) => {
+          if (changed) legal.push({ ...entry, version: legal.length + 1 });
+        });
+        const whole = PlanFold.of("p", log);
+        const prefix = PlanFold.of("p", log.slice(0, 1 + (cut % log.length)));
+        const early = prefix.state();
+        const copy = structuredClone(early);
+        for (const entry of log) {
+          prefix.apply(entry);
+          prefix.apply(entry);
+        }
+        expect(prefix.state()).toEqual(whole.state());
+        expect(early).toEqual(copy);
+        const proposed = new PlanFold("p");
+        for (const { version: _, timeMs, by: _by, ...change } of log) proposed.propose(change as PlanChange, timeMs);
+        expect(proposed.state()).toEqual(PlanFold.of("p", legal).state());
+        expect({ ...proposed.state(), version: 0, updatedAtMs: 0 }).toEqual({
+          ...whole.state(),
+          version: 0,
+          updatedAtMs: 0,
+        });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("a plan that is driven on ends, from wherever it is", () => {
+    fc.assert(
+      fc.property(anyRun, (run) => {
+        const fold = PlanFold.of("p", play(run));
+        fold.propose({ type: "plan.resumed" }, 0);
+        for (let left = 1000; !isTerminal(fold.status); left--) {
+          expect(left).toBeGreaterThan(0);
+          const [running] = fold.running;
+          const [due] = [...fold.ready, ...fold.backingOff];
+          const [group] = fold.groupsToExpand;
+          const [doomed] = fold.doomed;
+          const [undecided] = fold.undecided;
+          const task = fold.task(running ?? due ?? "");
+          const taskId = task?.taskId ?? "";
+          let change: PlanChange;
+          if (running !== undefined)
+            change = { type: "task.succeeded", taskId, attempt: task?.attempt ?? 0, result: 1 };
+          else if (due !== undefined) change = { type: "task.dispatched", taskId, attempt: (task?.attempt ?? 0) + 1 };
+          else if (group !== undefined) change = { type: "task.expanded", taskId: group, tasks: [] };
+          else if (doomed !== undefined) change = { type: "task.failed", taskId: doomed, failure: unmet };
+          else if (undecided !== undefined) change = { type: "plan.transitioned", taskId: undecided };
+          else if (fold.ending) change = { type: "plan.undone" };
+          else if (fold.unhandledFailures > 0) change = { type: "plan.failed", failure: boom };
+          else change = { type: "plan.completed", result: 1 };
+          expect([change, fold.propose(change, 0)]).toEqual([change, true]);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -72,7 +72,7 @@ export const doomed: Shape = {
       ],
     }));
   },
-  judge: failedWith("TASK_FAILED"),
+  judge: failedWith("GOAL_FAILED"),
 };
 
 /** Cancelled by its client somewhere in the middle; it may be done before. */

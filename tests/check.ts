@@ -13,6 +13,8 @@ const root = join(import.meta.dir, "..");
 /** A test ends when what it waits for is there; this bound is for machines busy with other things. */
 const testTimeoutMs = 60_000;
 const stepTimeoutMs = 600_000;
+/** Simulated histories; `bun run simulate` takes as many as one likes. */
+const seeds = 2_000;
 /** These start processes, fill disks or hold deadlines. Side by side they would only wait for each other. */
 const heavy = /^(tests|cli|broker|plugins\/transport-zeromq)\/|faults\.test\.ts$/;
 
@@ -43,6 +45,9 @@ async function checkAll(only: readonly string[]): Promise<void> {
   if (light.length > 0) await step(`${light.length} files of tests, side by side`, () => test(light, "--parallel=2"));
   // In a process each, so that nothing one leaves behind, or ends with, is another's.
   for (const file of files.filter((file) => !light.includes(file))) await step(file, () => test([file]));
+  if (only.length > 0) return;
+  await step(`simulation of ${seeds} seeds`, () => script("tests/simulation/main.ts", "--seeds", String(seeds)));
+  await step("chaos, the short form", () => script("tests/chaos/main.ts", "--short"));
 }
 
 function report(): void {
@@ -73,6 +78,13 @@ async function step(title: string, run: () => Promise<Counts>): Promise<void> {
 /** Runs a development tool of the workspace and shows what it wrote if it fails. */
 async function tool(name: string, ...args: string[]): Promise<Counts> {
   return judge(await run(bunx(name, ...args)));
+}
+
+/** A program that checks by itself. What it says of how it went stays on the screen: a seed is worth knowing. */
+async function script(...command: string[]): Promise<Counts> {
+  const finished = await run([process.execPath, ...command], { env: testEnvironment() });
+  if (finished.code === 0) console.log(finished.output.trimEnd().split("\n").slice(-3).join("\n"));
+  return judge(finished);
 }
 
 /** Judges what would be published, so the packed form. */

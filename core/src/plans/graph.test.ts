@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { SoormaError } from "../errors.ts";
-import { checkPlan } from "./graph.ts";
+import { checkAddition, checkPlan } from "./graph.ts";
+import { PlanFold } from "./reducer.ts";
 
 const task = (name: string, ...dependsOn: string[]) => ({ name, assignedTo: "w", dependsOn });
 const refusal = (draft: unknown): { path: unknown; message: string; hint: string | undefined } => {
@@ -76,6 +77,42 @@ describe("what a planner returned", () => {
     [{ ...task("a"), data: new Map() }, "tasks[0].data", "is a Map"],
     [{ ...task("a"), data: 2n ** 65n }, "tasks[0].data", "is an integer of more than 64 bits"],
     [null, "tasks[0]", "is null"],
+    [{ ...task("a"), name: "undo:a" }, "tasks[0].name", 'is "undo:a"'],
+    [{ ...task("a"), goal: "g" }, "tasks[0]", "has assignedTo and goal"],
+    [{ name: "a", goal: 7 }, "tasks[0].goal", "is 7, not text"],
+    [{ name: "a", wait: "x" }, "tasks[0].wait", 'is "x"'],
+    [{ name: "a", wait: { kind: "nap" } }, "tasks[0].wait.kind", 'is "nap"'],
+    [{ name: "a", wait: { kind: "input" } }, "tasks[0].wait.prompt", "is missing, not text"],
+    [{ name: "a", wait: { kind: "event", pattern: "a..b" } }, "tasks[0].wait.pattern", 'is "a..b", which is no event'],
+    [{ name: "a", wait: { kind: "event", pattern: "a.*", topic: "x" } }, "tasks[0].wait.topic", 'is "x"'],
+    [{ name: "a", wait: { kind: "sleep" } }, "tasks[0].wait.ms", "is missing"],
+    [{ name: "a", wait: { kind: "sleep", ms: -1 } }, "tasks[0].wait.ms", "is -1; the least is 0"],
+    [{ name: "a", wait: { kind: "sleep", seconds: 1 } }, "tasks[0].wait.seconds", "is no field of a sleep"],
+    [{ ...task("a"), forEach: "x" }, "tasks[0].forEach", 'is "x"'],
+    [{ ...task("a"), forEach: { over: "papers" } }, "tasks[0].forEach.over", 'is "papers", not one template'],
+    [{ ...task("a"), forEach: { over: "{{item}}" } }, "tasks[0].forEach.over", "holds {{item}}, which means"],
+    [
+      { ...task("a"), forEach: { over: "{{results.b.list}}" } },
+      "tasks[0].forEach.over",
+      'holds {{results.b.list}}, but the task does not depend on "b"',
+    ],
+    [
+      { ...task("a"), forEach: { over: "{{goal.data}}", concurrency: 0 } },
+      "tasks[0].forEach.concurrency",
+      "is 0; the least is 1",
+    ],
+    [
+      { ...task("a"), forEach: { over: "{{goal.data}}", concurrency: 1.5 } },
+      "tasks[0].forEach.concurrency",
+      "is 1.5, not a whole number",
+    ],
+    [{ ...task("a"), undo: {} }, "tasks[0].undo.assignedTo", "is missing, not text"],
+    [{ ...task("a"), undo: { assignedTo: "u", data: [() => 1] } }, "tasks[0].undo.data[0]", "is a function"],
+    [{ ...task("a"), undo: { assignedTo: "u", priority: 1 } }, "tasks[0].undo.priority", "is no field of an undo"],
+    [{ ...task("a"), data: ["{{item}}"] }, "tasks[0].data[0]", "holds {{item}}, which means something only"],
+    [{ ...task("a"), data: "{{result}}" }, "tasks[0].data", "holds {{result}}, which means something only"],
+    [{ ...task("a"), data: "{{goal.topic}}" }, "tasks[0].data", "holds {{goal.topic}}: a goal has data, id, type"],
+    [{ ...task("a"), data: "{{results.a | x}}" }, "tasks[0].data", 'holds "{{results.a | x}}", which is no path'],
   ];
   test.each(refused.map(([bad, path, problem]) => [path, problem, bad] as const))("%s %s", (path, problem, bad) => {
     const refused = refusal({ tasks: [bad] });
@@ -107,6 +144,47 @@ describe("what a planner returned", () => {
     );
   });
 
+  test("every field that a task may have is taken as it is", () => {
+    const tasks = [
+      { name: "list", goal: "papers.wanted", data: "{{goal.data.topic}}", timeoutMs: 5 },
+      {
+        name: "read",
+        assignedTo: "reader",
+        dependsOn: ["list"],
+        forEach: { over: "{{results.list.papers}}", concurrency: 3 },
+        data: { paper: "{{item}}", at: "{{index}}", all: "{{results}}", other: "{{name}}" },
+        undo: { assignedTo: "forget", data: { id: "{{result.id}}", of: "{{item.id}}" }, retry: { maxAttempts: 9 } },
+      },
+      { name: "ask", wait: { kind: "input", prompt: "Read {{results.read.length}}. Go on?" }, dependsOn: ["read"] },
+      { name: "paid", wait: { kind: "event", pattern: "order.{{goal.data.id}}.paid", topic: "business-facts" } },
+      { name: "nap", wait: { kind: "sleep", ms: 0 } },
+    ];
+    const draft = { tasks, budget: { maxTasks: 5, maxDurationMs: 1 }, grows: true, state: "list", reused: { list: 1 } };
+    expect(checkPlan(draft, "p")).toEqual(tasks.map((one, i) => ({ ...one, taskId: `p.${i + 1}` }) as never));
+  });
+
+  test("what it says beside its tasks is checked, too", () => {
+    const tasks = [task("search")];
+    expect(refusal({ tasks, budget: { maxTasks: 0 } }).path).toBe("budget.maxTasks");
+    expect(refusal({ tasks, budget: { maxTask: 5 } })).toMatchObject({
+      path: "budget.maxTask",
+      hint: 'did you mean "maxTasks"?',
+    });
+    expect(refusal({ tasks, budget: { maxDurationMs: "1h" } }).message).toBe(
+      'budget.maxDurationMs is "1h", not a number',
+    );
+    expect(refusal({ tasks, grows: 1 }).path).toBe("grows");
+    expect(refusal({ tasks, state: "" }).path).toBe("state");
+    expect(refusal({ tasks, budgets: {} })).toMatchObject({ path: "budgets", hint: 'did you mean "budget"?' });
+    expect(refusal({ tasks, reused: { serch: 1 } })).toMatchObject({
+      path: 'reused["serch"]',
+      hint: 'did you mean "search"?',
+    });
+    expect(() => checkPlan({ tasks: [task("a"), task("b")], budget: { maxTasks: 1 } }, "p")).toThrow(
+      "plan p may have 1 tasks, and the planner returned 2",
+    );
+  });
+
   test("of any graph, either it can be run to its end or the cycle named is one", () => {
     const graph = fc.integer({ min: 1, max: 8 }).chain((size) =>
       fc.array(fc.uniqueArray(fc.integer({ min: 0, max: size - 1 }), { maxLength: 2 }), {
@@ -135,5 +213,86 @@ describe("what a planner returned", () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe("tasks added to a plan under way", () => {
+  const origin = {
+    goalId: "g",
+    goalType: "t",
+    goalData: 1,
+    traceId: "t",
+    correlationId: "c",
+    tenantId: "d",
+    planner: "p",
+  };
+  const underWay = (maxTasks = 100): PlanFold => {
+    const fold = new PlanFold("p");
+    fold.propose({ type: "plan.created", origin }, 1);
+    const tasks = checkPlan({ tasks: [task("a"), task("b", "a")] }, "p");
+    fold.propose({ type: "plan.started", tasks, grows: true, budget: { maxTasks } }, 2);
+    fold.propose({ type: "task.dispatched", taskId: "p.1", attempt: 1 }, 3);
+    return fold;
+  };
+  const problem = (body: () => unknown): unknown => {
+    try {
+      return body();
+    } catch (error) {
+      return error;
+    }
+  };
+
+  test("they go on where the plan's numbers end, may depend on what it has, and are legal", () => {
+    const fold = underWay();
+    fold.propose({ type: "task.succeeded", taskId: "p.1", attempt: 1, result: 1 }, 4);
+    const tasks = checkAddition([task("c", "a", "d"), { ...task("d"), data: "{{goal.data}}" }], fold);
+    expect(tasks.map(({ taskId, name }) => [taskId, name])).toEqual([
+      ["p.3", "c"],
+      ["p.4", "d"],
+    ]);
+    expect(fold.propose({ type: "plan.transitioned", taskId: "p.1", tasks }, 5)).toBe(true);
+    expect(checkAddition([task("e")], fold)[0]?.taskId).toBe("p.5");
+  });
+
+  test("delegated ones have their parent's name and id before their own, and their data as it is", () => {
+    const fold = underWay();
+    const tasks = checkAddition([{ ...task("x"), data: "{{item}} {{results.y | z}}" }, task("y", "x")], fold, "p.1");
+    expect(tasks).toEqual([
+      {
+        taskId: "p.1.1",
+        name: "a/x",
+        assignedTo: "w",
+        dependsOn: [],
+        data: "{{item}} {{results.y | z}}",
+        parentTaskId: "p.1",
+      },
+      { taskId: "p.1.2", name: "a/y", assignedTo: "w", dependsOn: ["a/x"], parentTaskId: "p.1" },
+    ]);
+    expect(fold.propose({ type: "task.delegated", taskId: "p.1", tasks }, 4)).toBe(true);
+    expect(checkAddition([task("z", "y")], fold, "p.1")[0]?.taskId).toBe("p.1.3");
+  });
+
+  test("a name that is taken, a task of another parent, a cycle or too many are refused", () => {
+    const fold = underWay(4);
+    expect(problem(() => checkAddition([task("c"), task("b")], fold))).toMatchObject({
+      code: "PLAN_INVALID",
+      details: { path: "tasks[1].name" },
+    });
+    expect(problem(() => checkAddition([task("x", "b")], fold, "p.1"))).toMatchObject({
+      details: { path: "tasks[0].dependsOn[0]" },
+    });
+    expect(problem(() => checkAddition([task("c", "d"), task("d", "c")], fold))).toMatchObject({
+      code: "PLAN_INVALID",
+    });
+    expect(problem(() => checkAddition([task("x")], fold, "p.9"))).toMatchObject({ message: "plan p has no task p.9" });
+    expect(
+      problem(() => checkAddition([{ ...task("x"), forEach: { over: "{{goal.data}}" } }], fold, "p.1")),
+    ).toMatchObject({
+      message: "tasks[0].forEach cannot be delegated",
+    });
+    expect(problem(() => checkAddition([task("c"), task("d"), task("e")], fold))).toMatchObject({
+      code: "BUDGET_EXCEEDED",
+      message: "plan p may have 4 tasks: it has 2, and the planner would add 3",
+    });
   });
 });

@@ -52,6 +52,7 @@ export interface TaskSpec {
   /**
    * Text in it may hold `{{goal.data.topic}}`, `{{results.search.papers}}` and, under `forEach`, `{{item}}` and
    * `{{index}}`, filled in when the task begins. Text that is nothing but one of these becomes the value itself, whatever its type.
+   * Likewise in `wait`. What a handler delegates is taken as it is.
    */
   readonly data?: unknown;
   readonly dependsOn?: readonly string[];
@@ -62,7 +63,7 @@ export interface TaskSpec {
   readonly timeoutMs?: number;
   /** Higher goes first when agents are busy. Default 0. */
   readonly priority?: number;
-  /** What takes it back. Run in reverse order of completion, one at a time. */
+  /** What takes it back. Run in reverse order of completion, one at a time. Under `forEach` each item's task is taken back. */
   readonly undo?: UndoSpec;
 }
 
@@ -114,7 +115,7 @@ export interface PlanOrigin {
 export type PlanChange =
   /** `driver` drives it, in epoch 1. Without one nobody does: it is driven by hand. */
   | { readonly type: "plan.created"; readonly origin: PlanOrigin; readonly driver?: string }
-  /** From here on `driver` drives it. Legal only with the epoch after the current one. */
+  /** From here on `driver` drives it. Legal only with the epoch after the current one, until the goal is answered. */
   | { readonly type: "plan.driven"; readonly driver: string; readonly epoch: number }
   | {
       readonly type: "plan.started";
@@ -214,7 +215,10 @@ export type PlanChange =
       readonly durationMs?: number;
     }
   | { readonly type: "task.cancelled"; readonly taskId: string; readonly reason: string }
-  /** A task that failed for good is tried again, and with it those that failed only for it. Legal while the plan is open. */
+  /**
+   * A task that failed for good is tried again, and with it those that failed only for it, its children that did not complete,
+   * and its parent if that failed with it. Legal while the plan is open and nothing is being taken back.
+   */
   | { readonly type: "task.revived"; readonly taskId: string }
   /** A failed task is no dead letter any more: somebody looked at it. Legal after the end too. */
   | { readonly type: "task.discarded"; readonly taskId: string; readonly reason?: string }

@@ -226,7 +226,7 @@ export function invalid(path: string, problem: string, hint?: string): SoormaErr
   });
 }
 
-export function defined(value: object): Record<string, unknown> {
+function defined(value: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined));
 }
 

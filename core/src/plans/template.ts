@@ -9,11 +9,13 @@ export interface TemplateScope {
   /** Under `forEach`. */
   readonly item?: unknown;
   readonly index?: number;
-  /** In `undo`. */
+  /** In `undo`; likewise where a state machine ends: of the state before. */
   readonly result?: unknown;
+  /** Where a state machine ends after a failure. */
+  readonly failure?: unknown;
 }
 
-export const templateRoots = ["goal", "results", "item", "index", "result"] as const;
+const templateRoots = ["goal", "results", "item", "index", "result", "failure"] as const;
 export type TemplateRoot = (typeof templateRoots)[number];
 
 /** A `{{…}}` as it was written, and what it names. */

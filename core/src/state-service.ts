@@ -4,10 +4,13 @@ import type { Logger } from "./log.ts";
 import { createMemoryStore, type MemoryStore } from "./memory/memory-store.ts";
 import { memoryMethods, memoryParams } from "./memory/protocol.ts";
 import type { Rpc, RpcPeer } from "./mesh/rpc.ts";
-import type { PlanChange } from "./plans/log.ts";
+import type { Address } from "./plugin/transport.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Store } from "./store/store.ts";
-import { trackerMethods, trackerParams } from "./tracker/protocol.ts";
+import { createEventWaits, type EventSource, type EventWaits } from "./tracker/event-waits.ts";
+import type { Holder } from "./tracker/leases.ts";
+import { trackerMethods, trackerNotes, trackerParams } from "./tracker/protocol.ts";
+import { given, trackerCalls } from "./tracker/tracker-calls.ts";
 import { createTrackerStore, type TrackerStore } from "./tracker/tracker-store.ts";
 import { createWatchers } from "./tracker/watchers.ts";
 
@@ -18,6 +21,11 @@ export interface StateServiceOptions {
   readonly store: Store;
   readonly runtime: Runtime;
   readonly log: Logger;
+  /**
+   * Where a peer's node listens, by which the transport tells of its life: a driver's lease ends with that. Undefined
+   * while it is not known. Default: where it calls from.
+   */
+  readonly homeOf?: (peer: RpcPeer) => Address | undefined;
 }
 
 /** Memory and tracker, answering calls. */
@@ -26,15 +34,39 @@ export interface StateService extends AsyncDisposable {
   readonly tracker: TrackerStore;
   /** Watches of plans that are told of new entries now. */
   readonly watcherCount: number;
+  /** Begins to listen for what tasks wait for. Once; ends with the service. */
+  listenForEvents(source: EventSource): void;
   /** Answers no more; resolves when the sweep that may be running is over. */
   close(): Promise<void>;
 }
 
 /** Serves the mesh's memory and tracker from a store, with one answer for each call: a result or an error. */
-export function createStateService({ rpc, store, runtime, log }: StateServiceOptions): StateService {
+export function createStateService(options: StateServiceOptions): StateService {
+  const { rpc, store, runtime, log, homeOf = ({ address }) => address } = options;
   const memory = createMemoryStore({ store, runtime, log: log.child("memory") });
-  const tracker = createTrackerStore({ store, runtime });
+  const tracker = createTrackerStore({
+    store,
+    runtime,
+    // A node on this very process is here as long as this one is.
+    link: (home) => (home === rpc.address ? { [Symbol.dispose]() {} } : rpc.link(home)),
+  });
   const watchers = createWatchers({ rpc, tracker, runtime, log: log.child("tracker") });
+
+  let waits: EventWaits | undefined;
+  const peers = rpc.onPeer((address, state) => {
+    if (state === "down") tracker.peerDown(address);
+  });
+  const driverNotes = tracker.onDriverNote((_tenant, note, address) => {
+    if (address === undefined) return;
+    rpc.notify(address, trackerNotes.changed, note).catch((error: unknown) => {
+      log.debug("note.failed", { to: address, driver: note.driver, error });
+    });
+  });
+  const holderOf = (peer: RpcPeer): Holder => ({
+    address: peer.address,
+    nodeId: peer.nodeId,
+    home: homeOf(peer),
+  });
 
   const answer = <S extends TSchema>(
     method: string,
@@ -60,21 +92,7 @@ export function createStateService({ rpc, store, runtime, log }: StateServiceOpt
     answer(memoryMethods.search, memoryParams.search, ({ tenant, query, limit, prefix, minScore }) =>
       memory.search(tenant, query, given({ limit, prefix, minScore })),
     ),
-    answer(
-      trackerMethods.append,
-      trackerParams.append,
-      ({ tenant, planId, expectedVersion, changes, operationId, by }, peer) =>
-        tracker.append(tenant, planId, expectedVersion, changes as readonly PlanChange[], {
-          by: by ?? peer.nodeId,
-          ...given({ operationId }),
-        }),
-    ),
-    answer(trackerMethods.read, trackerParams.read, ({ tenant, planId, afterVersion }) =>
-      tracker.read(tenant, planId, afterVersion ?? 0),
-    ),
-    answer(trackerMethods.list, trackerParams.list, ({ tenant, status, goalType, planner, sinceMs, limit }) =>
-      tracker.list(tenant, given({ status, goalType, planner, sinceMs, limit })),
-    ),
+    ...trackerCalls(answer, { tracker, holderOf, waits: () => waits }),
     answer(trackerMethods.watch, trackerParams.watch, ({ tenant, planId, watchId, afterVersion }, peer) => {
       // Read first: a plan there is not is not watched. Both happen in one turn, so nothing slips in between.
       const page = tracker.read(tenant, planId, afterVersion);
@@ -93,20 +111,20 @@ export function createStateService({ rpc, store, runtime, log }: StateServiceOpt
     get watcherCount() {
       return watchers.size;
     },
+    listenForEvents(source) {
+      waits ??= createEventWaits({ tracker, source, runtime, log: log.child("tracker") });
+    },
     async close() {
       for (const handler of handlers) handler[Symbol.dispose]();
+      peers[Symbol.dispose]();
+      driverNotes[Symbol.dispose]();
+      await waits?.[Symbol.asyncDispose]();
       watchers[Symbol.dispose]();
+      tracker[Symbol.dispose]();
       await memory.close();
     },
     async [Symbol.asyncDispose]() {
       await this.close();
     },
-  };
-}
-
-/** The object without its undefined fields. */
-function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
   };
 }

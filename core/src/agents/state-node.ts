@@ -1,3 +1,4 @@
+import { isTopic } from "../events/topics.ts";
 import { createStateService, type StateService } from "../state.ts";
 import { stateCapability } from "../state-caller.ts";
 import type { Store } from "../store/store.ts";
@@ -21,7 +22,34 @@ export class StateNode extends Agent {
   }
 
   protected override async onStart({ node }: NodeServices): Promise<void> {
-    this.#service = createStateService({ rpc: node.rpc, store: this.#store, runtime: node.runtime, log: this.log });
+    const { rpc, runtime, directory } = node;
+    this.#service = createStateService({
+      rpc,
+      store: this.#store,
+      runtime,
+      log: this.log,
+      homeOf({ nodeId }) {
+        for (const known of directory.nodes()) if (known.nodeId === nodeId) return known.address;
+        return undefined;
+      },
+    });
+  }
+
+  protected override async onReady({ node }: NodeServices): Promise<void> {
+    const { bus } = this.context;
+    this.#service?.listenForEvents({
+      tenant: node.tenantId,
+      by: this.agentId,
+      subscribe: async (pattern, topic, deliver) => {
+        const subscription = await bus.subscribe(
+          pattern,
+          ({ respond: _respond, ...event }) => deliver(event),
+          topic !== undefined && isTopic(topic) ? { topic } : {},
+        );
+        // An agent that stops has said so already; it need not take back one subscription after the other.
+        return { [Symbol.asyncDispose]: async () => void (this.isStopping || (await subscription.unsubscribe())) };
+      },
+    });
   }
 
   protected override async onStop(): Promise<void> {

@@ -2,8 +2,11 @@ import { isSoormaError } from "../errors.ts";
 import type { MemoryClientOptions } from "../memory/client.ts";
 import type { PlanEntry, PlanLog, PlanSummary } from "../plans/log.ts";
 import { createStateCalls } from "../state-calls.ts";
-import type { Tracker } from "./contract.ts";
-import { type EntriesNote, type EntriesPage, trackerMethods, watchLeaseMs } from "./protocol.ts";
+import type { DeadLetter, PlanQueries, TaskSummary, Tracker } from "./contract.ts";
+import { createDriverClient } from "./driver-client.ts";
+import { allPages } from "./local-log.ts";
+import type { QueryPage } from "./plan-queries.ts";
+import { type EntriesNote, type EntriesPage, trackerMethods, trackerNotes, watchLeaseMs } from "./protocol.ts";
 import { createTracker } from "./tracker.ts";
 
 export type TrackerClientOptions = MemoryClientOptions;
@@ -31,8 +34,9 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
   const call = createStateCalls(options);
   const identity = { tenant, ...(userId === undefined ? {} : { user: userId }) };
   const watches = new Map<string, Watch>();
+  const drivers = createDriverClient({ ...options, identity });
 
-  const notes = caller.onNote(trackerMethods.entries, (params) => {
+  const notes = caller.onNote(trackerNotes.entries, (params) => {
     if (!isEntriesNote(params)) return;
     const watch = watches.get(params.watchId);
     watch?.notes.push(params);
@@ -116,13 +120,29 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
     }
   }
 
+  const appendBy = (by?: string): Pick<PlanLog, "append" | "record"> => {
+    const author = by === undefined ? identity : { ...identity, by };
+    return {
+      append: (planId, expectedVersion, changes, { operationId = nextId(), epoch } = {}) =>
+        call(
+          trackerMethods.append,
+          { ...author, planId, expectedVersion, changes, operationId, ...(epoch === undefined ? {} : { epoch }) },
+          `append ${changes[0]?.type ?? "nothing"} to plan ${planId}`,
+        ),
+      record: (planId, change, { operationId = nextId() } = {}) =>
+        call(
+          trackerMethods.record,
+          { ...author, planId, change, operationId },
+          `record ${change.type} of plan ${planId}`,
+        ),
+    };
+  };
+
   const logOf = (by?: string): PlanLog => ({
-    append: (planId, expectedVersion, changes, operationId = nextId()) =>
-      call(
-        trackerMethods.append,
-        { ...identity, planId, expectedVersion, changes, operationId, ...(by === undefined ? {} : { by }) },
-        `append ${changes[0]?.type ?? "nothing"} to plan ${planId}`,
-      ),
+    ...appendBy(by),
+    ...drivers.methods,
+    journal: (planId, taskId) =>
+      call(trackerMethods.journal, { ...identity, planId, taskId }, `read the journal of task ${taskId}`),
     async read(planId, { afterVersion = 0 } = {}) {
       const entries: PlanEntry[] = [];
       for (let after = afterVersion; ; ) {
@@ -134,15 +154,32 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       }
     },
     watch: follow,
-    list: (query = {}) => call<PlanSummary[]>(trackerMethods.list, { ...identity, ...query }, "list plans"),
+    list: (query = {}) => pages<PlanSummary>(trackerMethods.list, query, "list plans"),
   });
 
+  const pages = <T>(method: string, query: { readonly limit?: number }, what: string): Promise<T[]> =>
+    allPages(query.limit, (limit, after: unknown) =>
+      call<QueryPage<T, unknown>>(
+        method,
+        // A page is at most this long; the next one follows by itself.
+        { ...identity, ...query, limit: Math.min(limit, 10_000), ...(after === undefined ? {} : { after }) },
+        what,
+      ),
+    );
+
+  const queries: PlanQueries = {
+    listTasks: (query = {}) => pages<TaskSummary>(trackerMethods.tasks, query, "list tasks"),
+    metrics: (query = {}) => call(trackerMethods.metrics, { ...identity, ...query }, "read the agents' metrics"),
+    deadLetters: (query = {}) => pages<DeadLetter>(trackerMethods.deadLetters, query, "list dead letters"),
+  };
+
   return {
-    ...createTracker({ log: logOf(), tenant, nextId, ...(userId === undefined ? {} : { userId }) }),
+    ...createTracker({ log: logOf(), queries, tenant, nextId, ...(userId === undefined ? {} : { userId }) }),
     logOf,
     [Symbol.dispose]() {
       notes[Symbol.dispose]();
       reconnects[Symbol.dispose]();
+      drivers[Symbol.dispose]();
     },
   };
 }

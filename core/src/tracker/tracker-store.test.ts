@@ -5,6 +5,7 @@ import { isSoormaError, type SoormaError } from "../errors.ts";
 import type { PlanChange, PlanEntry, PlanLog, PlanOrigin } from "../plans/log.ts";
 import { foldPlan, summarize } from "../plans/reducer.ts";
 import type { Store } from "../store/store.ts";
+import { localQueries } from "./local-log.ts";
 import { createTracker } from "./tracker.ts";
 import { createTrackerStore } from "./tracker-store.ts";
 
@@ -55,7 +56,7 @@ describe.each(Object.entries(testStores))("tracker on the %s store", (_name, mak
       runtime,
       tracker,
       log,
-      hand: createTracker({ log, tenant: "acme", nextId: () => `id${++ids}` }),
+      hand: createTracker({ log, queries: localQueries(tracker, "acme"), tenant: "acme", nextId: () => `id${++ids}` }),
       [Symbol.asyncDispose]: () => made[Symbol.asyncDispose](),
     };
   }
@@ -104,10 +105,10 @@ describe.each(Object.entries(testStores))("tracker on the %s store", (_name, mak
 
   test("a repeated append returns what the first one did, also behind later ones", async () => {
     await using s = await subject();
-    expect(await s.log.append("p1", 0, [created()], "op1")).toBe(1);
-    expect(await s.log.append("p1", 0, [created()], "op1")).toBe(1);
-    await s.log.append("p1", 1, [started("a")], "op2");
-    expect(await s.log.append("p1", 0, [created()], "op1")).toBe(1);
+    expect(await s.log.append("p1", 0, [created()], { operationId: "op1" })).toBe(1);
+    expect(await s.log.append("p1", 0, [created()], { operationId: "op1" })).toBe(1);
+    await s.log.append("p1", 1, [started("a")], { operationId: "op2" });
+    expect(await s.log.append("p1", 0, [created()], { operationId: "op1" })).toBe(1);
     expect(await s.log.read("p1")).toHaveLength(2);
   });
 
@@ -196,12 +197,9 @@ describe.each(Object.entries(testStores))("tracker on the %s store", (_name, mak
     const costs: number[] = [];
     for (let version = 3; version < 200; version++) {
       touched = 0;
-      await counting.append(
-        "p1",
-        version,
-        [{ type: "task.progress", taskId: "a", fraction: version / 200 }],
-        `op${version}`,
-      );
+      await counting.append("p1", version, [{ type: "task.progress", taskId: "a", fraction: version / 200 }], {
+        operationId: `op${version}`,
+      });
       costs.push(touched);
     }
     expect(new Set(costs).size).toBe(1);

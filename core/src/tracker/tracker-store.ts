@@ -1,233 +1,365 @@
-import { isSoormaError, SoormaError } from "../errors.ts";
+import { SoormaError } from "../errors.ts";
 import { pageBytes } from "../memory/protocol.ts";
-import type { PlanChange, PlanEntry, PlanLog, PlanQuery, PlanSummary } from "../plans/log.ts";
-import { isTerminal, PlanFold } from "../plans/reducer.ts";
-import { roughBytes } from "../rough-size.ts";
-import type { Runtime } from "../runtime.ts";
+import {
+  type AppendOptions,
+  type Claim,
+  type ClaimedPlan,
+  freeChanges,
+  type Lease,
+  type PlanChange,
+  type PlanLog,
+  type PlanQuery,
+  type PlanSummary,
+  type TaskJournal,
+} from "../plans/log.ts";
+import { checkAppend } from "../plans/log-rules.ts";
+import { isTerminal } from "../plans/reducer.ts";
+import type { Address } from "../plugin/transport.ts";
+import { type Runtime, randomId } from "../runtime.ts";
 import type { Store, StoreTransaction } from "../store/store.ts";
+import { type AgentMetrics, readMetrics } from "./agent-metrics.ts";
+import { type DeadLetter, type DeadLetterCursor, type DeadLetterQuery, readDeadLetters } from "./dead-letters.ts";
+import { type DriverNote, DriverNotes, type Heard } from "./driver-notes.ts";
+import { FoldCache } from "./fold-cache.ts";
+import { type Holder, Leases } from "./leases.ts";
+import { localLog } from "./local-log.ts";
+import { isDriven, OpenPlans } from "./open-plans.ts";
+import {
+  type PlanCursor,
+  type QueryPage,
+  readPlans,
+  readTasks,
+  type TaskCursor,
+  type TaskQuery,
+  type TaskSummary,
+} from "./plan-queries.ts";
+import { readEntries, readHead } from "./plan-records.ts";
+import { type Appended, type EventWait, PlanTransaction, planNotFound } from "./plan-transaction.ts";
 import type { EntriesPage } from "./protocol.ts";
+
+export type { Appended, EventWait } from "./plan-transaction.ts";
 
 export interface TrackerStoreOptions {
   readonly store: Store;
   readonly runtime: Runtime;
+  /** Keeps a connection to the holder of a lease. Default: nobody is told when a holder is gone. */
+  readonly link?: (home: Address) => Disposable;
+  /** Bytes of logs whose folds are kept in memory, about. Default 256 MiB. */
+  readonly foldBytes?: number;
 }
 
-/** What was appended to a plan, once it is on disk. */
-export interface Appended extends EntriesPage {
-  readonly tenant: string;
-  readonly planId: string;
-}
-
-interface AppendOptions {
-  /** Makes a repeated append be done once. */
-  readonly operationId?: string;
+interface Author {
   /** Who appends: agent or node id. */
   readonly by: string;
 }
 
-/** The plan logs of all tenants, next to their store. */
-export interface TrackerStore {
-  /**
-   * Appends if the plan is at `expectedVersion`; costs the same however long the log is.
-   *
-   * @throws {SoormaError} `PLAN_CONFLICT` with `details.version`, `PLAN_INVALID` for a log that begins wrong.
-   */
+interface Recorded {
+  readonly version: number;
+  readonly accepted: boolean;
+}
+
+/** Milliseconds that a driver counts as alive without renewing its lease. */
+export const defaultLeaseMs = 10_000;
+
+/** The plan logs of all tenants, next to their store. What {@link PlanLog} says of the methods holds here, too. */
+export interface TrackerStore extends Disposable {
+  /** @throws {SoormaError} `PLAN_CONFLICT` with `details.version`, `PLAN_FENCED`, `PLAN_INVALID` for a log that begins wrong. */
   append(
     tenant: string,
     planId: string,
     expectedVersion: number,
     changes: readonly PlanChange[],
-    options: AppendOptions,
+    options: AppendOptions & Author,
   ): Promise<number>;
+  /** @throws {SoormaError} `PLAN_NOT_FOUND`, `PLAN_INVALID` for a change that only a driver makes. */
+  record(
+    tenant: string,
+    planId: string,
+    change: PlanChange,
+    options: { readonly operationId?: string } & Author,
+  ): Promise<Recorded>;
+  journal(tenant: string, planId: string, taskId: string): Promise<TaskJournal>;
+  /** `heard`: of the notes about what others changed. Whatever was not heard is sent (again). */
+  lease(
+    tenant: string,
+    planner: string,
+    driver: string,
+    options?: { readonly leaseMs?: number; readonly holder?: Holder; readonly heard?: Heard },
+  ): Promise<Lease & { readonly session: string }>;
+  release(tenant: string, driver: string, nodeId?: string): Promise<void>;
+  /** A claim of the same driver with the same operation id answers what the first one did. */
+  claim(
+    tenant: string,
+    planner: string,
+    driver: string,
+    options: { readonly limit: number; readonly operationId?: string },
+  ): Promise<Claim>;
   /** The entries after a version, as many as fit one answer. @throws {SoormaError} `PLAN_NOT_FOUND` */
   read(tenant: string, planId: string, afterVersion: number): EntriesPage;
-  list(tenant: string, query: PlanQuery): PlanSummary[];
+  list(tenant: string, query: PlanQuery, after?: PlanCursor): QueryPage<PlanSummary, PlanCursor>;
+  tasks(tenant: string, query: TaskQuery, after?: TaskCursor): Promise<QueryPage<TaskSummary, TaskCursor>>;
+  metrics(tenant: string, agentName?: string): AgentMetrics[];
+  deadLetters(
+    tenant: string,
+    query: DeadLetterQuery,
+    after?: DeadLetterCursor,
+  ): QueryPage<DeadLetter, DeadLetterCursor>;
+  /** All open waits for events. */
+  eventWaits(): EventWait[];
+  /** A node is gone: the leases held there end. */
+  peerDown(home: Address): void;
   /** Called with what was appended, in the order of each plan's versions. */
   onAppend(listener: (appended: Appended) => void): Disposable;
+  /** Called with what a driver is to be told, and where it was last heard of. */
+  onDriverNote(listener: (tenant: string, note: DriverNote, address: Address | undefined) => void): Disposable;
   /** One tenant's log. `by` is who appends. */
   of(tenant: string, by: string): PlanLog;
 }
 
-/** Under ["plans", tenant, plan]: the summary, and the latest appends' operation ids, each followed by its version. */
-interface Head {
-  readonly summary: PlanSummary;
-  readonly operations: readonly (string | number)[];
+/** What is not a driver's decision: free changes, and what a person orders. */
+const recordable: ReadonlySet<PlanChange["type"]> = new Set<PlanChange["type"]>([
+  ...freeChanges,
+  "plan.paused",
+  "plan.resumed",
+  "plan.cancelled",
+  "task.revived",
+  "task.cancelled",
+]);
+
+/** A longer log is not sent along with a claim. */
+const maxClaimedLogBytes = 1024 * 1024;
+
+/** Under ["planq", tenant, driver]: what it last claimed, so that a claim whose answer was lost can be answered again. */
+interface LastClaim {
+  readonly o: string;
+  readonly p: readonly string[];
+  readonly m: boolean;
 }
 
-const rememberedOperations = 16;
-const rememberedFolds = 1_000;
-const defaultLimit = 100;
-
-export function createTrackerStore({ store, runtime }: TrackerStoreOptions): TrackerStore {
+export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
+  const { store, runtime, link = () => ({ [Symbol.dispose]() {} }) } = options;
   const listeners = new Set<(appended: Appended) => void>();
-  /** Plans lately appended to, so that an append need not read the log. Oldest first. */
-  const folds = new Map<string, PlanFold>();
+  const noteListeners = new Set<(tenant: string, note: DriverNote, address: Address | undefined) => void>();
+  const folds = new FoldCache(options.foldBytes);
+  const open = new OpenPlans();
+  open.load(store);
+  const leases = new Leases({ runtime, link, known: open.drivers() });
+  const session = randomId(runtime);
+  const notes = new DriverNotes({
+    runtime,
+    session,
+    send(tenant, note) {
+      const address = leases.addressOf(tenant, note.driver);
+      for (const listener of noteListeners) listener(tenant, note, address);
+    },
+  });
 
-  const foldOf = (tx: StoreTransaction, tenant: string, planId: string, version: number): PlanFold => {
-    const id = JSON.stringify([tenant, planId]);
-    let fold = folds.get(id);
-    if (!fold || fold.version !== version) {
-      fold = new PlanFold(planId);
-      for (const { value } of tx.range<PlanEntry>({ prefix: ["plan", tenant, planId] })) fold.apply(value);
+  /** Runs `body` in a transaction of the store and tells of what it appended once that is on disk. */
+  const change = async <T>(body: (plans: PlanTransaction) => T): Promise<T> => {
+    let plans: PlanTransaction | undefined;
+    let wasDone = false;
+    let result: T;
+    try {
+      result = await store.transact((tx) => {
+        plans = new PlanTransaction(tx, folds, runtime.now());
+        const done = body(plans);
+        wasDone = true;
+        return done;
+      });
+    } catch (error) {
+      // With what could not be written all that was accepted since is lost, which folds may have taken in.
+      if (wasDone) folds.clear();
+      else plans?.abandon();
+      throw error;
     }
-    folds.delete(id);
-    folds.set(id, fold);
-    const oldest = folds.keys().next().value;
-    if (folds.size > rememberedFolds && oldest !== undefined) folds.delete(oldest);
-    return fold;
+    for (const appended of plans?.appended ?? []) {
+      open.update(appended.tenant, appended.head);
+      if (appended.tell !== undefined) notes.add(appended.tenant, appended.tell, appended.planId, appended.version);
+      for (const listener of listeners) listener(appended);
+    }
+    return result;
   };
 
-  const appendTo = (
-    tx: StoreTransaction,
+  const claimOne = (
+    plans: PlanTransaction,
     tenant: string,
     planId: string,
-    expectedVersion: number,
-    changes: readonly PlanChange[],
-    { operationId, by }: AppendOptions,
-  ): { version: number; appended: Appended | undefined } => {
-    const head = tx.get<Head>(["plans", tenant, planId]);
-    const at = operationId === undefined ? -1 : (head?.operations.indexOf(operationId) ?? -1);
-    if (at >= 0) return { version: Number(head?.operations[at + 1]), appended: undefined };
-    const actual = head?.summary.version ?? 0;
-    if (actual !== expectedVersion) throw conflict(planId, expectedVersion, actual);
-    if (changes.length === 0) return { version: actual, appended: undefined };
-    if (actual === 0 && changes[0]?.type !== "plan.created") {
-      throw new SoormaError(
-        "PLAN_INVALID",
-        `the log of plan ${planId} cannot begin with ${changes[0]?.type}, only with plan.created`,
-      );
-    }
-    // A wall clock may jump back; within a log time does not.
-    const timeMs = Math.max(runtime.now(), head?.summary.updatedAtMs ?? 0);
-    const items = changes.map((change, i): PlanEntry => ({ ...change, version: actual + i + 1, timeMs, by }));
-    const fold = foldOf(tx, tenant, planId, actual);
-    for (const entry of items) {
-      fold.apply(entry);
-      tx.put(["plan", tenant, planId, entry.version], entry);
-    }
-    const summary = fold.summary();
-    const operations = [
-      ...(head?.operations ?? []),
-      ...(operationId === undefined ? [] : [operationId, summary.version]),
-    ];
-    tx.put(["plans", tenant, planId], {
-      summary,
-      operations: operations.slice(-2 * rememberedOperations),
-    } satisfies Head);
-    const before = head?.summary;
-    const { createdAtMs, status, version } = summary;
-    if (!before) tx.put(["plant", tenant, createdAtMs, planId], 0);
-    if (before?.status !== status) {
-      if (before) tx.delete(["planst", tenant, before.status, createdAtMs, planId]);
-      tx.put(["planst", tenant, status, createdAtMs, planId], 0);
-    }
-    return { version, appended: { tenant, planId, items, version, ended: isTerminal(status) } };
+    driver: string,
+    isAway: (driver: string) => boolean,
+  ): ClaimedPlan | undefined => {
+    const head = plans.head(tenant, planId);
+    if (!head || !isDriven(head) || !isAway(head.summary.driver ?? "")) return undefined;
+    const epoch = head.summary.epoch + 1;
+    const changes: PlanChange[] = [{ type: "plan.driven", driver, epoch }];
+    const memo = plans.memo(tenant, planId, head);
+    if (!plans.write(tenant, planId, head, memo, changes, { by: driver, onlyLegal: true })) return undefined;
+    // It is away: nobody will ask again for what it claimed last.
+    plans.tx.delete(["planq", tenant, head.summary.driver ?? ""]);
+    return claimed(plans.tx, tenant, planId);
   };
 
   const self: TrackerStore = {
-    async append(tenant, planId, expectedVersion, changes, options) {
+    async append(tenant, planId, expectedVersion, changes, { by, operationId, epoch }) {
       checkPlanId(planId);
-      let done: { version: number; appended: Appended | undefined };
-      try {
-        done = await store.transact((tx) => appendTo(tx, tenant, planId, expectedVersion, changes, options));
-      } catch (error) {
-        // The remembered fold may have taken in what was then not written; a conflict is found before that.
-        if (!isSoormaError(error, "PLAN_CONFLICT")) folds.delete(JSON.stringify([tenant, planId]));
-        throw error;
+      return change((plans) => {
+        const head = plans.head(tenant, planId);
+        if (!head && changes.length > 0) {
+          checkAppend(planId, undefined, expectedVersion, changes, {});
+        }
+        const memo = plans.memo(tenant, planId, head);
+        const done = memo.operations.get(operationId);
+        if (done !== undefined) return done;
+        if (head) {
+          const { version, epoch: current } = head.summary;
+          const judged = { version, firmVersion: head.solidVersion, epoch: current };
+          checkAppend(planId, judged, expectedVersion, changes, epoch === undefined ? {} : { epoch });
+        }
+        if (changes.length === 0) return head?.summary.version ?? 0;
+        const after = plans.write(tenant, planId, head, memo, changes, { by, operationId });
+        // Beyond what was appended when something else followed from it at once.
+        return Math.max(after?.summary.version ?? 0, memo.fold.version);
+      });
+    },
+
+    async record(tenant, planId, change_, { by, operationId }) {
+      checkPlanId(planId);
+      if (!recordable.has(change_.type)) {
+        throw new SoormaError(
+          "PLAN_INVALID",
+          `${change_.type} of plan ${planId} cannot be recorded: its driver decides that`,
+          {
+            hint: "Append it, with the version and the epoch of whoever drives the plan.",
+          },
+        );
       }
-      if (done.appended) for (const listener of listeners) listener(done.appended);
-      return done.version;
+      return change((plans): Recorded => {
+        const head = plans.head(tenant, planId);
+        if (!head) throw planNotFound(planId);
+        const memo = plans.memo(tenant, planId, head);
+        const done = memo.operations.get(operationId);
+        if (done !== undefined) return { version: done, accepted: true };
+        const after = plans.write(tenant, planId, head, memo, [change_], { by, operationId, onlyLegal: true });
+        return after
+          ? { version: after.summary.version, accepted: true }
+          : { version: head.summary.version, accepted: false };
+      });
+    },
+
+    async journal(tenant, planId, taskId) {
+      return store.transact((tx) => {
+        const head = readHead(tx, tenant, planId);
+        if (!head) throw planNotFound(planId);
+        return folds.get(tx, tenant, planId, head.summary.version).fold.journal(taskId) ?? { steps: [], waits: [] };
+      });
+    },
+
+    async lease(tenant, planner, driver, { leaseMs = defaultLeaseMs, holder, heard } = {}) {
+      const isNew = leases.renew(tenant, planner, driver, leaseMs, holder);
+      if (isNew && heard?.session !== session) {
+        // What was noted before the start, or before it was here, may not have reached it.
+        for (const { planId } of open.of(tenant, planner, driver)) {
+          const version = readHead(store, tenant, planId)?.foreignVersion ?? 0;
+          if (version > 0) notes.add(tenant, driver, planId, version);
+        }
+      }
+      notes.heard(tenant, driver, heard);
+      const claimable = open.count(
+        tenant,
+        planner,
+        (other) => other !== driver && !leases.isLive(tenant, planner, other),
+      );
+      return { leaseMs, claimable, session };
+    },
+
+    async release(tenant, driver, nodeId) {
+      if (!leases.release(tenant, driver, nodeId)) return;
+      notes.forget(tenant, driver);
+      const key = ["planq", tenant, driver];
+      if (store.get(key) !== undefined) await store.transact((tx) => tx.delete(key));
+    },
+
+    async claim(tenant, planner, driver, { limit, operationId }) {
+      const isAway = (other: string): boolean => other !== driver && !leases.isLive(tenant, planner, other);
+      return change((plans): Claim => {
+        const key = ["planq", tenant, driver];
+        const last = operationId === undefined ? undefined : plans.tx.get<LastClaim>(key);
+        if (last && last.o === operationId) return again(plans.tx, tenant, driver, last);
+        const found: ClaimedPlan[] = [];
+        let bytes = 0;
+        let more = false;
+        for (const { planId } of open.away(tenant, planner, isAway)) {
+          if (found.length >= limit || bytes > pageBytes) {
+            more = true;
+            break;
+          }
+          const plan = claimOne(plans, tenant, planId, driver, isAway);
+          if (!plan) continue;
+          found.push(plan);
+          if (plan.entries) bytes += readHead(plans.tx, tenant, planId)?.bytes ?? 0;
+        }
+        if (operationId !== undefined && found.length > 0) {
+          const claim: LastClaim = { o: operationId, p: found.map(({ planId }) => planId), m: more };
+          plans.tx.put(key, claim);
+        }
+        return { plans: found, more };
+      });
     },
 
     read(tenant, planId, afterVersion) {
-      const head = store.get<Head>(["plans", tenant, planId]);
-      if (!head) throw new SoormaError("PLAN_NOT_FOUND", `there is no plan ${planId}`, { details: { planId } });
-      const items: PlanEntry[] = [];
-      let bytes = 0;
-      for (const { value } of store.range<PlanEntry>({ prefix: ["plan", tenant, planId], from: [afterVersion + 1] })) {
-        bytes += roughBytes(value);
-        if (items.length > 0 && bytes > pageBytes) break;
-        items.push(value);
-      }
+      const head = readHead(store, tenant, planId);
+      if (!head) throw planNotFound(planId);
+      const items = readEntries(store, tenant, planId, afterVersion, pageBytes);
       const { version, status } = head.summary;
       return { items, version, ended: isTerminal(status) };
     },
 
-    list(tenant, { status, goalType, planner, sinceMs, limit = defaultLimit }) {
-      const found: PlanSummary[] = [];
-      if (limit <= 0) return found;
-      const prefix = status === undefined ? ["plant", tenant] : ["planst", tenant, status];
-      for (const { key } of store.range({
-        prefix,
-        reverse: true,
-        ...(sinceMs === undefined ? {} : { to: [sinceMs] }),
-      })) {
-        const summary = store.get<Head>(["plans", tenant, String(key.at(-1))])?.summary;
-        if (!summary) continue;
-        if (goalType !== undefined && summary.goalType !== goalType) continue;
-        if (planner !== undefined && summary.planner !== planner) continue;
-        found.push(summary);
-        if (found.length >= limit) break;
-      }
-      return found;
-    },
+    list: (tenant, query, after) => readPlans(store, tenant, query, after),
+    tasks: (tenant, query, after) => store.transact((tx) => readTasks(tx, folds, tenant, query, after)),
+    metrics: (tenant, agentName) => readMetrics(store, tenant, agentName),
+    deadLetters: (tenant, query, after) => readDeadLetters(store, tenant, query, after),
 
-    onAppend(listener) {
-      listeners.add(listener);
-      return { [Symbol.dispose]: () => void listeners.delete(listener) };
-    },
+    eventWaits: () =>
+      Array.from(
+        store.range<readonly [string, string?]>({ prefix: ["planw"] }),
+        ({ key, value: [pattern, topic] }) => ({
+          tenant: String(key[1]),
+          planId: String(key[2]),
+          taskId: String(key[3]),
+          key: String(key[4]),
+          pattern,
+          ...(topic === undefined ? {} : { topic }),
+        }),
+      ),
 
-    of: (tenant, by) => logOf(self, tenant, by),
+    peerDown: (home) => leases.peerDown(home),
+    onAppend: (listener) => subscribed(listeners, listener),
+    onDriverNote: (listener) => subscribed(noteListeners, listener),
+    of: (tenant, by) => localLog(self, tenant, by),
+    [Symbol.dispose]: () => leases.close(),
   };
   return self;
 }
 
-function logOf(tracker: TrackerStore, tenant: string, by: string): PlanLog {
-  const readAll = (planId: string, afterVersion: number): PlanEntry[] => {
-    const entries: PlanEntry[] = [];
-    for (let after = afterVersion; ; ) {
-      const page = tracker.read(tenant, planId, after);
-      entries.push(...page.items);
-      after = page.items.at(-1)?.version ?? page.version;
-      if (after >= page.version) return entries;
-    }
-  };
-  return {
-    append: (planId, expectedVersion, changes, operationId) =>
-      tracker.append(tenant, planId, expectedVersion, changes, {
-        by,
-        ...(operationId === undefined ? {} : { operationId }),
-      }),
-    read: async (planId, { afterVersion = 0 } = {}) => readAll(planId, afterVersion),
-    list: async (query = {}) => tracker.list(tenant, query),
-    async *watch(planId, { afterVersion = 0, signal } = {}) {
-      let wake = (): void => {};
-      using _listener = tracker.onAppend((appended) => {
-        if (appended.tenant === tenant && appended.planId === planId) wake();
-      });
-      const onAbort = (): void => wake();
-      signal?.addEventListener("abort", onAbort, { once: true });
-      let seen = afterVersion;
-      try {
-        while (!signal?.aborted) {
-          const appended = new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-          const page = tracker.read(tenant, planId, seen);
-          for (const entry of page.items) {
-            seen = entry.version;
-            yield entry;
-            if (signal?.aborted) return;
-          }
-          if (seen < page.version) continue;
-          if (page.ended) return;
-          await appended;
-        }
-      } finally {
-        signal?.removeEventListener("abort", onAbort);
-      }
-    },
-  };
+function claimed(tx: StoreTransaction, tenant: string, planId: string): ClaimedPlan | undefined {
+  const head = readHead(tx, tenant, planId);
+  if (!head) return undefined;
+  const { epoch, version } = head.summary;
+  const plan = { planId, epoch, version };
+  if (head.bytes > maxClaimedLogBytes) return plan;
+  return { ...plan, entries: readEntries(tx, tenant, planId, 0, Number.POSITIVE_INFINITY) };
+}
+
+/** The same plans once more, those that are still this driver's. */
+function again(tx: StoreTransaction, tenant: string, driver: string, last: LastClaim): Claim {
+  const plans = last.p
+    .filter((planId) => readHead(tx, tenant, planId)?.summary.driver === driver)
+    .map((planId) => claimed(tx, tenant, planId));
+  return { plans: plans.filter((plan) => plan !== undefined), more: last.m };
+}
+
+function subscribed<T>(set: Set<T>, listener: T): Disposable {
+  set.add(listener);
+  return { [Symbol.dispose]: () => void set.delete(listener) };
 }
 
 function checkPlanId(planId: string): void {
@@ -235,13 +367,5 @@ function checkPlanId(planId: string): void {
   throw new SoormaError(
     "KEY_INVALID",
     `a plan id is 1 to 128 characters of text, not ${JSON.stringify(planId)?.slice(0, 80)}`,
-  );
-}
-
-function conflict(planId: string, expected: number, actual: number): SoormaError {
-  return new SoormaError(
-    "PLAN_CONFLICT",
-    `plan ${planId} was to be changed at version ${expected}, but ${actual === 0 ? "there is no such plan" : `it is at version ${actual}`}`,
-    { hint: "Read what was appended meanwhile and decide anew.", details: { planId, expected, version: actual } },
   );
 }

@@ -3,7 +3,8 @@ import { inherit } from "../events/context.ts";
 import { checkPlan } from "../plans/graph.ts";
 import type { PlanChange, PlanLog, PlanOrigin, TaskState } from "../plans/log.ts";
 import { isTerminal, PlanFold } from "../plans/reducer.ts";
-import type { Tracker } from "./contract.ts";
+import type { PlanQueries, Tracker } from "./contract.ts";
+import { createOrders } from "./orders.ts";
 
 /** The planner of plans that are driven by hand, through the tracker. */
 const manualPlanner = "tracker";
@@ -13,6 +14,7 @@ const maxConflicts = 100;
 
 export interface TrackerOptions {
   readonly log: PlanLog;
+  readonly queries: PlanQueries;
   readonly tenant: string;
   readonly userId?: string;
   /** Makes ids that no other node makes. */
@@ -20,7 +22,7 @@ export interface TrackerOptions {
 }
 
 /** The tracker's methods over a plan log. */
-export function createTracker({ log, tenant, userId, nextId }: TrackerOptions): Tracker {
+export function createTracker({ log, queries, tenant, userId, nextId }: TrackerOptions): Tracker {
   /** What was read of a plan stays, so that the next call reads only what is new. Oldest first. */
   const folds = new Map<string, PlanFold>();
 
@@ -44,7 +46,7 @@ export function createTracker({ log, tenant, userId, nextId }: TrackerOptions): 
       const changes = decide(fold);
       if (changes.length === 0) return;
       try {
-        await log.append(planId, fold.version, changes, nextId());
+        await log.append(planId, fold.version, changes, { operationId: nextId() });
         return;
       } catch (error) {
         if (!isSoormaError(error, "PLAN_CONFLICT") || conflicts >= maxConflicts) throw error;
@@ -53,11 +55,11 @@ export function createTracker({ log, tenant, userId, nextId }: TrackerOptions): 
   };
 
   return {
-    append: (...args) => log.append(...args),
-    read: (...args) => log.read(...args),
-    list: (query) => log.list(query),
-    watch: (planId, options) => log.watch(planId, options),
+    ...log,
+    ...queries,
+    ...createOrders({ log, nextId, refresh }),
     listPlans: (query) => log.list(query),
+    subPlans: (parentPlanId) => log.list({ parentPlanId, limit: 10_000 }),
     timeline: (planId) => log.read(planId),
 
     async startPlan({ tasks, goalType = "manual", goalData = null }) {
@@ -84,7 +86,7 @@ export function createTracker({ log, tenant, userId, nextId }: TrackerOptions): 
         { type: "plan.started", tasks: planned },
       ];
       if (planned.length === 0) changes.push({ type: "plan.completed", result: {} });
-      await log.append(planId, 0, changes, nextId());
+      await log.append(planId, 0, changes, { operationId: nextId() });
       return planId;
     },
 

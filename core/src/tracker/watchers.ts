@@ -4,7 +4,7 @@ import type { Rpc, RpcPeer } from "../mesh/rpc.ts";
 import type { Address } from "../plugin/transport.ts";
 import { roughBytes } from "../rough-size.ts";
 import type { Runtime } from "../runtime.ts";
-import { type EntriesNote, trackerMethods, watchLeaseMs } from "./protocol.ts";
+import { type EntriesNote, trackerNotes, watchLeaseMs } from "./protocol.ts";
 import type { Appended, TrackerStore } from "./tracker-store.ts";
 
 /** Beyond this a note only says that there is something to read. */
@@ -57,7 +57,7 @@ export function createWatchers({ rpc, tracker, runtime, log }: WatchersOptions):
       }
       const note: EntriesNote = { watchId: watcher.watchId, items: isLarge ? [] : items, version, ended };
       // A lost note shows as a gap at the watcher, who then reads; so nothing is sent twice.
-      rpc.notify(watcher.address, trackerMethods.entries, note).catch((error: unknown) => {
+      rpc.notify(watcher.address, trackerNotes.entries, note).catch((error: unknown) => {
         log.debug("note.failed", { to: watcher.address, planId, error });
         // Its peer is gone. Should it be back, its next renewal is a new watch.
         if (isSoormaError(error, "PEER_UNREACHABLE")) drop(watcher);

@@ -1,0 +1,78 @@
+import type { PlanChange, TaskState } from "../plans/log.ts";
+import type { StoreReader, StoreTransaction } from "../store/store.ts";
+
+/** How the attempts of an agent ended, since the store began. */
+export interface AgentMetrics {
+  readonly agentName: string;
+  /** Attempts that ended with a result or a failure. What was handed back unfinished is not counted. */
+  readonly count: number;
+  readonly failures: number;
+  /** Of how long they took, within 2.5 %; 0 if nothing is known. */
+  readonly medianMs: number;
+  /** 95 of 100 took no longer, within 2.5 %. */
+  readonly p95Ms: number;
+}
+
+/** Under ["planm", tenant, agent name]: count, failures, and bucket, number, bucket, number, … in order. */
+type Stored = readonly [count: number, failures: number, durations: readonly number[]];
+
+/** Each bucket reaches 5 % further than the one before, so its middle is at most 2.5 % off whatever is in it. */
+const growth = Math.log(1.05);
+/** All that took less is in the first bucket. */
+const smallestMs = 0.01;
+
+/** Counts an attempt that `change` ended; `task` as it was before. */
+export function countAttempt(tx: StoreTransaction, tenant: string, task: TaskState, change: PlanChange): void {
+  if (change.type !== "task.succeeded" && change.type !== "task.failed" && change.type !== "task.retried") return;
+  if (task.agentName === undefined || change.attempt === undefined) return;
+  if (change.type === "task.retried" && change.uncounted) return;
+  const key = ["planm", tenant, task.agentName];
+  const [count, failures, durations] = tx.get<Stored>(key) ?? [0, 0, []];
+  const failed = change.type === "task.succeeded" ? 0 : 1;
+  const next: Stored = [count + 1, failures + failed, addDuration(durations, change.durationMs)];
+  tx.put(key, next);
+}
+
+/** Of all agents, or of one, by name. */
+export function readMetrics(reader: StoreReader, tenant: string, agentName?: string): AgentMetrics[] {
+  if (agentName !== undefined) {
+    const stored = reader.get<Stored>(["planm", tenant, agentName]);
+    return stored ? [toMetrics(agentName, stored)] : [];
+  }
+  return Array.from(reader.range<Stored>({ prefix: ["planm", tenant] }), ({ key, value }) =>
+    toMetrics(String(key[2]), value),
+  );
+}
+
+function toMetrics(agentName: string, [count, failures, durations]: Stored): AgentMetrics {
+  return { agentName, count, failures, medianMs: quantile(durations, 0.5), p95Ms: quantile(durations, 0.95) };
+}
+
+function addDuration(durations: readonly number[], durationMs: number | undefined): readonly number[] {
+  if (durationMs === undefined || !(durationMs >= 0)) return durations;
+  const bucket = Math.max(0, Math.ceil(Math.log(Math.min(durationMs, Number.MAX_SAFE_INTEGER) / smallestMs) / growth));
+  let at = 0;
+  while (at < durations.length && (durations[at] ?? 0) < bucket) at += 2;
+  const next = durations.slice();
+  if (durations[at] === bucket) next[at + 1] = (durations[at + 1] ?? 0) + 1;
+  else next.splice(at, 0, bucket, 1);
+  return next;
+}
+
+/** The smallest duration that is not exceeded by `share` of them. */
+function quantile(durations: readonly number[], share: number): number {
+  let total = 0;
+  for (let i = 1; i < durations.length; i += 2) total += durations[i] ?? 0;
+  let left = Math.ceil(total * share);
+  for (let i = 0; i < durations.length; i += 2) {
+    left -= durations[i + 1] ?? 0;
+    if (left <= 0) return middleOf(durations[i] ?? 0);
+  }
+  return 0;
+}
+
+function middleOf(bucket: number): number {
+  const ms = bucket === 0 ? smallestMs : smallestMs * Math.exp((bucket - 0.5) * growth);
+  // No more digits than it knows.
+  return Number(ms.toPrecision(3));
+}

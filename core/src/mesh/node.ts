@@ -87,6 +87,8 @@ export class MeshNode {
   readonly #agents = new Map<string, HostedAgent>();
   readonly #contacted = new Set<Address>();
   readonly #gapListeners = new Set<(gap: Gap) => void>();
+  /** Ends the waits of {@link until}, so that none outlives the node. */
+  readonly #waits = new Set<() => void>();
   readonly #codec = createCodec();
   #counter = 0;
   #closing: Promise<void> | undefined;
@@ -231,24 +233,28 @@ export class MeshNode {
     await this.until(() => this.directory.revision >= revision, 2_000, signal);
   }
 
-  /** Resolves with whether `condition` came true, looking again at each change of the directory. */
+  /** Resolves with whether `condition` came true, looking again at each change of the directory; at once when the node closes. */
   async until(condition: () => boolean, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     if (condition()) return true;
     signal?.throwIfAborted();
+    if (this.#closing) return false;
     return await new Promise<boolean>((resolve, reject) => {
       const end = (): void => {
         timer.cancel();
         changed[Symbol.dispose]();
+        this.#waits.delete(giveUp);
         signal?.removeEventListener("abort", onAbort);
       };
       const onAbort = (): void => {
         end();
         reject(signal?.reason);
       };
-      const timer = this.runtime.setTimer(() => {
+      const giveUp = (): void => {
         end();
         resolve(condition());
-      }, timeoutMs);
+      };
+      this.#waits.add(giveUp);
+      const timer = this.runtime.setTimer(giveUp, timeoutMs);
       const changed = this.directory.onChange(() => {
         if (!condition()) return;
         end();
@@ -339,6 +345,7 @@ export class MeshNode {
             signal,
           ));
         if (more) continue;
+        if (this.#closing) throw stopped(envelope.type);
         if (this.runtime.monotonic() < deadline) {
           // Everybody failed once; they may be back.
           failed = nobody;
@@ -382,9 +389,15 @@ export class MeshNode {
     return { transport: this.#transport.stats(), rpc: this.#rpc.stats(), events: this.events.stats() };
   }
 
+  /** True from the call of {@link close} on. */
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
+  }
+
   /** Leaves the mesh: deregisters what is still registered and closes every socket. A second call waits for the first. */
   close(): Promise<void> {
     this.#closing ??= (async () => {
+      for (const giveUp of [...this.#waits]) giveUp();
       await this.#membership.close();
       this.events.close();
       await this.registry.close();
@@ -461,6 +474,10 @@ export class MeshNode {
 /** Reads the envelope out of a directed call. */
 export function envelopeOf(params: unknown): Envelope {
   return unpackEnvelope(params);
+}
+
+function stopped(what: string): SoormaError {
+  return new SoormaError("NODE_STOPPED", `"${what}" cannot be called: this node has stopped`);
 }
 
 function unanswered(type: string, timeoutMs: number, last: unknown): SoormaError {

@@ -20,6 +20,7 @@ export function createStateCaller(node: MeshNode): StateCaller {
       const find = () => node.directory.capable(stateCapability)[0];
       await node.until(() => find() !== undefined, timeoutMs, options.signal);
       const state = find();
+      if (node.isClosing) throw new SoormaError("NODE_STOPPED", `"${method}" cannot be called: this node has stopped`);
       if (!state) {
         throw new SoormaError("NO_RESPONDER", `"${method}" found no state node in the mesh within ${timeoutMs} ms`);
       }

@@ -1,20 +1,12 @@
 import { type Failure, SoormaError, toFailure } from "../errors.ts";
 import type { Runtime, Timer } from "../runtime.ts";
-import type { TaskAssignment, TaskDispatcher } from "./dispatcher.ts";
-import type { PlanChange } from "./log.ts";
+import type { DispatchOptions, TaskAssignment, TaskDispatcher } from "./dispatcher.ts";
+import type { PlanChange, TaskSpec } from "./log.ts";
 import { setLongTimer } from "./timing.ts";
 
 interface Agent {
   readonly agentId: string;
   readonly agentName: string;
-}
-
-interface Attempt {
-  readonly assignment: TaskAssignment;
-  readonly controller: AbortController;
-  beganAt: number;
-  agent?: Agent;
-  timer?: Timer;
 }
 
 /** How an attempt ended. */
@@ -31,6 +23,9 @@ export interface AttemptListener {
   onEnd(end: AttemptEnd): void;
   /** There is something for {@link Attempts.takeNotes}. */
   onNote(): void;
+  /** Of an attempt that is still wanted. */
+  onDelegate(taskId: string, attempt: number, tasks: readonly TaskSpec[]): Promise<void>;
+  onJoin(taskId: string, name: string, signal: AbortSignal): Promise<unknown>;
 }
 
 /** The attempts of one plan that are under way: at most one a task, each ends once. */
@@ -39,8 +34,8 @@ export class Attempts {
   readonly #runtime: Runtime;
   readonly #listener: AttemptListener;
   readonly #attempts = new Map<string, Attempt>();
-  /** What is worth logging some time: assignments, and of each task the latest progress. */
-  readonly #notes = new Map<string, { agent?: Agent; progress?: { fraction: number; message?: string } }>();
+  /** Of these there is something worth logging some time: who does it, or its latest progress. */
+  readonly #noted = new Set<Attempt>();
 
   constructor(dispatcher: TaskDispatcher, runtime: Runtime, listener: AttemptListener) {
     this.#dispatcher = dispatcher;
@@ -54,25 +49,24 @@ export class Attempts {
 
   start(assignment: TaskAssignment): void {
     const { taskId } = assignment;
-    this.#drop(taskId)?.controller.abort(
-      new SoormaError("CANCELLED", `attempt ${assignment.attempt} replaces this one`),
-    );
-    const attempt: Attempt = { assignment, controller: new AbortController(), beganAt: this.#runtime.monotonic() };
+    this.#drop(taskId)?.abort(new SoormaError("CANCELLED", `attempt ${assignment.attempt} replaces this one`));
+    const attempt = new Attempt(assignment, this.#runtime.monotonic(), {
+      assigned: (agent) => this.#assigned(attempt, agent),
+      progressed: (progress) => this.#progressed(attempt, progress),
+      delegate: (tasks) => {
+        if (this.#attempts.get(taskId) !== attempt) return Promise.reject(stale(assignment));
+        return this.#listener.onDelegate(taskId, assignment.attempt, tasks);
+      },
+      join: (name, signal) => this.#listener.onJoin(taskId, name, signal),
+    });
     this.#attempts.set(taskId, attempt);
-    const isCurrent = (): boolean => this.#attempts.get(taskId) === attempt;
-    const dispatch = async (): Promise<unknown> =>
-      this.#dispatcher.dispatch(assignment, {
-        signal: attempt.controller.signal,
-        onAssigned: (agentId, agentName) => {
-          if (isCurrent()) this.#assigned(attempt, { agentId, agentName });
-        },
-        onProgress: (fraction, message) => {
-          if (!isCurrent()) return;
-          this.#note(taskId).progress = { fraction, ...(message === undefined ? {} : { message }) };
-          this.#listener.onNote();
-        },
-      });
-    dispatch().then(
+    let done: Promise<unknown>;
+    try {
+      done = this.#dispatcher.dispatch(assignment, attempt);
+    } catch (error) {
+      done = Promise.reject(error);
+    }
+    done.then(
       (result) => this.#end(attempt, { result }),
       (error) => this.#end(attempt, { failure: toFailure(error, "TASK_FAILED") }),
     );
@@ -83,42 +77,57 @@ export class Attempts {
     for (const [taskId, attempt] of this.#attempts) {
       if (isWanted(taskId, attempt.assignment.attempt)) continue;
       this.#drop(taskId);
-      attempt.controller.abort(reason);
+      attempt.abort(reason);
     }
   }
 
   /** Assignments and progress since the last call. */
   takeNotes(): PlanChange[] {
     const changes: PlanChange[] = [];
-    for (const [taskId, { agent, progress }] of this.#notes) {
-      const attempt = this.#attempts.get(taskId)?.assignment.attempt;
-      if (attempt === undefined) continue;
-      if (agent) changes.push({ type: "task.assigned", taskId, attempt, ...agent });
-      if (progress) changes.push({ type: "task.progress", taskId, attempt, ...progress });
+    for (const noted of this.#noted) {
+      const { taskId, attempt } = noted.assignment;
+      if (noted.agent && !noted.agentTold) changes.push({ type: "task.assigned", taskId, attempt, ...noted.agent });
+      if (noted.progress) changes.push({ type: "task.progress", taskId, attempt, ...noted.progress });
+      noted.agentTold = true;
+      noted.progress = undefined;
     }
-    this.#notes.clear();
+    this.#noted.clear();
     return changes;
   }
 
   #assigned(attempt: Attempt, agent: Agent): void {
-    const { taskId, name, timeoutMs, attempt: number } = attempt.assignment;
+    if (this.#attempts.get(attempt.assignment.taskId) !== attempt) return;
+    const { resume, timeoutMs } = attempt.assignment;
+    attempt.agentTold = resume !== undefined && resume.agentId === agent.agentId;
     attempt.agent = agent;
     attempt.beganAt = this.#runtime.monotonic();
     attempt.timer?.cancel();
     if (timeoutMs !== undefined) {
-      const expire = (): void => {
-        const error = new SoormaError(
-          "TIMEOUT",
-          `attempt ${number} at task "${name}" was not done by ${agent.agentName} within its ${timeoutMs} ms`,
-          { details: { task: name, attempt: number, agentId: agent.agentId, timeoutMs } },
-        );
-        // Recorded at once: the agent may never answer the abort.
-        this.#end(attempt, { failure: toFailure(error) });
-        attempt.controller.abort(error);
-      };
-      attempt.timer = setLongTimer(this.#runtime, expire, timeoutMs);
+      attempt.timer = setLongTimer(this.#runtime, () => this.#expire(attempt, agent, timeoutMs), timeoutMs);
     }
-    this.#note(taskId).agent = agent;
+    if (!attempt.agentTold) this.#note(attempt);
+  }
+
+  #expire(attempt: Attempt, agent: Agent, timeoutMs: number): void {
+    const { name, attempt: number } = attempt.assignment;
+    const error = new SoormaError(
+      "TIMEOUT",
+      `attempt ${number} at task "${name}" was not done by ${agent.agentName} within its ${timeoutMs} ms`,
+      { details: { task: name, attempt: number, agentId: agent.agentId, timeoutMs } },
+    );
+    // Recorded at once: the agent may never answer the abort.
+    this.#end(attempt, { failure: toFailure(error) });
+    attempt.abort(error);
+  }
+
+  #progressed(attempt: Attempt, progress: NonNullable<Attempt["progress"]>): void {
+    if (this.#attempts.get(attempt.assignment.taskId) !== attempt) return;
+    attempt.progress = progress;
+    this.#note(attempt);
+  }
+
+  #note(attempt: Attempt): void {
+    this.#noted.add(attempt);
     this.#listener.onNote();
   }
 
@@ -126,25 +135,66 @@ export class Attempts {
     const { taskId, attempt: number } = attempt.assignment;
     if (this.#attempts.get(taskId) !== attempt) return;
     const durationMs = Math.round((this.#runtime.monotonic() - attempt.beganAt) * 1000) / 1000;
-    const agent = this.#notes.get(taskId)?.agent;
+    const { agent, agentTold } = attempt;
     this.#drop(taskId);
-    this.#listener.onEnd({ taskId, attempt: number, durationMs, outcome, ...(agent ? { agent } : {}) });
+    this.#listener.onEnd({
+      taskId,
+      attempt: number,
+      durationMs,
+      outcome,
+      ...(agent && !agentTold ? { agent } : {}),
+    });
   }
 
   #drop(taskId: string): Attempt | undefined {
     const attempt = this.#attempts.get(taskId);
-    attempt?.timer?.cancel();
+    if (!attempt) return undefined;
+    attempt.timer?.cancel();
     this.#attempts.delete(taskId);
-    this.#notes.delete(taskId);
+    this.#noted.delete(attempt);
     return attempt;
   }
+}
 
-  #note(taskId: string): { agent?: Agent; progress?: { fraction: number; message?: string } } {
-    let note = this.#notes.get(taskId);
-    if (!note) {
-      note = {};
-      this.#notes.set(taskId, note);
-    }
-    return note;
+interface AttemptEvents {
+  assigned(agent: Agent): void;
+  progressed(progress: { fraction: number; message?: string }): void;
+  delegate(tasks: readonly TaskSpec[]): Promise<void>;
+  join(name: string, signal: AbortSignal): Promise<unknown>;
+}
+
+class Attempt implements DispatchOptions {
+  readonly assignment: TaskAssignment;
+  beganAt: number;
+  agent: Agent | undefined;
+  agentTold = false;
+  progress: { fraction: number; message?: string } | undefined;
+  timer: Timer | undefined;
+  readonly onAssigned: DispatchOptions["onAssigned"];
+  readonly onProgress: DispatchOptions["onProgress"];
+  readonly onDelegate: DispatchOptions["onDelegate"];
+  readonly onJoin: DispatchOptions["onJoin"];
+  readonly #controller = new AbortController();
+
+  constructor(assignment: TaskAssignment, beganAt: number, events: AttemptEvents) {
+    this.assignment = assignment;
+    this.beganAt = beganAt;
+    this.onAssigned = (agentId, agentName) => events.assigned({ agentId, agentName });
+    this.onProgress = (fraction, message) =>
+      events.progressed({ fraction, ...(message === undefined ? {} : { message }) });
+    this.onDelegate = events.delegate;
+    this.onJoin = events.join;
   }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#controller.abort(reason);
+  }
+}
+
+function stale({ name, attempt }: TaskAssignment): SoormaError {
+  return new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${name}" is not the current one any more`);
 }

@@ -1,67 +1,48 @@
-import { isSoormaError, SoormaError, toFailure } from "../errors.ts";
+import { isSoormaError, SoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Runtime, Timer } from "../runtime.ts";
-import { type AttemptEnd, Attempts } from "./attempts.ts";
+import { type Runtime, randomId, type Timer } from "../runtime.ts";
+import { publishAnswer } from "./answering.ts";
 import type { TaskDispatcher } from "./dispatcher.ts";
-import { checkPlan, type PlanDraft } from "./graph.ts";
-import type { PlanChange, PlanEntry, PlanLog, PlanOrigin, PlanState, RetryPolicy, TaskState } from "./log.ts";
-import { LogAccess } from "./log-access.ts";
-import {
-  checkAnswer,
-  deadlineFailure,
-  dependencyFailure,
-  goalFailure,
-  plannerFailure,
-  resultsByName,
-  unloggable,
-} from "./outcome.ts";
-import { isTerminal, PlanFold } from "./reducer.ts";
-import { backoffDelay, setLongTimer } from "./timing.ts";
+import type { PlanHandlers } from "./handlers.ts";
+import { PlanHistory, take } from "./history.ts";
+import type { PlanChange, PlanEntry, PlanLog, PlanOrigin, PlanState, RetryPolicy } from "./log.ts";
+import { isPassing, LogAccess } from "./log-access.ts";
+import type { NoteClock } from "./note-clock.ts";
+import { deadlineFailure, overtimeFailure, unloggable } from "./outcome.ts";
+import { Planning } from "./planning.ts";
+import { PlanFold } from "./reducer.ts";
+import { isTerminal } from "./task-node.ts";
+import { TaskRunner } from "./task-runner.ts";
+import { setLongTimer } from "./timing.ts";
+import type { Turns } from "./turns.ts";
 
-/** What a planner contributes to one plan. Each may run again after a crash. */
-export interface PlanHandlers {
-  /** Breaks the goal down. The signal aborts when the plan ended meanwhile or the engine stopped. */
-  makeTasks(
-    origin: PlanOrigin,
-    options: { readonly planId: string; readonly signal: AbortSignal },
-  ): PlanDraft | Promise<PlanDraft>;
-  /** Shapes the goal's answer out of each task's result by name. Without it they are the answer as they are. */
-  onComplete?(results: Record<string, unknown>, state: PlanState): unknown;
-  /** Called when the plan's end is in the log, to answer the goal. Not called when another engine ended it. */
-  onEnd?(state: PlanState): void | Promise<void>;
-}
+export type { PlanHandlers, TransitionDraft } from "./handlers.ts";
 
 export interface DriverOptions {
   readonly log: PlanLog;
   readonly dispatcher: TaskDispatcher;
   readonly runtime: Runtime;
   readonly logger: Logger;
-  /** Who appends. */
+  /** Who appends, and drives. */
   readonly agentId: string;
   /** For what a task's own policy leaves open. */
   readonly retry: Required<RetryPolicy>;
-  /** Assignments and progress are logged this often at most, unless a result takes them along. */
-  readonly progressIntervalMs: number;
+  /** When assignments and progress are logged, unless a result takes them along. */
+  readonly notes: NoteClock;
 }
 
-/** Changes that only a plan's driver makes; a command, a cancellation say, can come from anybody. */
-const drivers = new Set<PlanChange["type"]>([
-  "plan.started",
-  "task.dispatched",
-  "task.retried",
-  "plan.completed",
-  "plan.failed",
-]);
+/** Microtasks that a goal's handler has before its plan is created without its tasks. */
+const hops = 32;
 
 /**
  * Drives one plan: decides what happens next, appends it, and only then lets it happen.
  *
  * Everything that happens to the plan becomes a step in a queue. A turn takes all waiting steps, tries them on the fold,
  * and appends what they changed as one batch, one batch at a time; what shall follow (calling an agent, answering) is
- * kept until the batch is in the log. When someone else changed the plan first, the turn is taken back: the log is read
- * anew and the same steps are tried on what it says now. So steps have to stand being tried twice.
+ * kept until the batch is in the log. When someone else changed the plan first, the turn is taken back: what is new is
+ * read and the same steps are tried on what the log says now. When someone else drives the plan, it is let go of.
  */
-export class PlanDriver {
+export class PlanDriver implements Turns {
   readonly planId: string;
   /** The plan's last state; undefined when this driver let go of it before its end. Rejects when it cannot be logged. */
   readonly ended: Promise<PlanState | undefined>;
@@ -69,63 +50,104 @@ export class PlanDriver {
   readonly gone: Promise<void>;
   readonly #options: DriverOptions;
   readonly #handlers: PlanHandlers;
+  readonly #history: PlanHistory;
   readonly #access: LogAccess;
-  readonly #attempts: Attempts;
-  readonly #stop = new AbortController();
-  readonly #leave: () => void;
-  readonly #settle: { resolve(state: PlanState | undefined): void; reject(error: unknown): void };
-  readonly #retryTimers = new Map<string, Timer>();
+  readonly #tasks: TaskRunner;
+  readonly #planning: Planning;
+  /** Aborts when the engine stops, or the plan is another one's. */
+  readonly #quit = new AbortController();
+  readonly #ended = Promise.withResolvers<PlanState | undefined>();
+  readonly #gone = Promise.withResolvers<void>();
+  readonly #created = Promise.withResolvers<boolean>();
   readonly #commands = new Set<(legal: boolean | undefined) => void>();
-  /** Tasks whose next attempt may begin: their backoff is over, or the last attempt was lost with its driver. */
-  readonly #due = new Set<string>();
-  #deadlineTimer: Timer | undefined;
-  #notesTimer: Timer | undefined;
+  readonly #flushNotes = (): void => this.#logNotes();
+  #handlerSignal: AbortController | undefined;
+  #limit: Timer | undefined;
   #fold: PlanFold;
-  /** Version up to which the fold is known to be in the log. */
-  #logged: number;
+  #epoch: number;
+  /** Nothing of the plan is to happen here any more: it ended, or is not ours. Why. */
+  #over: unknown;
+  /** Version up to which somebody else is known to have changed the plan. */
+  #foreignVersion = 0;
   #steps: (() => void)[] = [];
   #changes: PlanChange[] = [];
   #effects: (() => void)[] = [];
   #reconcile = true;
   #turning: Promise<void> | undefined;
-  #askedToPlan = false;
-  #askedToComplete = false;
   #refused = false;
 
-  /** `fold` is of the log so far, at least `plan.created`; it is the driver's from now on. */
-  constructor(fold: PlanFold, handlers: PlanHandlers, options: DriverOptions) {
-    const { planId } = fold;
+  /** `entries`: the plan's log so far; none for a plan that is to be created. */
+  constructor(planId: string, entries: readonly PlanEntry[], handlers: PlanHandlers, options: DriverOptions) {
     this.planId = planId;
     this.#options = options;
     this.#handlers = handlers;
-    const { runtime, logger, log, dispatcher } = options;
-    this.#access = new LogAccess({ log, planId, runtime, logger, signal: this.#stop.signal });
-    this.#attempts = new Attempts(dispatcher, runtime, {
-      onEnd: (end) => this.#step(() => this.#attemptEnded(end)),
-      onNote: () => this.#noteSoon(),
-    });
-    this.#fold = fold;
-    this.#logged = fold.version;
-    const { promise, resolve, reject } = Promise.withResolvers<PlanState | undefined>();
-    this.ended = promise;
-    this.#settle = { resolve, reject };
-    const gone = Promise.withResolvers<void>();
-    this.gone = gone.promise;
-    this.#leave = gone.resolve;
+    const { runtime, logger, log, notes } = options;
+    this.#history = new PlanHistory(planId, entries);
+    this.#fold = entries.length > 0 ? PlanFold.of(planId, entries) : new PlanFold(planId);
+    this.#epoch = this.#fold.epoch;
+    this.#access = new LogAccess({ log, planId, runtime, logger, signal: this.#quit.signal });
+    this.#tasks = new TaskRunner(this, options, () => notes.add(this.#flushNotes));
+    this.#planning = new Planning(
+      this,
+      handlers,
+      () => this.#signal(),
+      () => this.#armLimit(),
+    );
+    this.ended = this.#ended.promise;
+    this.gone = this.#gone.promise;
     // Whoever wants to know waits for it; nobody has to.
-    promise.catch(() => {});
+    this.ended.catch(() => {});
+    this.#created.promise.catch(() => {});
   }
 
-  /** Begins, or goes on from where the log ends. */
-  start(): void {
-    const { deadline } = this.#fold.origin;
-    if (deadline !== undefined && !isTerminal(this.#fold.status)) {
-      const expire = (): void =>
-        this.#step(() => this.#propose({ type: "plan.failed", failure: deadlineFailure(this.#fold.state()) }));
-      const { runtime } = this.#options;
-      this.#deadlineTimer = setLongTimer(runtime, expire, deadline - runtime.now());
-    }
+  get fold(): PlanFold {
+    return this.#fold;
+  }
+
+  get skipped(): boolean {
+    return this.#history.skipped;
+  }
+
+  /**
+   * Creates the plan, and drives it. Resolves once it is in the log; with false if it was there before, and then this
+   * driver is not needed. If its planner is quick its tasks are in the same append.
+   */
+  create(origin: PlanOrigin): Promise<boolean> {
+    this.propose({ type: "plan.created", origin, driver: this.#options.agentId });
+    this.#epoch = this.#fold.epoch;
+    this.#planning.plan();
+    this.#armLimit();
     this.#turn();
+    return this.created;
+  }
+
+  /** Goes on from where the log ends. */
+  start(): void {
+    this.#created.resolve(true);
+    this.#armLimit();
+    this.#turn();
+  }
+
+  /** It ended, or this driver let go of it; `gone` comes later. */
+  get isOver(): boolean {
+    return this.#over !== undefined;
+  }
+
+  /** Whether the plan is in the log. */
+  get created(): Promise<boolean> {
+    return this.#created.promise;
+  }
+
+  /** Somebody else changed the plan. */
+  foreign(version: number): void {
+    if (this.#over || version <= this.#history.readUpTo) return;
+    this.#foreignVersion = Math.max(this.#foreignVersion, version);
+    this.#turn();
+  }
+
+  /** Looks for what others changed, told or not. */
+  refresh(): void {
+    this.foreign(this.#history.version + 1);
   }
 
   /**
@@ -133,313 +155,286 @@ export class PlanDriver {
    * driver let go of the plan before it knew.
    */
   command(change: PlanChange): Promise<boolean | undefined> {
-    if (this.#stop.signal.aborted) return Promise.resolve(undefined);
+    if (this.#over) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const done = (legal: boolean | undefined): void => {
         this.#commands.delete(done);
         resolve(legal);
       };
       this.#commands.add(done);
-      this.#step(() => {
-        const legal = this.#propose(change);
-        this.#effects.push(() => {
-          this.#abortUnwanted();
-          done(legal);
-        });
+      this.step(() => {
+        const legal = this.propose(change);
+        this.after(() => done(legal));
       });
     });
   }
 
-  /** Lets go of the plan where it is; resolves as `gone` does. */
-  stop(): Promise<void> {
-    this.#letGo(new SoormaError("NODE_STOPPED", `the engine that drives plan ${this.planId} stopped`));
-    this.#settle.resolve(undefined);
-    if (!this.#turning) this.#leave();
-    return this.gone;
+  /** Hands the plan over where it is: running attempts go on at their agents. Resolves as `gone` does. */
+  async stop(): Promise<void> {
+    if (!this.#over) {
+      const notes = this.#tasks.takeNotes();
+      this.#letGo(new SoormaError("NODE_STOPPED", `the engine that drives plan ${this.planId} stopped`), notes);
+    } else {
+      this.#quit.abort(new SoormaError("NODE_STOPPED", "the engine stopped"));
+    }
+    await this.gone;
   }
 
-  #step(step: () => void): void {
-    if (this.#stop.signal.aborted) return;
+  step(step: () => void): void {
+    if (this.#over) return;
     this.#steps.push(step);
     this.#turn();
   }
 
+  after(effect: () => void): void {
+    this.#effects.push(effect);
+  }
+
+  propose(change: PlanChange): boolean {
+    if (!this.#fold.propose(change, this.#options.runtime.now())) return false;
+    this.#changes.push(change);
+    switch (change.type) {
+      case "task.succeeded":
+      case "task.failed":
+      case "task.cancelled":
+        this.#tasks.ended(change.taskId);
+        break;
+      case "plan.failed":
+      case "plan.cancelled":
+        this.after(() => this.#tasks.abortUnwanted());
+    }
+    return true;
+  }
+
   #turn(): void {
-    this.#turning ??= this.#takeTurns()
-      .catch((error) => this.#abandon(error))
-      .finally(() => {
-        this.#turning = undefined;
-        if (this.#stop.signal.aborted) this.#leave();
-        // What came in after the last look at the queue.
-        else if (this.#steps.length > 0) this.#turn();
-      });
+    this.#turning ??= this.#takeTurns();
   }
 
   async #takeTurns(): Promise<void> {
-    // Whatever else arrives in this tick goes into the same batch.
-    await Promise.resolve();
-    while (!this.#stop.signal.aborted) {
-      const steps = this.#steps.splice(0);
-      for (const step of steps) step();
-      this.#advance();
-      const changes = this.#changes.splice(0);
-      const effects = this.#effects.splice(0);
-      if (changes.length > 0 && !(await this.#append(changes, steps))) continue;
-      // Stopped while the answer was on its way: whoever resumes the plan sees to what follows.
-      if (this.#stop.signal.aborted) return;
-      for (const effect of effects) effect();
-      if (isTerminal(this.#fold.status)) return this.#finish();
-      if (this.#steps.length === 0) return;
+    try {
+      // Whatever else arrives in this tick goes into the same batch; and so does what a quick planner returns.
+      await undefined;
+      if (this.#history.version === 0) {
+        for (let hop = 0; hop < hops && this.#steps.length === 0; hop++) await undefined;
+      }
+      while (!this.#over && (await this.#takeTurn()));
+    } catch (error) {
+      this.#abandon(error);
+    }
+    this.#turning = undefined;
+    if (this.#over) return;
+    // What came in after the last look.
+    if (this.#steps.length > 0 || this.#foreignVersion > this.#history.readUpTo) this.#turn();
+  }
+
+  /** @returns whether there is more to do. */
+  async #takeTurn(): Promise<boolean> {
+    if (this.#history.version > 0 && this.#foreignVersion > this.#history.readUpTo) {
+      await this.#catchUp(false);
+      if (this.#over) return false;
+    }
+    const steps = this.#steps;
+    this.#steps = [];
+    for (const step of steps) step();
+    this.#advance();
+    const changes = this.#changes;
+    const effects = this.#effects;
+    this.#changes = [];
+    this.#effects = [];
+    if (changes.length > 0 && !(await this.#append(changes, steps))) return true;
+    // Stopped while the answer was on its way: whoever takes the plan sees to what follows.
+    if (this.#over) return false;
+    for (const effect of effects) effect();
+    if (isTerminal(this.#fold.status)) {
+      void this.#finish();
+      return false;
+    }
+    return this.#steps.length > 0 || this.#foreignVersion > this.#history.readUpTo;
+  }
+
+  /** Adds to the turn what follows from the plan's state by itself. */
+  #advance(): void {
+    if (this.#reconcile) {
+      this.#reconcile = false;
+      if (!isTerminal(this.#fold.status)) this.#tasks.adopt();
+    }
+    for (let before = -1; before < this.#changes.length && !isTerminal(this.#fold.status); ) {
+      before = this.#changes.length;
+      this.#tasks.advance();
+      this.#planning.advance();
     }
   }
 
   /** Resolves with false when nothing of it may take effect: the fold is then what the log says now. */
   async #append(changes: readonly PlanChange[], steps: readonly (() => void)[]): Promise<boolean> {
+    if (this.#history.version === 0) return this.#appendFirst(changes, steps);
+    const nowMs = this.#options.runtime.now();
     try {
-      this.#logged = await this.#access.append(this.#logged, changes);
+      const version = await this.#access.append(this.#history.version, changes, this.#epoch);
+      const hasGap = this.#history.appended(changes, version, nowMs);
+      // Usually somebody says so, too; but a wait that is missed would last for ever.
+      if (hasGap && this.#fold.openWaits.length > 0) this.#foreignVersion = version;
       return true;
     } catch (error) {
-      if (this.#stop.signal.aborted) return false;
-      if (isSoormaError(error, "PLAN_CONFLICT")) {
-        this.#steps.unshift(...steps);
-      } else {
-        if (this.#refused || isSoormaError(error, "PLAN_NOT_FOUND")) throw error;
-        this.#refused = true;
-        this.#options.logger.error("plan.append.refused", { planId: this.planId, changes: changes.length, error });
-        const failure = unloggable(this.planId, error);
-        this.#steps.unshift(() => this.#propose({ type: "plan.failed", failure }));
+      if (this.#over) return false;
+      if (isSoormaError(error, "PLAN_CONFLICT") || isSoormaError(error, "PLAN_FENCED")) {
+        this.#steps = [...steps, ...this.#steps];
+        await this.#catchUp(true, isSoormaError(error, "PLAN_FENCED"));
+        return false;
       }
-      await this.#readAgain();
+      if (this.#refused || isSoormaError(error, "PLAN_NOT_FOUND")) throw error;
+      this.#refused = true;
+      this.#options.logger.error("plan.append.refused", { planId: this.planId, changes: changes.length, error });
+      const failure = unloggable(this.planId, error);
+      this.#steps.unshift(() => this.propose({ type: "plan.failed", failure }));
+      await this.#catchUp(true);
       return false;
     }
   }
 
-  async #readAgain(): Promise<void> {
-    const { logger, agentId } = this.#options;
+  /** Not patient: whoever submitted the goal waits, and may ask another planner. */
+  async #appendFirst(changes: readonly PlanChange[], steps: readonly (() => void)[]): Promise<boolean> {
+    const { log, runtime } = this.#options;
+    const operationId = randomId(runtime);
+    try {
+      const version = await log.append(this.planId, 0, changes, { operationId });
+      this.#history.appended(changes, version, runtime.now());
+      this.#created.resolve(true);
+      return true;
+    } catch (error) {
+      if (this.#over) return false;
+      if (changes.length > 1 && !isPassing(error) && !isSoormaError(error, "PLAN_CONFLICT")) {
+        // The goal itself may be fine, and its plan is not: that is for the log to tell.
+        this.#steps = [...steps, ...this.#steps];
+        this.#fold = new PlanFold(this.planId);
+        const first = changes.slice(0, 1);
+        this.#fold.propose(first[0] as PlanChange, runtime.now());
+        await this.#appendFirst(first, []);
+        return false;
+      }
+      if (isSoormaError(error, "PLAN_CONFLICT")) this.#created.resolve(false);
+      else this.#created.reject(error);
+      this.#letGo(error);
+      return false;
+    }
+  }
+
+  /** Takes in what others changed. `anew`: the fold has taken what is not in the log, and is built again. */
+  async #catchUp(anew: boolean, isFenced = false): Promise<void> {
+    this.#foreignVersion = 0;
+    const epoch = this.#epoch;
     let entries: PlanEntry[];
     try {
-      entries = await this.#access.read();
+      entries = await this.#access.read(this.#history.readUpTo);
     } catch (error) {
-      if (this.#stop.signal.aborted) return;
+      if (this.#over) return;
       throw error;
     }
-    const other = entries.find(
-      ({ version, by, type }) => version > this.#logged && by !== agentId && drivers.has(type),
-    );
-    if (other) {
-      logger.warn("plan.driven.elsewhere", { planId: this.planId, by: other.by, version: other.version });
-      this.#letGo(new SoormaError("PLAN_CONFLICT", `plan ${this.planId} is driven by ${other.by}`));
-      this.#settle.resolve(undefined);
+    if (this.#over) return;
+    const foreign = this.#history.take(entries);
+    for (const entry of foreign) {
+      if (entry.type !== "plan.driven") continue;
+      this.#epoch = entry.epoch;
+      if (entry.driver !== this.#options.agentId) return this.#fenced(entry.driver);
+    }
+    if (isFenced && this.#epoch === epoch) return this.#fenced("another engine");
+    if (anew) {
+      this.#fold = this.#history.rebuild();
+      this.#reconcile = true;
       return;
     }
-    this.#fold = PlanFold.of(this.planId, entries);
-    this.#logged = this.#fold.version;
-    this.#reconcile = true;
-  }
-
-  #propose(change: PlanChange): boolean {
-    if (!this.#fold.propose(change, this.#options.runtime.now())) return false;
-    this.#changes.push(change);
-    return true;
-  }
-
-  /** Adds to the turn what follows from the plan's state by itself. */
-  #advance(): void {
-    const fold = this.#fold;
-    if (isTerminal(fold.status)) return;
-    if (this.#reconcile) this.#adopt();
-    if (!fold.started) {
-      if (!this.#askedToPlan) this.#effects.push(() => void this.#plan());
-    } else if (fold.status === "running") {
-      if (fold.ready.size + this.#due.size > 0) this.#dispatchReady();
-      if (fold.openCount === 0 && !this.#askedToComplete) this.#conclude();
+    for (const entry of foreign) {
+      if (take(this.#fold, entry, entry.timeMs)) this.#steps.push(() => this.#tasks.foreign(entry));
     }
   }
 
-  /** Brings what is under way here and what the log says together. */
-  #adopt(): void {
-    this.#reconcile = false;
-    this.#abortUnwanted();
-    this.#due.clear();
-    for (const taskId of this.#fold.running) {
-      const attempt = this.#fold.task(taskId)?.attempt ?? 0;
-      if (!this.#attempts.has(taskId, attempt)) this.#due.add(taskId);
-    }
-    for (const task of this.#fold.state().tasks) {
-      // Ended by somebody else, or just before a crash.
-      if (task.status === "failed" || task.status === "cancelled") this.#failDependents(task);
-    }
+  #fenced(driver: string): void {
+    this.#options.logger.warn("plan.driven.elsewhere", { planId: this.planId, by: driver, epoch: this.#epoch });
+    this.#letGo(new SoormaError("PLAN_FENCED", `plan ${this.planId} is driven by ${driver}`));
+  }
+
+  /** The earlier of deadline and budget's end, if there is one. */
+  #armLimit(): void {
+    const { origin, budget, createdAtMs, status, ending } = this.#fold;
+    this.#limit?.cancel();
+    if (isTerminal(status) || ending) return;
+    const { deadline = Number.POSITIVE_INFINITY } = origin;
+    const overtime = createdAtMs + (budget?.maxDurationMs ?? Number.POSITIVE_INFINITY);
+    const atMs = Math.min(deadline, overtime);
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const expire = (): void =>
+      this.step(() => {
+        const state = this.#fold.state();
+        this.propose({
+          type: "plan.failed",
+          failure: deadline <= overtime ? deadlineFailure(state) : overtimeFailure(state),
+        });
+      });
     const { runtime } = this.#options;
-    for (const taskId of this.#fold.backingOff) {
-      const task = this.#fold.task(taskId);
-      if (!task) continue;
-      // The stamp is another machine's clock: it may shorten the wait, never stretch it.
-      const waitMs = Math.min((task.retryAtMs ?? 0) - runtime.now(), this.#retryOf(task).maxBackoffMs);
-      this.#retryAfter(taskId, waitMs);
-    }
+    this.#limit = setLongTimer(runtime, expire, atMs - runtime.now());
   }
 
-  #abortUnwanted(): void {
-    this.#attempts.abort(
-      new SoormaError("CANCELLED", `plan ${this.planId} does not want this attempt any more`),
-      (id, n) => {
-        const task = this.#fold.task(id);
-        return task?.status === "running" && task.attempt === n;
-      },
-    );
-  }
-
-  #dispatchReady(): void {
-    const tasks: TaskState[] = [];
-    for (const taskId of [...this.#fold.ready, ...this.#due]) {
-      const task = this.#fold.task(taskId);
-      if (task) tasks.push(task);
-    }
-    this.#due.clear();
-    tasks.sort((a, b) => (b.priority ?? 0) - (a.priority ?? 0));
-    for (const { taskId, attempt } of tasks) {
-      if (!this.#propose({ type: "task.dispatched", taskId, attempt: attempt + 1 })) continue;
-      this.#effects.push(() => this.#startAttempt(taskId));
-    }
-  }
-
-  #startAttempt(taskId: string): void {
-    const task = this.#fold.task(taskId);
-    if (task?.status !== "running") return;
-    const { origin } = this.#fold;
-    const dependencies = task.dependsOn.flatMap((name) => this.#fold.taskNamed(name) ?? []);
-    this.#attempts.start({
-      planId: this.planId,
-      goalId: origin.goalId,
-      taskId,
-      name: task.name,
-      assignedTo: task.assignedTo,
-      data: task.data,
-      inputs: resultsByName(dependencies),
-      attempt: task.attempt,
-      ...(task.timeoutMs === undefined ? {} : { timeoutMs: task.timeoutMs }),
-      ...(origin.deadline === undefined ? {} : { deadline: origin.deadline }),
-      priority: task.priority ?? 0,
-      origin,
+  #logNotes(): void {
+    let notes: PlanChange[] | undefined;
+    this.step(() => {
+      // Taken only now: while the log is away, what is outdated by newer progress is never written.
+      notes ??= this.#tasks.takeNotes();
+      for (const note of notes) this.propose(note);
     });
   }
 
-  #attemptEnded({ taskId, attempt, agent, durationMs, outcome }: AttemptEnd): void {
-    const task = this.#fold.task(taskId);
-    if (task?.status !== "running" || task.attempt !== attempt) return;
-    if (agent) this.#propose({ type: "task.assigned", taskId, attempt, ...agent });
-    if ("result" in outcome) {
-      this.#propose({ type: "task.succeeded", taskId, attempt, result: outcome.result, durationMs });
-      return;
-    }
-    const { failure } = outcome;
-    const policy = this.#retryOf(task);
-    const failures = task.failures + 1;
-    if (failure.retryable && failures < policy.maxAttempts) {
-      const delayMs = backoffDelay(this.#options.runtime, policy, failures);
-      this.#propose({ type: "task.retried", taskId, attempt, failure, delayMs, durationMs });
-      this.#effects.push(() => this.#retryAfter(taskId, delayMs));
-    } else {
-      this.#propose({ type: "task.failed", taskId, attempt, failure, durationMs });
-      this.#failDependents(task);
-    }
-  }
-
-  #failDependents(culprit: TaskState): void {
-    const affected = this.#fold.dependents(culprit.taskId);
-    for (let task = affected.pop(); task; task = affected.pop()) {
-      const failure = dependencyFailure(task, culprit);
-      // Refused for those that were reached before, by another way or from another failed task.
-      if (this.#propose({ type: "task.failed", taskId: task.taskId, failure })) {
-        affected.push(...this.#fold.dependents(task.taskId));
-      }
-    }
-  }
-
-  #retryAfter(taskId: string, delayMs: number): void {
-    this.#retryTimers.get(taskId)?.cancel();
-    const due = (): void => {
-      this.#retryTimers.delete(taskId);
-      this.#step(() => {
-        if (this.#fold.backingOff.has(taskId)) this.#due.add(taskId);
-      });
-    };
-    this.#retryTimers.set(taskId, setLongTimer(this.#options.runtime, due, delayMs));
-  }
-
-  #retryOf(task: TaskState): Required<RetryPolicy> {
-    return { ...this.#options.retry, ...task.retry };
-  }
-
-  #noteSoon(): void {
-    if (this.#notesTimer || this.#stop.signal.aborted) return;
-    const log = (): void => {
-      let notes: PlanChange[] | undefined;
-      this.#step(() => {
-        // Taken only now: while the log is away, what is outdated by newer progress is never written.
-        notes ??= this.#attempts.takeNotes();
-        this.#notesTimer = undefined;
-        for (const note of notes) this.#propose(note);
-      });
-    };
-    this.#notesTimer = this.#options.runtime.setTimer(log, this.#options.progressIntervalMs);
-  }
-
-  async #plan(): Promise<void> {
-    this.#askedToPlan = true;
-    const { origin } = this.#fold;
-    try {
-      const draft = await this.#handlers.makeTasks(origin, { planId: this.planId, signal: this.#stop.signal });
-      const tasks = checkPlan(draft, this.planId);
-      this.#step(() => this.#propose({ type: "plan.started", tasks }));
-    } catch (error) {
-      this.#step(() => this.#propose({ type: "plan.failed", failure: plannerFailure(error, origin, "onGoal") }));
-    }
-  }
-
-  /** All tasks ended. */
-  #conclude(): void {
-    const { doneCount, taskCount } = this.#fold.summary();
-    const state = this.#fold.state();
-    if (doneCount < taskCount) this.#propose({ type: "plan.failed", failure: goalFailure(state) });
-    else if (this.#handlers.onComplete) this.#effects.push(() => void this.#complete(state));
-    else this.#propose({ type: "plan.completed", result: resultsByName(state.tasks) });
-  }
-
-  async #complete(state: PlanState): Promise<void> {
-    this.#askedToComplete = true;
-    try {
-      const result = checkAnswer(await this.#handlers.onComplete?.(resultsByName(state.tasks), state));
-      this.#step(() => this.#propose({ type: "plan.completed", result }));
-    } catch (error) {
-      const failure = plannerFailure(error, state.origin, "onComplete");
-      this.#step(() => this.#propose({ type: "plan.failed", failure }));
-    }
+  /** What handlers get; made only for those that look at it. */
+  #signal(): AbortSignal {
+    this.#handlerSignal ??= new AbortController();
+    if (this.#over) this.#handlerSignal.abort(this.#over);
+    return this.#handlerSignal.signal;
   }
 
   async #finish(): Promise<void> {
+    this.#fold.moveTo(this.#history.version);
     const state = this.#fold.state();
-    this.#letGo(new SoormaError("CANCELLED", state.failure?.message ?? `plan ${this.planId} is ${state.status}`));
-    this.#settle.resolve(state);
-    try {
-      await this.#handlers.onEnd?.(state);
-    } catch (error) {
-      this.#options.logger.error("plan.answer.failed", { planId: this.planId, failure: toFailure(error) });
+    this.#close(new SoormaError("CANCELLED", state.failure?.message ?? `plan ${this.planId} is ${state.status}`));
+    this.#ended.resolve(state);
+    if (!state.answered) {
+      const options = { ...this.#options, handlers: this.#handlers, access: this.#access, quit: this.#quit.signal };
+      await publishAnswer(state, this.#history.version, this.#epoch, options);
     }
+    this.#gone.resolve();
   }
 
   #abandon(error: unknown): void {
     this.#options.logger.error("plan.abandoned", { planId: this.planId, error });
-    this.#letGo(error);
-    this.#settle.reject(error);
+    this.#ended.reject(error);
+    this.#created.reject(error);
+    this.#letGo(new SoormaError("NODE_STOPPED", `plan ${this.planId} was let go of: its log failed`, { cause: error }));
   }
 
-  #letGo(reason: unknown): void {
-    this.#stop.abort(reason);
-    this.#attempts.abort(reason);
-    this.#deadlineTimer?.cancel();
-    this.#notesTimer?.cancel();
-    for (const timer of this.#retryTimers.values()) timer.cancel();
+  /** Lets go of an open plan. `notes` are logged if that is possible now. */
+  #letGo(reason: unknown, notes: readonly PlanChange[] = []): void {
+    this.#close(reason);
+    this.#quit.abort(reason);
+    this.#ended.resolve(undefined);
+    this.#created.reject(reason);
+    void this.#leave(notes);
+  }
+
+  async #leave(notes: readonly PlanChange[]): Promise<void> {
+    await this.#turning;
+    if (notes.length > 0 && this.#history.version > 0) {
+      const { log } = this.#options;
+      await log
+        .append(this.planId, this.#history.version, notes, { epoch: this.#epoch })
+        .catch((error) => this.#options.logger.debug("plan.notes.lost", { planId: this.planId, error }));
+    }
+    this.#gone.resolve();
+  }
+
+  #close(reason: unknown): void {
+    this.#over ??= reason;
+    this.#handlerSignal?.abort(reason);
+    this.#tasks.stop(reason);
+    this.#limit?.cancel();
+    this.#options.notes.delete(this.#flushNotes);
     for (const done of [...this.#commands]) done(undefined);
   }
 }

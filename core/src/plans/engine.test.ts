@@ -71,7 +71,8 @@ describe("a plan that goes well", () => {
     const [b, c] = [dispatcher.callsOf("b")[0], dispatcher.callsOf("c")[0]];
     expect(b?.beganAtMs).toBe(c?.beganAtMs as number);
     expect(dispatcher.peak).toBe(2);
-    expect(foldPlan("p", log.entries("p"))).toEqual({ ...state });
+    expect(log.entries("p").at(-1)?.type).toBe("plan.answered");
+    expect(foldPlan("p", log.entries("p").slice(0, -1))).toEqual({ ...state });
   });
 
   test("every attempt is in the log before anybody is asked, and who took it is told there", async () => {
@@ -88,7 +89,7 @@ describe("a plan that goes well", () => {
     expect(runtime.pending).toBe(0);
   });
 
-  test("changes that come together are appended together: three tasks in a row take five appends", async () => {
+  test("changes that come together are appended together: three tasks in a row take four appends, and one for the answer", async () => {
     let appends = 0;
     const { run } = setUp(
       {},
@@ -306,11 +307,18 @@ describe("a plan that goes wrong", () => {
     expect(runtime.pending).toBe(0);
   });
 
-  test("an onEnd that throws ends nothing else", async () => {
-    const { run, engine, runtime } = setUp();
-    const state = await run({ ...plan(task("a")), onEnd: () => Promise.reject(new Error("nobody listens")) });
+  test("an onEnd that throws is called again, five times in all, and ends nothing else", async () => {
+    const { run, engine, runtime, changes } = setUp();
+    let calls = 0;
+    const onEnd = (): Promise<void> => {
+      calls++;
+      return Promise.reject(new Error("nobody listens"));
+    };
+    const state = await run({ ...plan(task("a")), onEnd });
     expect(state.status).toBe("completed");
-    await runtime.advance(0);
+    await runtime.runUntilIdle();
+    expect(calls).toBe(5);
+    expect(changes("plan.answered")).toHaveLength(0);
     expect(engine.driving()).toEqual([]);
   });
 });

@@ -1,10 +1,12 @@
-import { isSoormaError, SoormaError } from "../errors.ts";
+import { SoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { type Runtime, randomId } from "../runtime.ts";
+import type { Runtime } from "../runtime.ts";
 import type { TaskDispatcher } from "./dispatcher.ts";
-import { type DriverOptions, PlanDriver, type PlanHandlers } from "./driver.ts";
-import type { PlanChange, PlanEntry, PlanLog, PlanOrigin, PlanState, RetryPolicy } from "./log.ts";
+import { type DriverOptions, PlanDriver } from "./driver.ts";
+import type { PlanHandlers } from "./handlers.ts";
+import type { ClaimedPlan, PlanChange, PlanEntry, PlanLog, PlanOrigin, PlanState, RetryPolicy } from "./log.ts";
 import { LogAccess } from "./log-access.ts";
+import { NoteClock } from "./note-clock.ts";
 import { isTerminal, PlanFold } from "./reducer.ts";
 import { defaultRetry } from "./timing.ts";
 
@@ -13,7 +15,7 @@ export interface PlanEngineOptions {
   readonly dispatcher: TaskDispatcher;
   readonly runtime: Runtime;
   readonly logger: Logger;
-  /** Stands behind everything this engine appends; of two running engines each needs its own. */
+  /** Drives, and stands behind everything this engine appends; of two running engines each needs its own. */
   readonly agentId: string;
   /** For tasks that do not say. */
   readonly retry?: RetryPolicy;
@@ -21,29 +23,38 @@ export interface PlanEngineOptions {
   readonly progressIntervalMs?: number;
 }
 
-/** Runs plans on a log. Any number at a time; each goes on until it ends, the engine stops, or another engine has it. */
+/**
+ * Runs plans on a log. Any number at a time; each goes on until it ends, the engine stops, or another engine has it.
+ *
+ * The lease that keeps others from claiming them is the caller's to renew.
+ */
 export interface PlanEngine extends AsyncDisposable {
   /**
-   * Takes a goal on. When this resolves, `plan.created` is in the log and the plan will not be lost.
+   * Takes a goal on. When this resolves, `plan.created` is in the log and the plan will not be lost. It does not wait for
+   * `makeTasks`; what that returns at once is in the same append.
    *
-   * Accepting a plan again is fine: it goes on here if it was accepted here or nobody has begun it.
+   * Accepting a plan again is fine: it goes on here if it was accepted here.
    *
-   * @returns false when another engine has it.
+   * @returns false when it is in the log and somebody else's, or nobody's and to be claimed.
    * @throws {SoormaError} `STORE_UNAVAILABLE` and the log's other refusals; the goal is then not accepted, and accepting
    * it again under the same `planId` cannot double it. `NODE_STOPPED`.
    */
   accept(origin: PlanOrigin, planId: string, handlers: PlanHandlers): Promise<boolean>;
   /**
-   * Goes on with a plan from its log. Tasks whose attempt has no result in it get another attempt. For a plan that
-   * has ended only `onEnd` is called. Waits as long as the log is unavailable.
+   * Goes on with a plan that this engine's agent claimed. Attempts that its log shows as running are asked for at their
+   * agents, not begun anew; waits and backoffs last for what is left of them. A plan that has ended is answered if it was
+   * not yet. Waits as long as the log is unavailable.
    *
+   * @returns false when it is not this engine's any more.
    * @throws {SoormaError} `PLAN_NOT_FOUND`, `NODE_STOPPED`.
    */
-  resume(planId: string, handlersFor: (origin: PlanOrigin) => PlanHandlers): Promise<void>;
+  take(claimed: ClaimedPlan, handlersFor: (origin: PlanOrigin) => PlanHandlers): Promise<boolean>;
+  /** Looks for changes that others made to the plans driven here. For when the log may not have told of all of them. */
+  refresh(): void;
   /**
    * Ends a plan and aborts what runs of it.
    *
-   * This and the two below work for plans of other engines too, which notice it with their next append.
+   * This and the two below work for plans of other engines too.
    *
    * @returns false when the plan had ended before. @throws {SoormaError} `PLAN_NOT_FOUND`
    */
@@ -59,83 +70,103 @@ export interface PlanEngine extends AsyncDisposable {
    * @throws {SoormaError} `PLAN_NOT_FOUND`, `NODE_STOPPED`.
    */
   ended(planId: string): Promise<PlanState | undefined>;
-  /** Ids of the plans this engine drives. */
+  /** Ids of the plans this engine drives, or answers. */
   driving(): string[];
-  /** Lets go of all plans where they are: their logs are what `resume` needs. Aborts running attempts. */
+  /**
+   * Lets go of all plans where they are: their logs are what another engine needs. Running attempts go on at their
+   * agents; who has them is logged before this resolves.
+   */
   stop(): Promise<void>;
 }
+
+/** Plans that are noted to have changed while they are not driven here, perhaps because they are just being claimed. */
+const mostNoted = 1_000;
 
 export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
   const { log, runtime, logger, agentId } = options;
   const driverOptions: DriverOptions = {
     ...options,
     retry: { ...defaultRetry, ...options.retry },
-    progressIntervalMs: options.progressIntervalMs ?? 100,
+    notes: new NoteClock(runtime, options.progressIntervalMs ?? 100),
   };
   const drivers = new Map<string, PlanDriver>();
+  const noted = new Map<string, number>();
   const stop = new AbortController();
 
-  const drive = (fold: PlanFold, handlers: PlanHandlers): void => {
-    const { planId } = fold;
-    if (drivers.has(planId)) return;
-    const driver = new PlanDriver(fold, handlers, driverOptions);
-    drivers.set(planId, driver);
-    void driver.gone.then(() => drivers.delete(planId));
+  const foreignChanges = log.onForeignChange(agentId, (planId, version) => {
+    const driver = drivers.get(planId);
+    if (driver && !driver.isOver) {
+      driver.foreign(version);
+      return;
+    }
+    noted.set(planId, version);
+    const [oldest] = noted.keys();
+    if (noted.size > mostNoted && oldest !== undefined) noted.delete(oldest);
+  });
+
+  const keep = (driver: PlanDriver): void => {
+    drivers.set(driver.planId, driver);
+    void driver.gone.then(() => {
+      if (drivers.get(driver.planId) === driver) drivers.delete(driver.planId);
+    });
+  };
+
+  /** @returns whether this engine's agent drives the plan, as these entries say. */
+  const goOn = (planId: string, entries: readonly PlanEntry[], handlers: PlanHandlers): boolean => {
+    const driver = new PlanDriver(planId, entries, handlers, driverOptions);
+    if (driver.fold.driver !== agentId) return false;
+    keep(driver);
     driver.start();
+    driver.foreign(noted.get(planId) ?? 0);
+    noted.delete(planId);
+    return true;
   };
 
   const checkRunning = (planId: string): void => {
     if (stop.signal.aborted) throw stopped(planId);
   };
 
-  const accept = async (origin: PlanOrigin, planId: string, handlers: PlanHandlers): Promise<boolean> => {
-    checkRunning(planId);
-    if (drivers.has(planId)) return true;
-    const created: PlanChange = { type: "plan.created", origin };
-    let entries: PlanEntry[];
-    try {
-      const version = await log.append(planId, 0, [created], randomId(runtime));
-      entries = [{ ...created, version, timeMs: runtime.now(), by: agentId }];
-    } catch (error) {
-      if (!isSoormaError(error, "PLAN_CONFLICT")) throw error;
-      entries = await log.read(planId);
-      if (entries.length > 1 && entries[0]?.by !== agentId) return false;
-    }
-    // If stopped meanwhile, the plan is in the log and accepted; it goes on when it is resumed.
-    if (!stop.signal.aborted) drive(PlanFold.of(planId, entries), handlers);
-    return true;
-  };
-
   const access = (planId: string): LogAccess => new LogAccess({ log, planId, runtime, logger, signal: stop.signal });
 
-  const resume = async (planId: string, handlersFor: (origin: PlanOrigin) => PlanHandlers): Promise<void> => {
+  const accept = async (origin: PlanOrigin, planId: string, handlers: PlanHandlers): Promise<boolean> => {
     checkRunning(planId);
-    if (drivers.has(planId)) return;
-    const fold = PlanFold.of(planId, await access(planId).read());
+    const known = drivers.get(planId);
+    if (known && !known.isOver) return known.created;
+    const driver = new PlanDriver(planId, [], handlers, driverOptions);
+    if (!known) keep(driver);
+    if (await driver.create(origin)) return true;
+    // It was there before: perhaps accepted here, and the answer was lost.
+    const entries = await log.read(planId);
+    if (drivers.get(planId) === driver) drivers.delete(planId);
+    if (stop.signal.aborted || drivers.has(planId)) return true;
+    return goOn(planId, entries, handlers);
+  };
+
+  const take = async (
+    { planId, entries }: ClaimedPlan,
+    handlersFor: (origin: PlanOrigin) => PlanHandlers,
+  ): Promise<boolean> => {
     checkRunning(planId);
-    drive(fold, handlersFor(fold.origin));
+    const known = drivers.get(planId);
+    if (known && !known.isOver) {
+      // Claimed from itself, after its lease had run out: there is a new epoch.
+      known.refresh();
+      return true;
+    }
+    if (known) await known.gone;
+    const log = entries ?? (await access(planId).read());
+    checkRunning(planId);
+    if (drivers.has(planId)) return true;
+    const [first] = log;
+    if (first?.type !== "plan.created") throw new SoormaError("PLAN_NOT_FOUND", `there is no plan ${planId}`);
+    return goOn(planId, log, handlersFor(first.origin));
   };
 
   const command = async (planId: string, change: PlanChange): Promise<boolean> => {
-    for (;;) {
-      checkRunning(planId);
-      const driver = drivers.get(planId);
-      if (driver) {
-        const legal = await driver.command(change);
-        if (legal !== undefined) return legal;
-        // It let go of the plan: what counts is in the log.
-      }
-      const fold = PlanFold.of(planId, await access(planId).read());
-      const version = fold.version;
-      if (isTerminal(fold.status) || !fold.propose(change, runtime.now())) return false;
-      try {
-        await access(planId).append(version, [change]);
-        return true;
-      } catch (error) {
-        // Someone else's change came in between: look again whether this one is still legal.
-        if (!isSoormaError(error, "PLAN_CONFLICT")) throw error;
-      }
-    }
+    checkRunning(planId);
+    const legal = await drivers.get(planId)?.command(change);
+    if (legal !== undefined) return legal;
+    return (await access(planId).record(change)).accepted;
   };
 
   const ended = async (planId: string): Promise<PlanState | undefined> => {
@@ -148,12 +179,16 @@ export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
 
   const stopAll = async (): Promise<void> => {
     stop.abort(stopped());
+    foreignChanges[Symbol.dispose]();
     await Promise.all(Array.from(drivers.values(), (driver) => driver.stop()));
   };
 
   return {
     accept,
-    resume,
+    take,
+    refresh: () => {
+      for (const driver of drivers.values()) driver.refresh();
+    },
     cancel: (planId, reason) => command(planId, { type: "plan.cancelled", reason }),
     pause: (planId, reason) => command(planId, { type: "plan.paused", ...(reason === undefined ? {} : { reason }) }),
     unpause: (planId) => command(planId, { type: "plan.resumed" }),

@@ -1,7 +1,7 @@
 import { isSoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type Runtime, randomId, sleep } from "../runtime.ts";
-import type { PlanChange, PlanEntry, PlanLog } from "./log.ts";
+import type { PlanChange, PlanEntry, PlanLog, TaskJournal } from "./log.ts";
 import { backoffDelay } from "./timing.ts";
 
 const patience = { maxAttempts: Number.POSITIVE_INFINITY, backoffMs: 100, maxBackoffMs: 5_000 };
@@ -18,7 +18,8 @@ export interface LogAccessOptions {
 /**
  * One plan's log, for someone who can wait: while the log is unavailable, calls go on trying until the signal aborts.
  *
- * Only what waiting cannot cure is thrown: `PLAN_CONFLICT`, `PLAN_NOT_FOUND`, refusals of what was to be appended.
+ * Only what waiting cannot cure is thrown: `PLAN_CONFLICT`, `PLAN_FENCED`, `PLAN_NOT_FOUND`, refusals of what was to be
+ * appended.
  */
 export class LogAccess {
   readonly #options: LogAccessOptions;
@@ -28,22 +29,33 @@ export class LogAccess {
   }
 
   /** Appends all changes and resolves with the new version. What is too large for one message goes in several. */
-  async append(expectedVersion: number, changes: readonly PlanChange[]): Promise<number> {
+  async append(expectedVersion: number, changes: readonly PlanChange[], epoch: number): Promise<number> {
     const { log, planId, runtime } = this.#options;
-    const operationId = randomId(runtime);
+    const options = { operationId: randomId(runtime), epoch };
     try {
-      return await this.#patiently("append", () => log.append(planId, expectedVersion, changes, operationId));
+      return await this.#patiently("append", () => log.append(planId, expectedVersion, changes, options));
     } catch (error) {
       if (!isSoormaError(error, "MESSAGE_TOO_LARGE") || changes.length === 1) throw error;
       const half = changes.length >> 1;
-      const version = await this.append(expectedVersion, changes.slice(0, half));
-      return this.append(version, changes.slice(half));
+      const version = await this.append(expectedVersion, changes.slice(0, half), epoch);
+      return this.append(version, changes.slice(half), epoch);
     }
   }
 
-  read(): Promise<PlanEntry[]> {
+  read(afterVersion = 0): Promise<PlanEntry[]> {
     const { log, planId } = this.#options;
-    return this.#patiently("read", () => log.read(planId));
+    return this.#patiently("read", () => log.read(planId, { afterVersion }));
+  }
+
+  record(change: PlanChange): Promise<{ version: number; accepted: boolean }> {
+    const { log, planId, runtime } = this.#options;
+    const options = { operationId: randomId(runtime) };
+    return this.#patiently("record", () => log.record(planId, change, options));
+  }
+
+  journal(taskId: string): Promise<TaskJournal> {
+    const { log, planId } = this.#options;
+    return this.#patiently("journal", () => log.journal(planId, taskId));
   }
 
   async #patiently<T>(what: string, action: () => Promise<T>): Promise<T> {
@@ -63,7 +75,7 @@ export class LogAccess {
 }
 
 /** A store that is full, locked or read-only can be put right by someone, and the plan then goes on. */
-function isPassing(error: unknown): boolean {
+export function isPassing(error: unknown): boolean {
   if (!isSoormaError(error) || error.code === "PLAN_CONFLICT") return false;
   return error.retryable || error.code.startsWith("STORE_");
 }

@@ -1,0 +1,47 @@
+import type { Logger } from "../log.ts";
+import { type Runtime, sleep } from "../runtime.ts";
+import type { PlanHandlers } from "./handlers.ts";
+import type { PlanChange, PlanLog, PlanState } from "./log.ts";
+import type { LogAccess } from "./log-access.ts";
+import { backoffDelay } from "./timing.ts";
+
+/** Publishing an answer is tried so often before it is left to whoever takes the plan next. */
+const patience = { maxAttempts: 5, backoffMs: 200, maxBackoffMs: 5_000 };
+
+export interface AnsweringOptions {
+  readonly log: PlanLog;
+  readonly access: LogAccess;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  readonly handlers: PlanHandlers;
+  /** From then on nothing is tried again. */
+  readonly quit: AbortSignal;
+}
+
+/** Answers the goal of a plan that has ended, and then records that. Never rejects. */
+export async function publishAnswer(
+  state: PlanState,
+  version: number,
+  epoch: number,
+  { log, access, runtime, logger, handlers, quit }: AnsweringOptions,
+): Promise<void> {
+  const { planId } = state;
+  for (let failures = 1; handlers.onEnd; failures++) {
+    try {
+      await handlers.onEnd(state);
+      break;
+    } catch (error) {
+      logger.error("plan.answer.failed", { planId, failures, error });
+      if (failures >= patience.maxAttempts || quit.aborted) return;
+      await sleep(runtime, backoffDelay(runtime, patience, failures), quit).catch(() => {});
+    }
+  }
+  const answered: PlanChange[] = [{ type: "plan.answered" }];
+  try {
+    if (quit.aborted) await log.append(planId, version, answered, { epoch });
+    else await access.append(version, answered, epoch);
+  } catch (error) {
+    // Then it is published again by whoever takes the plan; receivers know it by its id.
+    logger.warn("plan.answered.unrecorded", { planId, error });
+  }
+}

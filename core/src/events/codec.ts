@@ -11,6 +11,8 @@ export interface Codec {
   encode(value: unknown): Uint8Array;
   /** @throws {SoormaError} `MESSAGE_MALFORMED` */
   decode(frame: Uint8Array): unknown;
+  /** Of several values, one packed behind the other. @throws {SoormaError} `MESSAGE_MALFORMED` */
+  decodeAll(frame: Uint8Array): readonly unknown[];
 }
 
 export function createCodec(): Codec {
@@ -19,16 +21,16 @@ export function createCodec(): Codec {
   // one, and null would not match the optional field of a schema.
   const options = { useRecords: false, copyBuffers: true, encodeUndefinedAsNil: true, skipValues: [undefined] };
   const packr = new Packr(options);
+  const decoded = <T>(frame: Uint8Array, decode: () => T): T => {
+    try {
+      return decode();
+    } catch (cause) {
+      throw new SoormaError("MESSAGE_MALFORMED", `a frame of ${frame.byteLength} bytes is no valid msgpack`, { cause });
+    }
+  };
   return {
     encode: (value) => packr.pack(value),
-    decode(frame) {
-      try {
-        return packr.unpack(frame);
-      } catch (cause) {
-        throw new SoormaError("MESSAGE_MALFORMED", `a frame of ${frame.byteLength} bytes is no valid msgpack`, {
-          cause,
-        });
-      }
-    },
+    decode: (frame) => decoded(frame, () => packr.unpack(frame)),
+    decodeAll: (frame) => decoded(frame, () => packr.unpackMultiple(frame) as unknown[]),
   };
 }

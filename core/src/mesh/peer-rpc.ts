@@ -4,9 +4,10 @@ import type { Logger } from "../log.ts";
 import type { Address, PeerChange, Transport } from "../plugin/transport.ts";
 import type { Runtime } from "../runtime.ts";
 import { Deadlines, type Expiring } from "./deadlines.ts";
+import { Outbox } from "./outbox.ts";
 import type { CallOptions, Rpc, RpcCall, RpcPeer } from "./rpc.ts";
 
-/** First element of every directed frame. */
+/** First element of every message. A frame holds one or more, one behind the other. */
 const kind = { call: 1, result: 2, failure: 3, note: 4, cancel: 5 } as const;
 
 /** Milliseconds a call waits when it does not say. */
@@ -74,6 +75,7 @@ export interface PeerRpc extends Rpc {
 export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions): PeerRpc {
   const pending = new Map<number, Pending>();
   const deadlines = new Deadlines(runtime);
+  const outbox = new Outbox(transport, runtime);
   const handlers = new Map<string, (call: RpcCall) => unknown>();
   const peerListeners = new Set<(address: Address, state: "up" | "down", reason: string) => void>();
   const links = new Map<Address, number>();
@@ -99,12 +101,9 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
   };
 
   const sendQuietly = (to: Address, frame: Uint8Array, what: string): void => {
-    const dropped = (error: unknown): void => log.debug("send.failed", { to, what, error });
-    try {
-      transport.send(to, frame)?.catch(dropped);
-    } catch (error) {
-      dropped(error);
-    }
+    outbox.send(to, frame, (error) => {
+      if (error !== undefined) log.debug("send.failed", { to, what, error });
+    });
   };
 
   const giveUp = (call: Pending, error: unknown): void => {
@@ -129,11 +128,9 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       }
       pending.set(id, waiting);
       deadlines.add(waiting, timeoutMs);
-      try {
-        transport.send(to, frame)?.catch((error) => fail(id, error));
-      } catch (error) {
-        fail(id, error);
-      }
+      outbox.send(to, frame, (error) => {
+        if (error !== undefined) fail(id, error);
+      });
     });
 
   const answer = (from: Address, id: number, value: unknown): void => {
@@ -147,11 +144,9 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       });
       frame = codec.encode([kind.failure, id, toFailure(error)]);
     }
-    try {
-      transport.send(from, frame)?.catch((error) => refuse(from, id, error));
-    } catch (error) {
-      refuse(from, id, error);
-    }
+    outbox.send(from, frame, (error) => {
+      if (error !== undefined) refuse(from, id, error);
+    });
   };
 
   const refuse = (from: Address, id: number, error: unknown): void => {
@@ -224,6 +219,22 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     settleWith(call);
   };
 
+  const take = ([type, second, third, fourth, fifth]: readonly unknown[], from: Address): void => {
+    if (type === kind.call && isId(second) && typeof third === "string" && isDuration(fifth)) {
+      serve(from, second, third, fourth, fifth);
+    } else if (type === kind.result && isId(second)) {
+      reply(from, second, (call) => call.resolve(third));
+    } else if (type === kind.failure && isId(second) && isFailure(third)) {
+      reply(from, second, (call) => call.reject(fromFailure(third)));
+    } else if (type === kind.note && typeof second === "string") {
+      note(from, second, third);
+    } else if (type === kind.cancel && isId(second)) {
+      answering.get(`${from} ${second}`)?.abort(new SoormaError("CANCELLED", "the caller gave up"));
+    } else {
+      malformed++;
+    }
+  };
+
   return {
     get address() {
       if (!own) throw new SoormaError("NODE_STOPPED", "the node has no address before it started");
@@ -237,10 +248,12 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       own = { nodeId, address };
     },
     call,
-    async notify(to, method, params) {
-      if (stopped) throw stoppedError(method);
-      await transport.send(to, codec.encode([kind.note, method, params]));
-    },
+    notify: (to, method, params) =>
+      new Promise((resolve, reject) => {
+        if (stopped) throw stoppedError(method);
+        const message = codec.encode([kind.note, method, params]);
+        outbox.send(to, message, (error) => (error === undefined ? resolve() : reject(error)));
+      }),
     handle(method, handler) {
       if (handlers.has(method)) throw new TypeError(`"${method}" has a handler already`);
       handlers.set(method, handler as (call: RpcCall) => unknown);
@@ -268,31 +281,13 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       };
     },
     onMessage(frame, from) {
-      let message: unknown;
+      let messages: readonly unknown[] = [];
       try {
-        message = codec.decode(frame);
-      } catch {
-        malformed++;
-        return;
-      }
-      if (!Array.isArray(message)) {
-        malformed++;
-        return;
-      }
-      const [type, second, third, fourth, fifth] = message as unknown[];
-      if (type === kind.call && isId(second) && typeof third === "string" && isDuration(fifth)) {
-        serve(from, second, third, fourth, fifth);
-      } else if (type === kind.result && isId(second)) {
-        reply(from, second, (call) => call.resolve(third));
-      } else if (type === kind.failure && isId(second) && isFailure(third)) {
-        reply(from, second, (call) => call.reject(fromFailure(third)));
-      } else if (type === kind.note && typeof second === "string") {
-        note(from, second, third);
-      } else if (type === kind.cancel && isId(second)) {
-        answering.get(`${from} ${second}`)?.abort(new SoormaError("CANCELLED", "the caller gave up"));
-      } else {
-        malformed++;
-      }
+        messages = codec.decodeAll(frame);
+      } catch {}
+      // What is no message makes the whole frame somebody else's.
+      if (messages.length === 0 || !messages.every(Array.isArray)) malformed++;
+      else for (const message of messages) take(message as readonly unknown[], from);
     },
     onPeerChange({ address, state, reason }) {
       if (state === "down") {
@@ -305,6 +300,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     stats: () => ({ pending: pending.size, malformed, late }),
     stop() {
       stopped = true;
+      outbox.flush();
       deadlines.clear();
       for (const [id, call] of pending) fail(id, stoppedError(call.method));
       for (const controller of answering.values()) controller.abort(stoppedError("an answer"));

@@ -1,13 +1,14 @@
 import { SoormaError } from "../src/errors.ts";
-import type {
-  AppendOptions,
-  Claim,
-  Lease,
-  PlanChange,
-  PlanEntry,
-  PlanLog,
-  PlanQuery,
-  PlanSummary,
+import {
+  type AppendOptions,
+  type Claim,
+  freeChanges,
+  type Lease,
+  type PlanChange,
+  type PlanEntry,
+  type PlanLog,
+  type PlanQuery,
+  type PlanSummary,
 } from "../src/plans/log.ts";
 import { isTerminal, PlanFold } from "../src/plans/reducer.ts";
 import type { Runtime } from "../src/runtime.ts";

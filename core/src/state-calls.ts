@@ -18,8 +18,18 @@ export type StateCall = <Result>(
   signal?: AbortSignal,
 ) => Promise<Result>;
 
-/** Failures that tell of the way to the state node, not of what was asked of it. */
-const passing: readonly string[] = ["PEER_UNREACHABLE", "TIMEOUT", "NO_RESPONDER", "OVERLOADED", "STORE_CLOSED"];
+/**
+ * Failures that tell of the way to the state node, not of what was asked of it. A node that is just stopping, or starting,
+ * knows none of its methods.
+ */
+const passing: readonly string[] = [
+  "PEER_UNREACHABLE",
+  "TIMEOUT",
+  "NO_RESPONDER",
+  "METHOD_UNKNOWN",
+  "OVERLOADED",
+  "STORE_CLOSED",
+];
 
 /**
  * Calls that go on trying, with growing pauses, while the state node is away.

@@ -134,4 +134,13 @@ export {
   type TimerOptions,
   timeoutSignal,
 } from "./runtime.ts";
-export type { PlanSpec, Tracker } from "./tracker/contract.ts";
+export type {
+  AgentMetrics,
+  DeadLetter,
+  DeadLetterQuery,
+  PlanQueries,
+  PlanSpec,
+  TaskQuery,
+  TaskSummary,
+  Tracker,
+} from "./tracker/contract.ts";

@@ -1,67 +1,17 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { type FakeRuntime, fakeRuntime } from "../testing/fake-runtime.ts";
-import { createRpcNetwork, type RpcMessage, type RpcNetworkNode } from "../testing/rpc-network.ts";
-import { isSoormaError, SoormaError } from "./errors.ts";
-import { silentLogger } from "./log.ts";
-import { createMemoryClient } from "./memory/client.ts";
+import type { FakeRuntime } from "../testing/fake-runtime.ts";
+import { stageHome, stateStage } from "../testing/state-stage.ts";
+import { isSoormaError, type SoormaError } from "./errors.ts";
 import { memoryMethods } from "./memory/protocol.ts";
 import type { PlanChange, PlanEntry } from "./plans/log.ts";
-import type { StateCaller } from "./state-caller.ts";
-import { createStateService, type StateService } from "./state-service.ts";
-import { createMemoryStore } from "./store/memory-store.ts";
-import { createTrackerClient } from "./tracker/client.ts";
 import { trackerMethods, watchLeaseMs } from "./tracker/protocol.ts";
 
-const home = "inproc://state";
-
-/** A network with one agent's node, a store that outlives its state nodes, and virtual time. */
+/** The stage with one agent's node. */
 function stage() {
-  const runtime = fakeRuntime();
-  let onSend: (message: RpcMessage) => "drop" | undefined = () => undefined;
-  const network = createRpcNetwork({ runtime, onSend: (message) => onSend(message) });
-  const store = createMemoryStore();
-  const reconnects = new Set<() => void>();
-  let state: { node: RpcNetworkNode; service: StateService } | undefined;
-  let ids = 0;
-  const start = (): StateService => {
-    const node = network.node(home);
-    const service = createStateService({ rpc: node, store, runtime, log: silentLogger });
-    state = { node, service };
-    for (const listener of reconnects) listener();
-    return service;
-  };
-  const agentNode = network.node("inproc://agent");
-  const caller: StateCaller = {
-    async call(method, params, options) {
-      if (!state) throw new SoormaError("NO_RESPONDER", `nobody answers "${method}"`);
-      return agentNode.call(home, method, params, options);
-    },
-    onNote: (method, listener) => agentNode.handle(method, ({ params }) => listener(params)),
-    onReconnect(listener) {
-      reconnects.add(listener);
-      return { [Symbol.dispose]: () => void reconnects.delete(listener) };
-    },
-  };
-  const options = { caller, runtime, tenant: "acme", nextId: () => `id${++ids}` };
-  return {
-    runtime,
-    store,
-    agentNode,
-    start,
-    /** As if killed: no goodbye, and what was not on disk is lost with it. */
-    async kill() {
-      state?.node.stop();
-      await state?.service.close();
-      state = undefined;
-    },
-    intercept(handler: (message: RpcMessage) => "drop" | undefined) {
-      onSend = handler;
-    },
-    memory: createMemoryClient(options),
-    tracker: createTrackerClient(options),
-    caller,
-  };
+  const made = stateStage();
+  const { node: agentNode, ...clients } = made.node("inproc://agent");
+  return { ...made, ...clients, agentNode };
 }
 
 /** Lets virtual time pass until the promise settles. */
@@ -206,7 +156,7 @@ test("malformed calls are answered with errors, and the service goes on", async 
       // Answered at all is what matters: a crash would be a call that never settles.
       const outcome = await settled(
         runtime,
-        agentNode.call(home, method, value).then(
+        agentNode.call(stageHome, method, value).then(
           () => "answered",
           (error: unknown) => (isSoormaError(error) ? error.code : "packing"),
         ),
@@ -294,7 +244,7 @@ test("watches are forgotten when their peer is gone, and when they are not renew
   const run = <T>(promise: Promise<T>): Promise<T> => settled(runtime, promise);
   await run(tracker.append("p", 0, changes(created)));
   const watch = (watchId: string): Promise<unknown> =>
-    run(agentNode.call(home, trackerMethods.watch, { tenant: "acme", planId: "p", watchId, afterVersion: 0 }));
+    run(agentNode.call(stageHome, trackerMethods.watch, { tenant: "acme", planId: "p", watchId, afterVersion: 0 }));
   await watch("w1");
   await watch("w1");
   await watch("w2");
@@ -331,7 +281,7 @@ test("a closed service answers nothing and leaves its store open", async () => {
   const service = start();
   await service.close();
   await service.close();
-  const call = agentNode.call(home, memoryMethods.entry, { tenant: "acme", key: "k" });
+  const call = agentNode.call(stageHome, memoryMethods.entry, { tenant: "acme", key: "k" });
   expect((await failure(runtime, call)).code).toBe("METHOD_UNKNOWN");
   await store.transact((tx) => tx.put(["a"], 1));
 });

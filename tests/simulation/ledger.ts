@@ -1,22 +1,49 @@
-import type { TaskSpec } from "@soorma/core";
+import type { PlanBudget, TaskSpec } from "@soorma/core";
 
-/** What a task's handler is told to do. */
-export interface Behaviour {
-  /** Milliseconds of work. */
-  readonly ms: number;
-  /** Attempts before this one throw. */
-  readonly failsUntil?: number;
-  /** Attempts before this one hang until they are aborted. */
-  readonly hangsUntil?: number;
+/** One thing a task's handler is told to do. */
+export type Act =
+  | { readonly do: "work"; readonly ms: number }
+  /** A step with a side effect that takes `ms`. */
+  | { readonly do: "step"; readonly name: string; readonly ms: number }
+  /** Sub-tasks, one after the other or all at once. */
+  | { readonly do: "delegate"; readonly tasks: readonly Behaviour[]; readonly atOnce: boolean }
+  | { readonly do: "sleep"; readonly ms: number }
+  | { readonly do: "input" }
+  | { readonly do: "event"; readonly type: string }
+  | { readonly do: "progress"; readonly fraction: number }
+  /** Attempts before that one throw, or hang until they are aborted. */
+  | { readonly do: "throw"; readonly until: number }
+  | { readonly do: "hang"; readonly until: number }
   /** Throws what must not be retried. */
-  readonly fatal?: boolean;
+  | { readonly do: "fatal" };
+
+/** What a task's handler is told to do, and to return besides what it did. */
+export interface Behaviour {
+  readonly acts: readonly Act[];
+  readonly returns?: unknown;
+}
+
+/** What a handler returns. */
+export interface Returned {
+  /** Of this very run of the handler. */
+  readonly token: string;
+  /** What its acts gave, in their order. */
+  readonly values: readonly unknown[];
+  readonly returns?: unknown;
 }
 
 export interface GoalScript {
   readonly id: number;
+  /** Of the goal. Default `sim.goal`. */
+  readonly type?: string;
   readonly tasks: readonly TaskSpec[];
+  readonly budget?: PlanBudget;
   /** How it has to end if nobody cancels it. */
   readonly ends: "completed" | "failed";
+  /** The failure's code, if only one will do. */
+  readonly code?: string;
+  /** Its client pauses it then, and lets it go on a while later. */
+  readonly pauseAfterMs?: number;
   /** Milliseconds after it was accepted that its client cancels it. */
   readonly cancelAfterMs?: number;
 }
@@ -29,6 +56,7 @@ export interface GoalRecord {
   /** The submission failed, so it may be there or not. */
   refused?: string;
   cancelled?: boolean;
+  paused?: boolean;
   /** What clients were told, in order. */
   readonly answers: { readonly status: string; readonly value: unknown; readonly atMs: number; readonly by: string }[];
 }
@@ -70,8 +98,14 @@ export class Ledger {
   /** Steps whose value a handler was given, by task and key. */
   readonly steps = new Map<string, { readonly value: unknown; readonly atMs: number }>();
   readonly registers = new Map<string, Register>();
+  /** What people and events told waiting tasks, by plan. */
+  readonly told = new Map<string, Set<string>>();
+  /** Tasks that were taken back, in order. */
+  readonly undone: { readonly planId: string; readonly of: string; readonly atMs: number }[] = [];
   /** Compare-and-set increments. */
   readonly counter = { acknowledged: 0, unknown: 0 };
+  /** From when on the observer hears everything, unless something goes wrong. */
+  listeningMs = Number.POSITIVE_INFINITY;
   /** Answers' events, by observer and plan. */
   readonly heard = new Map<string, number>();
   readonly requests = { answered: 0, failed: 0 };

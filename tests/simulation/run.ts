@@ -3,7 +3,7 @@ import { createFromPlugin } from "@soorma/core/plugins";
 import registryBroker from "@soorma/registry-broker";
 import { inproc } from "@soorma/transport-inproc";
 import { endFaults, quiet, scheduleFaults } from "./faults.ts";
-import { type Audited, audit } from "./invariants.ts";
+import { type Audited, audit, auditCalm } from "./invariants.ts";
 import type { GoalRecord } from "./ledger.ts";
 import * as roles from "./roles.ts";
 import { scriptOf } from "./scripts.ts";
@@ -44,7 +44,7 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
       world.member(chance.one(clients)).goals.push({ atMs: chance.between(0, faultsUntilMs), record });
     }
     for (const member of world.members.values()) runtime.setTimer(() => world.start(member), chance.between(0, 400));
-    scheduleFaults(world, machineChance(world, "faults"), faultsUntilMs);
+    const isCalm = scheduleFaults(world, machineChance(world, "faults"), faultsUntilMs) === 0;
     await runtime.advance(faultsUntilMs);
     endFaults(world);
     const isReady = (): boolean => [...world.members.values()].every(({ running }) => running !== undefined);
@@ -54,7 +54,7 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
       );
     await converge(world, () => isReady() && isAnswered(), "not every goal was answered");
     convergedMs = runtime.elapsedMs - faultsUntilMs;
-    await auditAll(world);
+    await auditAll(world, isCalm);
     await finish(world, world.stopAll(names.toReversed()), "not every process stopped");
     // What is left is the network's, and the faults' own.
     await runtime.advance(30_000);
@@ -118,7 +118,7 @@ async function finish<T>(world: World, promise: Promise<T>, otherwise: string): 
 }
 
 /** Reads everything back as a stranger would, once it has calmed down. */
-async function auditAll(world: World): Promise<void> {
+async function auditAll(world: World, isCalm: boolean): Promise<void> {
   const { hub, ledger } = world;
   const auditor = world.process("auditor", 1, 0, () => {});
   const { runtime } = auditor;
@@ -146,6 +146,7 @@ async function auditAll(world: World): Promise<void> {
       audited.push({ planId, entries: await client.tracker.read(planId), plan: await client.tracker.getPlan(planId) });
     }
     audit(ledger, audited);
+    if (isCalm) auditCalm(ledger, audited);
     for (const [key, { acknowledged, tried }] of ledger.registers) {
       const value = (await client.memory.retrieve<number>(key)) ?? 0;
       if (value < acknowledged || value > tried) {
@@ -160,5 +161,5 @@ async function auditAll(world: World): Promise<void> {
     await client.stop();
   };
   await finish(world, read(), "the state could not be read back");
-  world.end(auditor);
+  await finish(world, world.end(auditor), "the auditor did not end");
 }

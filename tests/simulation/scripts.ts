@@ -1,69 +1,209 @@
 import type { TaskSpec } from "@soorma/core";
 import type { Chance } from "./chance.ts";
-import type { Behaviour, GoalScript } from "./ledger.ts";
+import { patient } from "./handlers.ts";
+import type { Act, Behaviour, GoalScript } from "./ledger.ts";
 
-/** Retries that outlast every fault: only what a script wants to fail does. */
-const patient = { maxAttempts: 60, backoffMs: 20, maxBackoffMs: 500 } as const;
+type Made = Pick<GoalScript, "tasks" | "ends" | "code" | "budget" | "type">;
+type Shape = (chance: Chance, id: number) => Made;
 
-type Shape = (chance: Chance) => { readonly tasks: TaskSpec[]; readonly ends: "completed" | "failed" };
+/** Mostly short work, sometimes long. */
+function work(chance: Chance): Act {
+  return { do: "work", ms: Math.round(chance.is(0.15) ? chance.between(200, 2_500) : chance.between(0, 40)) };
+}
+
+/** Sometimes the attempts throw a few times, or hang, before one goes on. */
+function trouble(chance: Chance): Act[] {
+  if (chance.is(0.2)) return [{ do: "throw", until: chance.whole(2, 4) }];
+  if (chance.is(0.08)) return [{ do: "hang", until: chance.whole(2, 3) }];
+  return [];
+}
 
 function task(
   chance: Chance,
   name: string,
-  dependsOn: readonly string[],
-  behaviour: Partial<Behaviour> = {},
+  dependsOn: readonly string[] = [],
+  acts: readonly Act[] = [work(chance)],
+  more: Partial<TaskSpec> & { readonly returns?: unknown } = {},
 ): TaskSpec {
-  const ms = chance.is(0.2) ? chance.between(200, 2_500) : chance.between(0, 40);
+  const { returns, ...spec } = more;
+  const data: Behaviour = { acts, ...(returns === undefined ? {} : { returns }) };
   return {
     name,
     assignedTo: "work",
     dependsOn,
-    data: { ms: Math.round(ms), ...behaviour },
+    data,
     retry: patient,
     priority: chance.whole(0, 2),
-    ...(behaviour.hangsUntil === undefined ? {} : { timeoutMs: 3_000 }),
+    ...(acts.some((act) => act.do === "hang") ? { timeoutMs: 3_000 } : {}),
+    ...spec,
   };
 }
 
-/** Sometimes a task throws a few times, or hangs, before it is done. */
-function trouble(chance: Chance): Partial<Behaviour> {
-  if (chance.is(0.2)) return { failsUntil: chance.whole(2, 4) };
-  if (chance.is(0.08)) return { hangsUntil: chance.whole(2, 3) };
-  return {};
+function names(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 }
 
-const shapes: Readonly<Record<string, Shape>> = {
-  chain(chance) {
-    const length = chance.whole(1, 5);
-    const tasks = Array.from({ length }, (_, i) =>
-      task(chance, `t${i}`, i === 0 ? [] : [`t${i - 1}`], trouble(chance)),
-    );
-    return { tasks, ends: "completed" };
-  },
+function chain(chance: Chance, prefix: string, length: number): TaskSpec[] {
+  return names(prefix, length).map((name, i, all) =>
+    task(chance, name, i === 0 ? [] : [all[i - 1] as string], [work(chance), ...trouble(chance)]),
+  );
+}
+
+/** A few steps, with trouble between them. */
+function steps(chance: Chance, count: number): Act[] {
+  return names("step", count).flatMap((name): Act[] => [
+    { do: "step", name, ms: Math.round(chance.between(0, 100)) },
+    ...(chance.is(0.3) ? [work(chance)] : []),
+    ...(chance.is(0.2) ? [{ do: "throw", until: chance.whole(2, 4) } as const] : []),
+  ]);
+}
+
+export const shapes: Readonly<Record<string, Shape>> = {
+  chain: (chance) => ({ tasks: chain(chance, "t", chance.whole(1, 5)), ends: "completed" }),
+
   fan(chance) {
-    const width = chance.whole(2, 6);
-    const names = Array.from({ length: width }, (_, i) => `w${i}`);
+    const middle = names("w", chance.whole(2, 6));
     return {
       tasks: [
-        task(chance, "first", []),
-        ...names.map((name) => task(chance, name, ["first"], trouble(chance))),
-        task(chance, "join", names),
+        task(chance, "first"),
+        ...middle.map((name) => task(chance, name, ["first"], [work(chance), ...trouble(chance)])),
+        task(chance, "join", middle),
       ],
       ends: "completed",
     };
   },
+
   lattice(chance) {
     const tasks: TaskSpec[] = [];
-    for (let i = 0; i < chance.whole(4, 8); i++) {
-      const before = tasks.map(({ name }) => name).filter(() => chance.is(0.4));
-      tasks.push(task(chance, `n${i}`, before, trouble(chance)));
+    for (const name of names("n", chance.whole(4, 8))) {
+      const before = tasks.map((one) => one.name).filter(() => chance.is(0.4));
+      tasks.push(task(chance, name, before, [work(chance), ...trouble(chance)]));
     }
     return { tasks, ends: "completed" };
   },
-  fails(chance) {
+
+  fails: (chance) => ({
+    tasks: [
+      task(chance, "ok"),
+      task(chance, "bad", ["ok"], [work(chance), { do: "fatal" }]),
+      task(chance, "never", ["bad"]),
+    ],
+    ends: "failed",
+  }),
+
+  steps: (chance) => ({
+    tasks: names("s", chance.whole(1, 3)).map((name) => task(chance, name, [], steps(chance, chance.whole(1, 4)))),
+    ends: "completed",
+  }),
+
+  delegates(chance) {
+    const tasks = names("c", chance.whole(1, 4)).map(
+      (): Behaviour => ({ acts: [work(chance), ...(chance.is(0.3) ? steps(chance, 2) : trouble(chance))] }),
+    );
+    const acts: Act[] = [
+      ...(chance.is(0.5) ? steps(chance, 1) : []),
+      { do: "delegate", tasks, atOnce: chance.is(0.6) },
+      ...trouble(chance),
+    ];
+    return { tasks: [task(chance, "parent", [], acts), task(chance, "after", ["parent"])], ends: "completed" };
+  },
+
+  sleeps: (chance) => ({
+    tasks: [
+      task(
+        chance,
+        "naps",
+        [],
+        [
+          ...steps(chance, 1),
+          { do: "sleep", ms: Math.round(chance.between(10, 4_000)) },
+          ...steps(chance, 1),
+          ...trouble(chance),
+        ],
+      ),
+      task(chance, "after", ["naps"]),
+    ],
+    ends: "completed",
+  }),
+
+  asks: (chance) => ({
+    tasks: [
+      task(chance, "asks", [], [work(chance), { do: "input" }, work(chance), ...trouble(chance)]),
+      task(chance, "after", ["asks"]),
+    ],
+    ends: "completed",
+  }),
+
+  hears: (chance, id) => ({
+    tasks: [task(chance, "hears", [], [work(chance), { do: "event", type: `sim.signal.g${id}` }, ...trouble(chance)])],
+    ends: "completed",
+  }),
+
+  waits: (chance, id) => ({
+    tasks: [
+      task(chance, "before"),
+      { name: "person", wait: { kind: "input", prompt: "go on?" }, dependsOn: ["before"] },
+      { name: "pause", wait: { kind: "sleep", ms: Math.round(chance.between(10, 3_000)) }, dependsOn: ["before"] },
+      ...(chance.is(0.5)
+        ? [{ name: "word", wait: { kind: "event", pattern: `sim.word.g${id}` }, dependsOn: ["before"] } as const]
+        : []),
+      task(chance, "after", ["person", "pause"]),
+    ],
+    ends: "completed",
+  }),
+
+  forEach(chance) {
+    const items = names("item", chance.whole(0, 6));
     return {
-      tasks: [task(chance, "ok", []), task(chance, "bad", ["ok"], { fatal: true }), task(chance, "never", ["bad"])],
+      tasks: [
+        task(chance, "list", [], [work(chance)], { returns: { items } }),
+        task(chance, "each", ["list"], [work(chance), ...trouble(chance)], {
+          forEach: {
+            over: "{{results.list.returns.items}}",
+            ...(chance.is(0.5) ? { concurrency: chance.whole(1, 3) } : {}),
+          },
+          returns: "{{item}}",
+        }),
+        task(chance, "join", ["each"]),
+      ],
+      ends: "completed",
+    };
+  },
+
+  subPlan(chance, id) {
+    const inner = chain(chance, "inner", chance.whole(1, 3));
+    return {
+      tasks: [
+        task(chance, "before"),
+        { name: "sub", goal: "sim.goal", data: { id, tasks: inner }, dependsOn: ["before"], retry: patient },
+        task(chance, "after", ["sub"]),
+      ],
+      ends: "completed",
+    };
+  },
+
+  undoes(chance) {
+    const done = names("d", chance.whole(1, 3));
+    return {
+      tasks: [
+        ...done.map((name, i) =>
+          task(chance, name, i === 0 ? [] : [done[i - 1] as string], [work(chance)], {
+            undo: { assignedTo: "undo", data: { of: name }, retry: patient },
+          }),
+        ),
+        task(chance, "bad", done, [work(chance), { do: "fatal" }]),
+      ],
       ends: "failed",
+    };
+  },
+
+  budget(chance) {
+    const tasks = names("c", 5).map((): Behaviour => ({ acts: [work(chance)] }));
+    return {
+      tasks: [task(chance, "greedy", [], [{ do: "delegate", tasks, atOnce: true }])],
+      budget: { maxTasks: chance.whole(2, 5) },
+      ends: "failed",
+      code: "BUDGET_EXCEEDED",
     };
   },
 };
@@ -71,7 +211,13 @@ const shapes: Readonly<Record<string, Shape>> = {
 /** A goal out of a seed's chance. */
 export function scriptOf(chance: Chance, id: number): GoalScript {
   const shape = shapes[chance.one(Object.keys(shapes))] as Shape;
-  const made = shape(chance);
+  const made = shape(chance, id);
   const cancelled = chance.is(0.1);
-  return { id, ...made, ...(cancelled ? { cancelAfterMs: chance.between(0, 3_000) } : {}) };
+  const paused = chance.is(0.1);
+  return {
+    id,
+    ...made,
+    ...(cancelled ? { cancelAfterMs: chance.between(0, 3_000) } : {}),
+    ...(paused ? { pauseAfterMs: chance.between(0, 1_500) } : {}),
+  };
 }

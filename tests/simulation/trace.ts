@@ -57,8 +57,8 @@ export class Trace {
 
 function wordsOf(frame: Uint8Array): string {
   try {
-    const [kind, id, ...rest] = codec.decode(frame) as [number, unknown, ...unknown[]];
-    return `${kinds[kind] ?? kind} ${brief(id)} ${brief(rest)}`;
+    const messages = codec.decodeAll(frame) as readonly (readonly [number, unknown, ...unknown[]])[];
+    return messages.map(([kind, id, ...rest]) => `${kinds[kind] ?? kind} ${brief(id)} ${brief(rest)}`).join("\n    + ");
   } catch {
     return `${frame.length} bytes`;
   }

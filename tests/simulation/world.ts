@@ -1,4 +1,4 @@
-import { createLogger, type Logger, silentLogger } from "@soorma/core";
+import { createLogger, isSoormaError, type Logger, silentLogger } from "@soorma/core";
 import {
   type FakeRuntime,
   fakeRuntime,
@@ -9,11 +9,14 @@ import {
 import { createHub, type Hub } from "@soorma/transport-inproc";
 import { chanceOf, seedOf } from "./chance.ts";
 import { type GoalRecord, Ledger } from "./ledger.ts";
-import type { Role, Running } from "./roles.ts";
+import type { Break, Role, Running } from "./surroundings.ts";
 import { brief, Trace } from "./trace.ts";
 
 /** How long a connection that nothing comes through is believed in. As the ZeroMQ transport's heartbeats are set. */
 const heartbeatMs = 1_000;
+
+/** A process that stopped may have timers for as long as this; what is left then is a leak. */
+const lingerMs = 2_500;
 
 /** A supervisor starts again what ended by itself after this. */
 const restartMs = 300;
@@ -21,8 +24,7 @@ const restartMs = 300;
 export interface WorldOptions {
   readonly seed: number;
   readonly trace?: (line: string) => void;
-  /** Breaks a guarantee on purpose. */
-  readonly liesAboutFlushes?: boolean;
+  readonly broken?: Break;
 }
 
 /** A place where a process of one role runs, one after the other. */
@@ -48,6 +50,8 @@ export class World {
   readonly cuts = new Map<object, readonly (readonly [string, string])[]>();
   readonly #disks = new Map<string, SimulatedDisk>();
   readonly #options: WorldOptions;
+  /** There are no more faults. */
+  isHealed = false;
   /** Nothing is started any more. */
   #closing = false;
   /** Until when clients do things of their own accord. */
@@ -91,7 +95,7 @@ export class World {
       disk = simulatedDisk({
         runtime: this.runtime,
         flushMs: [0.05, 4],
-        lies: this.#options.liesAboutFlushes ?? false,
+        lies: this.#options.broken === "flush",
       });
       this.#disks.set(name, disk);
     }
@@ -111,8 +115,12 @@ export class World {
     });
   }
 
-  /** Ends a process that stopped; what it left behind is a leak. */
-  end(process: SimulatedProcess): void {
+  /** Ends a process that stopped, once nothing of it waits any more. */
+  async end(process: SimulatedProcess): Promise<void> {
+    const untilMs = this.elapsedMs + lingerMs;
+    while (process.alive && process.pending > 0 && this.elapsedMs < untilMs) {
+      await new Promise<void>((resolve) => void this.runtime.setTimer(resolve, 25));
+    }
     this.trace.say(process.name, "ended");
     for (const site of process.pendingSites) this.trace.say(process.name, `left a timer: ${site}`);
     if (process.pending > 0) this.ledger.violated(`${process.name} stopped and left ${process.pending} timers behind`);
@@ -141,10 +149,16 @@ export class World {
     const { process, running } = member;
     if (!process?.alive || !running) return;
     this.trace.say(member.name, "is stopped");
-    await running.stop();
-    if (!process.alive || member.process !== process) return;
-    this.#ended(member, process);
-    this.start(member, process.clockOffsetMs);
+    try {
+      await running.stop();
+      await this.end(process);
+    } catch (error) {
+      // Its disk is full, say: the process ends with an error.
+      this.trace.say(member.name, `did not stop cleanly: ${brief(error)}`);
+      if (!isSoormaError(error)) this.ledger.violated(`${member.name} did not stop: ${brief(error)}`);
+      process.crash();
+    }
+    if (member.process === process) this.start(member, process.clockOffsetMs);
   }
 
   /** Ends every member cleanly, in an order in which nobody has to wait. */
@@ -155,7 +169,7 @@ export class World {
       const { process, running } = member;
       if (!process?.alive || !running) continue;
       await running.stop();
-      this.#ended(member, process);
+      await this.end(process);
     }
   }
 
@@ -170,11 +184,6 @@ export class World {
     for (const ways of this.cuts.values()) for (const [from, to] of ways) this.hub.cut(from, to);
   }
 
-  #ended(member: Member, process: SimulatedProcess): void {
-    this.end(process);
-    member.running = undefined;
-  }
-
   async #run(member: Member, process: SimulatedProcess): Promise<void> {
     try {
       const running = await member.role({
@@ -187,6 +196,7 @@ export class World {
         seed: this.seed,
         goals: member.goals,
         untilMs: this.untilMs,
+        broken: this.#options.broken,
       });
       if (process.alive) member.running = running;
       this.trace.say(member.name, "is ready");

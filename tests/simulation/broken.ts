@@ -1,0 +1,70 @@
+import { isSoormaError, type Mesh, type PlanLog } from "@soorma/core";
+import type { Break } from "./surroundings.ts";
+
+type Services = Awaited<ReturnType<Mesh["acquire"]>>;
+
+/** The mesh as a planner gets it, without what the plan log guarantees. */
+export function brokenPlannerMesh(mesh: Mesh, broken: Break | undefined): Mesh {
+  if (broken === "version") return withLog(mesh, withoutVersions);
+  if (broken === "lease") return withLog(mesh, withoutLeases);
+  return mesh;
+}
+
+/** The mesh as a worker gets it, without what makes its results and steps last. */
+export function brokenWorkerMesh(mesh: Mesh, broken: Break | undefined): Mesh {
+  if (broken === "steps") return withLog(mesh, withoutJournal);
+  if (broken !== "ack") return mesh;
+  return withServices(mesh, (services) => {
+    const { node } = services;
+    const callAgent = node.callAgent.bind(node);
+    node.callAgent = async (agent, method, params, options) => {
+      if (method !== "task.result") return await callAgent(agent, method, params, options);
+      callAgent(agent, method, params, options).catch(() => {});
+      return undefined as never;
+    };
+    return services;
+  });
+}
+
+function withServices(mesh: Mesh, change: (services: Services) => Services): Mesh {
+  return {
+    acquire: async () => change(await mesh.acquire()),
+    release: () => mesh.release(),
+  };
+}
+
+function withLog(mesh: Mesh, change: (log: PlanLog) => PlanLog): Mesh {
+  return withServices(mesh, (services) => {
+    const { tracker } = services;
+    const logOf = (by: string): PlanLog => change(tracker.logOf(by));
+    return { ...services, tracker: Object.assign(Object.create(tracker), { logOf }) as typeof tracker };
+  });
+}
+
+function withoutVersions(log: PlanLog): PlanLog {
+  return {
+    ...log,
+    async append(planId, expectedVersion, changes, options) {
+      try {
+        return await log.append(planId, expectedVersion, changes, options);
+      } catch (error) {
+        if (!isSoormaError(error, "PLAN_CONFLICT") && !isSoormaError(error, "PLAN_FENCED")) throw error;
+        const entries = await log.read(planId);
+        const epoch = entries.findLast((entry) => entry.type === "plan.driven")?.epoch ?? 1;
+        return await log.append(planId, entries.at(-1)?.version ?? 0, changes, { epoch });
+      }
+    },
+  };
+}
+
+function withoutLeases(log: PlanLog): PlanLog {
+  return {
+    ...log,
+    lease: async (...args) => ({ ...(await log.lease(...args)), claimable: 0 }),
+    claim: async () => ({ plans: [], more: false }),
+  };
+}
+
+function withoutJournal(log: PlanLog): PlanLog {
+  return { ...log, journal: async () => ({ steps: [], waits: [] }) };
+}

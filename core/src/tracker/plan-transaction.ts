@@ -1,10 +1,10 @@
 import { SoormaError } from "../errors.ts";
 import type { PlanChange, PlanEntry, TaskState, WaitSpec } from "../plans/log.ts";
-import { firmVersionAfter } from "../plans/log-rules.ts";
 import { isTerminal, type PlanFold } from "../plans/reducer.ts";
 import { roughBytes } from "../rough-size.ts";
 import type { StoreTransaction } from "../store/store.ts";
 import { countAttempt } from "./agent-metrics.ts";
+import { solidVersionAfter } from "./append-rules.ts";
 import { addDeadLetter, removeDeadLetter } from "./dead-letters.ts";
 import type { FoldCache, PlanMemo } from "./fold-cache.ts";
 import { isDriven } from "./open-plans.ts";
@@ -139,11 +139,7 @@ export class PlanTransaction {
     const isLoud = isForeign && changes.some((change) => !quiet.has(change.type));
     const head: Head = {
       summary,
-      solidVersion: firmVersionAfter(
-        before && { version: before.summary.version, firmVersion: before.solidVersion, epoch: 0 },
-        changes,
-        summary.version,
-      ),
+      solidVersion: solidVersionAfter(before?.solidVersion ?? 0, changes, summary.version),
       bytes: (before?.bytes ?? 0) + bytes,
       foreignVersion: isLoud ? summary.version : isForeign ? (before?.foreignVersion ?? 0) : 0,
       waits: derived.waits,

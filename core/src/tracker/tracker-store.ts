@@ -12,12 +12,12 @@ import {
   type PlanSummary,
   type TaskJournal,
 } from "../plans/log.ts";
-import { checkAppend } from "../plans/log-rules.ts";
 import { isTerminal } from "../plans/reducer.ts";
 import type { Address } from "../plugin/transport.ts";
 import { type Runtime, randomId } from "../runtime.ts";
 import type { Store, StoreTransaction } from "../store/store.ts";
 import { type AgentMetrics, readMetrics } from "./agent-metrics.ts";
+import { checkAppend } from "./append-rules.ts";
 import { type DeadLetter, type DeadLetterCursor, type DeadLetterQuery, readDeadLetters } from "./dead-letters.ts";
 import { type DriverNote, DriverNotes, type Heard } from "./driver-notes.ts";
 import { FoldCache } from "./fold-cache.ts";
@@ -211,7 +211,7 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
         if (done !== undefined) return done;
         if (head) {
           const { version, epoch: current } = head.summary;
-          const judged = { version, firmVersion: head.solidVersion, epoch: current };
+          const judged = { version, solidVersion: head.solidVersion, epoch: current };
           checkAppend(planId, judged, expectedVersion, changes, epoch === undefined ? {} : { epoch });
         }
         if (changes.length === 0) return head?.summary.version ?? 0;

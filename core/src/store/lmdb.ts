@@ -47,7 +47,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
       eventTurnBatching: false,
     });
     log.info("opened");
-    return createStoreEngine(lmdbBase(db, lock, path, options.mapSizeBytes, log), `the store in ${path}`);
+    return createStoreEngine(lmdbBase(db, lock, path, options, log), `the store in ${path}`);
   } catch (error) {
     lock.release();
     throw isSoormaError(error) ? error : failed(error, path, "open");
@@ -94,9 +94,10 @@ function lmdbBase(
   db: Database<Buffer, Buffer>,
   lock: LockFile,
   path: string,
-  limitBytes: number | undefined,
+  { mapSizeBytes: limitBytes, runtime }: LmdbStoreOptions,
   log: Logger,
 ): Base {
+  const pace = new Pace();
   return {
     get(key) {
       try {
@@ -131,20 +132,10 @@ function lmdbBase(
         }
       }
       try {
-        // One buffer for all values: lmdb asks for a buffer's address once, and that is slow for many small ones.
-        const values = Buffer.allocUnsafeSlow(bytes.values);
-        let end = 0;
-        await db.batch(() => {
-          // What each put returns only says that it was queued; the batch's promise tells how all of them ended.
-          for (const [key, value] of writes) {
-            const encoded = Buffer.from(key, "latin1");
-            if (value) {
-              values.set(value, end);
-              void db.put(encoded, values.subarray(end, end + value.length));
-              end += value.length;
-            } else void db.remove(encoded);
-          }
-        });
+        const startMs = runtime.monotonic();
+        if (bytes.values <= maxBytesHere && pace.isFast) writeHere(db, writes);
+        else await writeElsewhere(db, writes, bytes.values);
+        pace.took(runtime.monotonic() - startMs);
       } catch (error) {
         const cause = await commitError(error);
         log.error("commit.failed", { writes: writes.size, bytes: bytes.put, message: messageOf(cause) });
@@ -166,6 +157,57 @@ function lmdbBase(
       }
     },
   };
+}
+
+/** A commit of more than this many bytes of values is written by lmdb's own thread. */
+const maxBytesHere = 512 * 1024;
+/** Milliseconds a commit on this thread may take. Meanwhile the process reads no messages. */
+const fastMs = 2;
+
+/** How long commits take lately. */
+class Pace {
+  #ms = 0;
+
+  get isFast(): boolean {
+    return this.#ms < fastMs;
+  }
+
+  took(ms: number): void {
+    // One hiccup of a fast disk is forgotten after a few commits.
+    this.#ms += (Math.min(ms, 4 * fastMs) - this.#ms) / 4;
+  }
+}
+
+/**
+ * Commits on this thread: with a disk that flushes fast the way to lmdb's thread and back costs more than the wait saves
+ * (one commit after the other: 0.20 ms and 100 µs of processor time; by that thread 0.23 ms and 150 µs). What comes meanwhile is in
+ * the next commit.
+ */
+function writeHere(db: Database<Buffer, Buffer>, writes: Writes): void {
+  db.transactionSync(() => {
+    for (const [key, value] of writes) {
+      const encoded = Buffer.from(key, "latin1");
+      if (value) db.putSync(encoded, value as Buffer);
+      else db.removeSync(encoded);
+    }
+  });
+}
+
+async function writeElsewhere(db: Database<Buffer, Buffer>, writes: Writes, valueBytes: number): Promise<void> {
+  // One buffer for all values: lmdb asks for a buffer's address once, and that is slow for many small ones.
+  const values = Buffer.allocUnsafeSlow(valueBytes);
+  let end = 0;
+  await db.batch(() => {
+    // What each put returns only says that it was queued; the batch's promise tells how all of them ended.
+    for (const [key, value] of writes) {
+      const encoded = Buffer.from(key, "latin1");
+      if (value) {
+        values.set(value, end);
+        void db.put(encoded, values.subarray(end, end + value.length));
+        end += value.length;
+      } else void db.remove(encoded);
+    }
+  });
 }
 
 /**

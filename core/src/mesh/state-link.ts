@@ -2,6 +2,7 @@ import { SoormaError } from "../errors.ts";
 import { type StateCaller, stateCapability } from "../state-caller.ts";
 import type { MeshNode } from "./node.ts";
 import { defaultCallTimeoutMs } from "./peer-rpc.ts";
+import type { CallOptions } from "./rpc.ts";
 
 /** Finds the live state node for each call, and tells when one appears after there was none. */
 export function createStateCaller(node: MeshNode): StateCaller {
@@ -13,19 +14,24 @@ export function createStateCaller(node: MeshNode): StateCaller {
     current = found;
     if (found !== undefined) for (const listener of [...reconnects]) listener();
   });
+  const find = () => node.directory.capable(stateCapability)[0];
+  const callWhenThere = async <Result>(method: string, params: unknown, options: CallOptions): Promise<Result> => {
+    const timeoutMs = options.timeoutMs ?? defaultCallTimeoutMs;
+    const started = node.runtime.monotonic();
+    await node.until(() => find() !== undefined, timeoutMs, options.signal);
+    const state = find();
+    if (node.isClosing) throw new SoormaError("NODE_STOPPED", `"${method}" cannot be called: this node has stopped`);
+    if (!state) {
+      throw new SoormaError("NO_RESPONDER", `"${method}" found no state node in the mesh within ${timeoutMs} ms`);
+    }
+    const left = Math.max(1, timeoutMs - (node.runtime.monotonic() - started));
+    return await node.rpc.call(state.address, method, params, { ...options, timeoutMs: left });
+  };
   return {
-    async call(method, params, options = {}) {
-      const timeoutMs = options.timeoutMs ?? defaultCallTimeoutMs;
-      const started = node.runtime.monotonic();
-      const find = () => node.directory.capable(stateCapability)[0];
-      await node.until(() => find() !== undefined, timeoutMs, options.signal);
+    call(method, params, options = {}) {
       const state = find();
-      if (node.isClosing) throw new SoormaError("NODE_STOPPED", `"${method}" cannot be called: this node has stopped`);
-      if (!state) {
-        throw new SoormaError("NO_RESPONDER", `"${method}" found no state node in the mesh within ${timeoutMs} ms`);
-      }
-      const left = Math.max(1, timeoutMs - (node.runtime.monotonic() - started));
-      return await node.rpc.call(state.address, method, params, { ...options, timeoutMs: left });
+      if (!state || node.isClosing) return callWhenThere(method, params, options);
+      return node.rpc.call(state.address, method, params, options);
     },
     onNote: (method, listener) => node.rpc.handle(method, ({ params }) => listener(params)),
     onReconnect(listener) {

@@ -1,56 +1,25 @@
 import { describe, expect, test } from "bun:test";
-import { fakeRuntime } from "../../testing/fake-runtime.ts";
-import { type MemoryPlanLogOptions, memoryPlanLog } from "../../testing/memory-plan-log.ts";
-import { type ScriptedTask, scriptedDispatcher } from "../../testing/scripted-dispatcher.ts";
+import { testOrigin as origin, planEngines, testTask as task } from "../../testing/plan-engines.ts";
 import { NonRetryableError, SoormaError } from "../errors.ts";
-import { silentLogger } from "../log.ts";
 import { sleep } from "../runtime.ts";
 import type { PlanHandlers } from "./driver.ts";
-import { createPlanEngine, type PlanEngineOptions } from "./engine.ts";
-import type { PlanChange, PlanOrigin, PlanState, TaskSpec } from "./log.ts";
+import type { PlanOrigin, PlanState, TaskSpec } from "./log.ts";
 import { foldPlan } from "./reducer.ts";
 
-const origin: PlanOrigin = {
-  goalId: "g1",
-  goalType: "test.goal",
-  goalData: {},
-  traceId: "t1",
-  correlationId: "c1",
-  tenantId: "default",
-  planner: "tester",
-};
-const task = (name: string, ...dependsOn: string[]): TaskSpec => ({ name, assignedTo: "worker", dependsOn });
 const diamond = [task("a"), task("b", "a"), task("c", "a"), task("d", "b", "c")];
 const plan = (...tasks: TaskSpec[]): PlanHandlers => ({ makeTasks: () => ({ tasks }) });
-const echo: ScriptedTask = ({ name, inputs }) => ({ name, from: Object.keys(inputs) });
 
-function setUp(
-  scripts: Record<string, ScriptedTask> = {},
-  options: Partial<PlanEngineOptions> & { fault?: MemoryPlanLogOptions["fault"]; latencyMs?: () => number } = {},
-) {
-  const { fault, latencyMs, ...engineOptions } = options;
-  const runtime = fakeRuntime();
-  const log = memoryPlanLog({ runtime, ...(fault ? { fault } : {}) });
-  const dispatcher = scriptedDispatcher(runtime, { worker: echo, ...scripts }, latencyMs ? { latencyMs } : {});
-  const engineFor = (agentId: string) =>
-    createPlanEngine({ log: log.as(agentId), dispatcher, runtime, logger: silentLogger, agentId, ...engineOptions });
-  const engine = engineFor("p1");
+function setUp(...args: Parameters<typeof planEngines>) {
+  const fixture = planEngines(...args);
+  const engine = fixture.engineFor("p1");
+  /** As the fixture's, for what is known to be there. */
+  const settle = <T>(promise: Promise<T>): Promise<NonNullable<T>> =>
+    fixture.settle(promise) as Promise<NonNullable<T>>;
   const run = async (handlers: PlanHandlers, from: Partial<PlanOrigin> = {}): Promise<PlanState> => {
     await settle(engine.accept({ ...origin, ...from }, "p", handlers));
     return settle(engine.ended("p"));
   };
-  /** Moves time until the promise is settled. */
-  const settle = async <T>(promise: Promise<T>): Promise<NonNullable<T>> => {
-    let settled = false;
-    const mark = (): void => {
-      settled = true;
-    };
-    promise.then(mark, mark);
-    await runtime.runUntil(() => settled);
-    return (await promise) as NonNullable<T>;
-  };
-  const changes = (type: PlanChange["type"]) => log.entries("p").filter((entry) => entry.type === type);
-  return { runtime, log, dispatcher, engine, engineFor, run, settle, changes };
+  return { ...fixture, engine, settle, run };
 }
 
 describe("a plan that goes well", () => {

@@ -287,6 +287,7 @@ export abstract class Agent implements HostedAgent {
       ...(contract.description === undefined ? {} : { description: contract.description }),
       input: refOf(input),
       ...(output ? { output: refOf(output) } : {}),
+      ...(contract.kind === "task" ? defaultsOf(contract) : {}),
     };
   }
 
@@ -550,6 +551,15 @@ export interface AgentEventOptions {
   /** Queue group; default the agent's name, `null` for none. */
   readonly group?: string | null;
   readonly topic?: Topic;
+}
+
+/** What a task's contract says of how it is tried, for whoever assigns it by its name only. */
+function defaultsOf({ retry, timeoutMs, priority }: TaskContract): Pick<Operation, "retry" | "timeoutMs" | "priority"> {
+  return {
+    ...(retry ? { retry } : {}),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(priority === undefined ? {} : { priority }),
+  };
 }
 
 function refKey({ type, topic }: EventRef): string {

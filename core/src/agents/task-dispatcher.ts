@@ -1,31 +1,45 @@
-import { fromFailure, isSoormaError, SoormaError } from "../errors.ts";
+import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { packEnvelope } from "../events/envelope.ts";
 import type { Logger } from "../log.ts";
 import type { MeshNode } from "../mesh/node.ts";
-import type { DispatchOptions, TaskAssignment, TaskDispatcher } from "../plans/dispatcher.ts";
+import { type DispatchOptions, isHandOver, type TaskAssignment, type TaskDispatcher } from "../plans/dispatcher.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import type { Timer } from "../runtime.ts";
+import { Acknowledgements } from "./acknowledgements.ts";
+import { AgentLoads } from "./agent-loads.ts";
+import { AttachRequests } from "./attach-requests.ts";
+import { Job } from "./dispatch-job.ts";
 import { PriorityQueue } from "./priority-queue.ts";
-import { type OfferAnswer, type OfferedTask, readOutcome, readProgress, taskMethods } from "./task-wire.ts";
+import {
+  type CancelNote,
+  type Holding,
+  type JoinAnswer,
+  keyOf,
+  type OfferAnswer,
+  type OfferedTask,
+  type ReplyTo,
+  readDelegate,
+  readHolding,
+  readJoin,
+  readOutcome,
+  readProgress,
+  readRoom,
+  readSuspended,
+  type TaskKey,
+  taskMethods,
+} from "./task-wire.ts";
 
 /** Milliseconds a worker has to answer an offer; it only has to look whether it is busy. */
 const offerTimeoutMs = 5_000;
-
-/** Milliseconds a worker that was busy is not asked again, unless it finishes something for this planner before. */
+/** Milliseconds a worker that was busy is not asked again, unless it says before that it has room. */
 const busyMs = 100;
-
-interface Job {
-  readonly assignment: TaskAssignment;
-  readonly options: DispatchOptions;
-  readonly resolve: (result: unknown) => void;
-  readonly reject: (error: unknown) => void;
-  /** Agents lost while they were asked; asked last. */
-  readonly tried: Set<string>;
-  state: "waiting" | "offered" | "running" | "ended";
-  agent: AgentRecord | undefined;
-  outstanding: Disposable | undefined;
-}
+/** The same for one that did not answer an offer. */
+const silentMs = 1_000;
+/** Milliseconds to find out who has an attempt when the log does not say who took it. */
+const seekMs = 10_000;
+/** Milliseconds a join is held open. */
+const joinHoldMs = 20_000;
 
 export interface TaskDispatcherOptions {
   readonly node: MeshNode;
@@ -34,8 +48,11 @@ export interface TaskDispatcherOptions {
 }
 
 /**
- * Gives tasks to live agents: offers to the less busy of two, goes to another when one is busy or lost, and lets tasks
+ * Gives tasks to live agents: offers to the less busy of two, goes to another when one is busy or leaving, and lets tasks
  * wait in order of priority while all are busy or nobody is there.
+ *
+ * An attempt runs on one agent at most. Whether one that was lost while it was asked took it cannot be known, so the
+ * attempt then ends as `ATTEMPT_LOST`, and the next one is fenced off from it by its number.
  */
 export class MeshTaskDispatcher implements TaskDispatcher {
   readonly #o: TaskDispatcherOptions;
@@ -43,14 +60,20 @@ export class MeshTaskDispatcher implements TaskDispatcher {
   readonly #waiting = new Map<string, PriorityQueue<Job>>();
   readonly #jobs = new Map<string, Job>();
   readonly #busy = new Map<string, Timer>();
+  readonly #loads: AgentLoads;
+  readonly #acknowledgements: Acknowledgements;
+  readonly #attach: AttachRequests;
   readonly #disposables: Disposable[];
   #closed = false;
 
   constructor(options: TaskDispatcherOptions) {
     this.#o = options;
-    const { node } = options;
+    const { node, log } = options;
+    this.#loads = new AgentLoads(node.balance);
+    this.#acknowledgements = new Acknowledgements(node.runtime);
+    this.#attach = new AttachRequests({ node, log, replyTo: () => this.#replyTo() });
     this.#disposables = [
-      node.directory.onChange(() => this.#pump()),
+      node.directory.onChange(() => this.#directoryChanged()),
       node.rpc.onPeer((address, state, reason) => {
         if (state === "down") this.#lost(address, reason);
       }),
@@ -59,17 +82,15 @@ export class MeshTaskDispatcher implements TaskDispatcher {
 
   dispatch(assignment: TaskAssignment, options: DispatchOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      options.signal.throwIfAborted();
-      if (this.#closed) throw new SoormaError("NODE_STOPPED", "the planner has stopped");
-      const onAbort = (): void => this.#cancel(job);
-      options.signal.addEventListener("abort", onAbort, { once: true });
+      const { signal } = options;
+      signal.throwIfAborted();
+      if (this.#closed) throw stopped();
+      const onAbort = (): void => this.#aborted(job);
       const end = (): void => {
-        options.signal.removeEventListener("abort", onAbort);
-        this.#end(job);
+        signal.removeEventListener("abort", onAbort);
+        this.#ended(job);
       };
-      const job: Job = {
-        assignment,
-        options,
+      const job = new Job(keyOf(assignment), assignment, options, {
         resolve: (result) => {
           end();
           resolve(result);
@@ -78,47 +99,165 @@ export class MeshTaskDispatcher implements TaskDispatcher {
           end();
           reject(error);
         },
-        tried: new Set(),
-        state: "waiting",
-        agent: undefined,
-        outstanding: undefined,
-      };
-      this.#jobs.set(keyOf(assignment), job);
-      this.#queue(assignment.assignedTo).push(job, assignment.priority);
-      this.#pumpOne(assignment.assignedTo);
+      });
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#jobs.set(job.key, job);
+      if (assignment.resume) this.#seek(job, assignment.resume.agentId);
+      else {
+        this.#queue(assignment.assignedTo).push(job, assignment.priority);
+        this.#pumpOne(assignment.assignedTo);
+      }
     });
   }
 
-  /** A worker's outcome. Returning acknowledges it: what nobody waits for any more is acknowledged too. */
-  onResult(params: unknown): void {
-    const outcome = readOutcome(params);
-    const job = this.#jobs.get(keyOf(outcome));
-    if (!job || job.agent?.agentId !== outcome.agentId) {
-      this.#o.log.debug("task.result.late", {
-        taskId: outcome.taskId,
-        attempt: outcome.attempt,
-        agentId: outcome.agentId,
-      });
-      return;
+  recorded(taskId: string, attempt: number): void {
+    this.#acknowledgements.acknowledge(keyOf({ taskId, attempt }));
+  }
+
+  /** Whether a call or note is one of a worker about its tasks. */
+  takes(method: string): boolean {
+    return calls.has(method);
+  }
+
+  /** A worker's call or note. @throws {SoormaError} `NODE_STOPPED` when the plans are another instance's from now on. */
+  onCall(method: string, params: unknown): unknown {
+    if (this.#closed) throw stopped();
+    switch (method) {
+      case taskMethods.result:
+        return this.#onResult(params);
+      case taskMethods.progress:
+        return this.#onProgress(params);
+      case taskMethods.holding:
+        return this.#onHolding(params);
+      case taskMethods.suspended:
+        return this.#onSuspended(params);
+      case taskMethods.room:
+        return this.#onRoom(params);
+      case taskMethods.delegate:
+        return this.#onDelegate(params);
+      case taskMethods.join:
+        return this.#onJoin(params);
+      default:
+        throw new SoormaError("METHOD_UNKNOWN", `no worker calls "${method}" of a planner`);
     }
-    // It overtook the answer to the offer; who did the task is known all the same.
-    if (job.state === "offered") job.options.onAssigned(job.agent.agentId, job.agent.name);
-    if (outcome.ok) job.resolve(outcome.result);
-    else job.reject(fromFailure(outcome.failure));
   }
 
-  onProgress(params: unknown): void {
-    const { fraction, message, agentId, ...key } = readProgress(params);
-    const job = this.#jobs.get(keyOf(key));
-    if (job?.agent?.agentId === agentId)
-      job.options.onProgress(Math.min(1, Math.max(0, fraction)), message ?? undefined);
-  }
-
+  /** Lets go of everything. Agents go on with what they have, for whoever drives its plan next. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     for (const disposable of this.#disposables) disposable[Symbol.dispose]();
     for (const timer of this.#busy.values()) timer.cancel();
-    for (const job of [...this.#jobs.values()]) job.reject(new SoormaError("NODE_STOPPED", "the planner has stopped"));
+    this.#attach.close();
+    for (const job of [...this.#jobs.values()]) job.reject(stopped());
+    this.#acknowledgements.close(stopped());
+  }
+
+  /** Resolves when the end of the attempt is in the log: the worker keeps it until then. */
+  #onResult(params: unknown): void | Promise<void> {
+    const outcome = readOutcome(params);
+    const job = this.#jobOf(outcome);
+    if (!job) {
+      const { taskId, attempt, agentId } = outcome;
+      const key = keyOf(outcome);
+      const known = this.#acknowledgements.pending(key);
+      if (known) return known;
+      if (this.#acknowledgements.wasHandedOver(key)) throw fenced(outcome);
+      // Nobody waits for it any more.
+      this.#o.log.debug("task.result.late", { taskId, attempt, agentId });
+      return;
+    }
+    const acknowledged = this.#acknowledgements.expect(job.key);
+    if (outcome.ok) job.resolve(outcome.result);
+    else job.reject(fromFailure(outcome.failure));
+    return acknowledged;
+  }
+
+  #onProgress(params: unknown): void {
+    const note = readProgress(params);
+    this.#jobOf(note)?.options.onProgress(Math.min(1, Math.max(0, note.fraction)), note.message ?? undefined);
+  }
+
+  #onHolding(params: unknown): void {
+    const { agentId, attempts } = readHolding(params);
+    const held = new Set<string>();
+    let agent: AgentRecord | undefined;
+    for (const { suspended, epoch, ...one } of attempts) {
+      const key = keyOf(one);
+      held.add(key);
+      const job = this.#jobs.get(key);
+      if (job && this.#isAt(job, agentId)) {
+        if (job.state === "running") this.#setSuspended(job, suspended);
+      } else if (!this.#acknowledgements.pending(key) && !this.#acknowledgements.wasHandedOver(key)) {
+        agent ??= this.#o.node.directory.get(agentId);
+        if (agent) this.#tellUnwanted(agent, one, epoch, stale(one));
+      }
+    }
+    const missing = this.#loads.jobsAt(agentId).filter((job) => job.state === "running" && !held.has(job.key));
+    this.#verify(missing);
+  }
+
+  #onSuspended(params: unknown): void {
+    const { suspended, order, ...note } = readSuspended(params);
+    const job = this.#jobOf(note);
+    if (!job || order <= job.order) return;
+    job.order = order;
+    this.#setSuspended(job, suspended);
+  }
+
+  #onRoom(params: unknown): void {
+    this.#hasRoom(readRoom(params).agentId);
+  }
+
+  async #onDelegate(params: unknown): Promise<void> {
+    const { tasks, ...of } = readDelegate(params);
+    await this.#wanted(of).options.onDelegate(tasks);
+  }
+
+  async #onJoin(params: unknown): Promise<JoinAnswer> {
+    const { name, ...of } = readJoin(params);
+    const job = this.#wanted(of);
+    const controller = new AbortController();
+    let isOver = false;
+    const timer = this.#o.node.runtime.setTimer(() => {
+      isOver = true;
+      controller.abort(new SoormaError("TIMEOUT", `task "${name}" did not end within ${joinHoldMs} ms`));
+    }, joinHoldMs);
+    job.joins ??= new Set();
+    job.joins.add(controller);
+    try {
+      return { ok: true, result: await job.options.onJoin(name, controller.signal) };
+    } catch (error) {
+      if (isOver) return { pending: true };
+      // It is this planner's trouble, not how the task ended.
+      if (isHandOver(controller.signal.aborted ? controller.signal.reason : error)) throw stopped();
+      return { ok: false, failure: toFailure(error, "TASK_FAILED") };
+    } finally {
+      timer.cancel();
+      job.joins.delete(controller);
+    }
+  }
+
+  /** The job of an attempt that this agent has. What an agent says of it also tells that it took it. */
+  #jobOf(of: TaskKey & { readonly agentId: string }): Job | undefined {
+    const job = this.#jobs.get(keyOf(of));
+    if (!job || !this.#isAt(job, of.agentId)) return undefined;
+    // It overtook the answer to the offer, or to who has it.
+    if (job.state === "offered") this.#took(job, job.agent);
+    else if (job.state === "sought") this.#found(job, job.agent ?? this.#o.node.directory.get(of.agentId));
+    return job.state === "running" ? job : undefined;
+  }
+
+  #isAt(job: Job, agentId: string): boolean {
+    if (job.agent) return job.agent.agentId === agentId;
+    return job.state === "sought" && job.asked.some((agent) => agent.agentId === agentId);
+  }
+
+  /** @throws {SoormaError} `ATTEMPT_STALE`, or `PLAN_FENCED` when another instance knows more. */
+  #wanted(of: TaskKey & { readonly agentId: string }): Job {
+    const job = this.#jobOf(of);
+    if (job) return job;
+    throw this.#acknowledgements.wasHandedOver(keyOf(of)) ? fenced(of) : stale(of);
   }
 
   #queue(assignedTo: string): PriorityQueue<Job> {
@@ -151,12 +290,13 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     if (queue?.size === 0) this.#waiting.delete(assignedTo);
   }
 
-  #choose(job: Job): AgentRecord | undefined {
-    const { node } = this.#o;
-    const free = node.directory
-      .assignable(job.assignment.assignedTo)
-      .filter((agent) => !this.#busy.has(agent.agentId) && node.balance.outstanding(agent.agentId) < agent.concurrency);
-    return node.balance.pick(free.filter((agent) => !job.tried.has(agent.agentId))) ?? node.balance.pick(free);
+  #choose({ assignment, tried }: Job): AgentRecord | undefined {
+    const { directory, balance } = this.#o.node;
+    const free = directory
+      .assignable(assignment.assignedTo)
+      .filter((agent) => !this.#busy.has(agent.agentId) && this.#loads.at(agent.agentId) < agent.concurrency);
+    const untried = tried ? free.filter((agent) => !tried.has(agent.agentId)) : free;
+    return balance.pick(untried) ?? balance.pick(free);
   }
 
   async #offer(job: Job, agent: AgentRecord): Promise<void> {
@@ -164,7 +304,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     const { assignment } = job;
     job.state = "offered";
     job.agent = agent;
-    job.outstanding = node.balance.begin(agent.agentId);
+    this.#loads.add(agent, job);
     try {
       const envelope = packEnvelope(this.#envelope(assignment));
       const answer = await node.callAgent<OfferAnswer>(agent, taskMethods.offer, envelope, {
@@ -173,95 +313,219 @@ export class MeshTaskDispatcher implements TaskDispatcher {
       // Its result may have come before this answer.
       if (job.state !== "offered") return;
       if (answer === "accepted") {
-        job.state = "running";
-        job.options.onAssigned(agent.agentId, agent.name);
+        this.#took(job, agent);
         return;
       }
-      this.#markBusy(agent);
+      this.#markBusy(agent, busyMs);
     } catch (error) {
       if (job.state !== "offered") return;
+      if (isSoormaError(error, "PEER_UNREACHABLE") || isSoormaError(error, "TIMEOUT")) {
+        this.#markBusy(agent, silentMs);
+        // It may have taken it.
+        const why = `${agent.name} (${agent.agentId}) did not answer the offer: ${error.message}`;
+        const lostError = new SoormaError("ATTEMPT_LOST", `task "${assignment.name}": ${why}`, { cause: error });
+        this.#tellUnwanted(agent, assignment, assignment.epoch, lostError);
+        job.reject(lostError);
+        return;
+      }
       if (!isElsewhere(error)) {
         job.reject(error);
         return;
       }
-      log.debug("task.offer.failed", { taskId: assignment.taskId, agentId: agent.agentId, error });
+      log.debug("task.offer.refused", { taskId: assignment.taskId, agentId: agent.agentId, error });
+      job.tried ??= new Set();
       job.tried.add(agent.agentId);
-      if (isSoormaError(error, "TIMEOUT")) this.#tellCancelled(job);
-      this.#markBusy(agent);
+      this.#markBusy(agent, busyMs);
     }
-    job.outstanding[Symbol.dispose]();
-    job.outstanding = undefined;
+    this.#loads.delete(job);
     job.agent = undefined;
     job.state = "waiting";
     this.#queue(assignment.assignedTo).unshift(job, assignment.priority);
     this.#pumpOne(assignment.assignedTo);
   }
 
-  #markBusy(agent: AgentRecord): void {
+  #took(job: Job, agent: AgentRecord | undefined): void {
+    job.state = "running";
+    if (agent) job.options.onAssigned(agent.agentId, agent.name);
+  }
+
+  /** Finds out who has an attempt that an earlier driver began. */
+  #seek(job: Job, agentId: string | undefined): void {
+    const { node } = this.#o;
+    const { assignment } = job;
+    const { taskId, attempt, planId, epoch, assignedTo, name } = assignment;
+    job.state = "sought";
+    const known = agentId === undefined ? undefined : node.directory.get(agentId);
+    // An agent that is draining may have it, too.
+    const matching = (agent: AgentRecord): boolean =>
+      agent.agentId === assignedTo || agent.name === assignedTo || agent.capabilities.includes(assignedTo);
+    const candidates = agentId === undefined ? node.directory.all().filter(matching) : known ? [known] : [];
+    job.asked = candidates.filter((agent) => node.directory.isReachable(agent.address));
+    const nobody = (): void => {
+      if (job.state !== "sought") return;
+      const asked = agentId ?? `${job.asked.length} agents that were asked`;
+      job.reject(
+        new SoormaError("ATTEMPT_LOST", `attempt ${attempt} at task "${name}" is not at ${asked} any more`, {
+          details: { taskId, attempt },
+        }),
+      );
+    };
+    if (job.asked.length === 0) {
+      // The caller sees it rejected, like everything else, after it has called.
+      node.runtime.defer(nobody);
+      return;
+    }
+    if (known) {
+      job.agent = known;
+      // The attempt's time runs, even if its agent is too busy to answer.
+      job.options.onAssigned(known.agentId, known.name);
+    } else {
+      const timer = node.runtime.setTimer(nobody, seekMs);
+      job.options.signal.addEventListener("abort", () => timer.cancel(), { once: true });
+    }
+    let unanswered = job.asked.length;
+    for (const agent of job.asked) {
+      this.#attach.ask(agent, { taskId, attempt, planId, epoch }, (holding) => {
+        if (job.state !== "sought") return;
+        if (holding === "fenced") job.reject(fenced(assignment));
+        else if (holding !== "unknown") this.#found(job, agent, holding);
+        else if (--unanswered === 0) nobody();
+      });
+    }
+  }
+
+  #found(job: Job, agent: AgentRecord | undefined, holding: Holding = "running"): void {
+    if (!agent) return;
+    const isNew = job.agent === undefined;
+    job.agent = agent;
+    job.state = "running";
+    this.#loads.add(agent, job);
+    this.#setSuspended(job, holding === "suspended");
+    if (isNew) job.options.onAssigned(agent.agentId, agent.name);
+  }
+
+  /** Asks the agents of these attempts whether they still have them. */
+  #verify(jobs: readonly Job[]): void {
+    for (const job of jobs) {
+      const { agent, assignment } = job;
+      if (!agent) continue;
+      const { taskId, attempt, planId, epoch, name } = assignment;
+      this.#attach.ask(agent, { taskId, attempt, planId, epoch }, (holding) => {
+        if (job.state !== "running" || job.agent !== agent) return;
+        if (holding === "fenced") job.reject(fenced(assignment));
+        if (holding !== "unknown") return;
+        job.reject(
+          new SoormaError(
+            "LEASE_EXPIRED",
+            `${agent.name} (${agent.agentId}) does not have attempt ${attempt} at task "${name}" any more`,
+            { details: { taskId, attempt, agentId: agent.agentId, ...(job.isSuspended ? { suspended: true } : {}) } },
+          ),
+        );
+      });
+    }
+  }
+
+  #setSuspended(job: Job, suspended: boolean): void {
+    if (job.isSuspended === suspended || !job.agent) return;
+    job.isSuspended = suspended;
+    this.#loads.setSuspended(job, suspended);
+    if (suspended) this.#hasRoom(job.agent.agentId);
+  }
+
+  #markBusy(agent: AgentRecord, forMs: number): void {
     this.#busy.get(agent.agentId)?.cancel();
     this.#busy.set(
       agent.agentId,
-      this.#o.node.runtime.setTimer(() => {
-        this.#busy.delete(agent.agentId);
-        this.#pump();
-      }, busyMs),
+      this.#o.node.runtime.setTimer(() => this.#hasRoom(agent.agentId), forMs),
     );
   }
 
-  #cancel(job: Job): void {
-    this.#tellCancelled(job);
-    job.reject(job.options.signal.reason);
+  #hasRoom(agentId: string): void {
+    const timer = this.#busy.get(agentId);
+    if (timer) {
+      timer.cancel();
+      this.#busy.delete(agentId);
+    }
+    this.#pump();
   }
 
-  #tellCancelled(job: Job): void {
+  /** The engine does not want the attempt any more, or another one drives its plan. */
+  #aborted(job: Job): void {
+    const { signal } = job.options;
+    if (isHandOver(signal.reason)) this.#acknowledgements.handOver(job.key);
+    else {
+      const { assignment, agent } = job;
+      const asked = agent ? [agent] : job.asked;
+      for (const one of asked) this.#tellUnwanted(one, assignment, assignment.epoch, signal.reason);
+    }
+    job.reject(signal.reason);
+  }
+
+  #tellUnwanted(agent: AgentRecord, { taskId, attempt }: TaskKey, epoch: number, reason: unknown): void {
     const { node, log } = this.#o;
-    const { taskId, attempt } = job.assignment;
-    if (!job.agent) return;
+    const note: CancelNote = { taskId, attempt, epoch, failure: toFailure(reason, "CANCELLED") };
     node
-      .tellAgent(job.agent, taskMethods.cancel, { taskId, attempt })
-      .catch((error) => log.debug("task.cancel.failed", { taskId, error }));
+      .tellAgent(agent, taskMethods.cancel, note)
+      .catch((error) => log.debug("task.cancel.failed", { taskId, agentId: agent.agentId, error }));
   }
 
-  #end(job: Job): void {
-    const agent = job.agent;
+  #ended(job: Job): void {
+    const { agent } = job;
     job.state = "ended";
-    job.outstanding?.[Symbol.dispose]();
-    this.#jobs.delete(keyOf(job.assignment));
-    if (!agent || this.#closed) return;
+    this.#loads.delete(job);
+    this.#jobs.delete(job.key);
+    for (const join of job.joins ?? []) join.abort(stopped());
     // It has room again.
-    this.#busy.get(agent.agentId)?.cancel();
-    this.#busy.delete(agent.agentId);
+    if (agent && !this.#closed) this.#hasRoom(agent.agentId);
+  }
+
+  #directoryChanged(): void {
+    const { directory } = this.#o.node;
+    // Gone from the directory while its connection lives: only it knows what it still has.
+    for (const agentId of this.#loads.agents()) {
+      if (!directory.has(agentId)) this.#verify(this.#loads.jobsAt(agentId).filter((job) => job.state === "running"));
+    }
     this.#pump();
   }
 
   #lost(address: string, reason: string): void {
     for (const job of [...this.#jobs.values()]) {
-      if (job.state !== "running" || job.agent?.address !== address) continue;
-      const { name } = job.assignment;
+      const { agent, assignment, isSuspended } = job;
+      if (job.state !== "running" || agent?.address !== address) continue;
+      const { taskId, attempt, name } = assignment;
       job.reject(
         new SoormaError(
           "PEER_UNREACHABLE",
-          `${job.agent.name} (${job.agent.agentId}) was lost while it ran task "${name}": ${reason}`,
+          `${agent.name} (${agent.agentId}) was lost while it ran task "${name}": ${reason}`,
+          { details: { taskId, attempt, agentId: agent.agentId, ...(isSuspended ? { suspended: true } : {}) } },
         ),
       );
     }
   }
 
+  #replyTo(): ReplyTo {
+    const { node, agentId } = this.#o;
+    return { agentId, nodeId: node.nodeId, address: node.address };
+  }
+
   #envelope(assignment: TaskAssignment): Envelope {
     const { node, agentId } = this.#o;
-    const { origin, taskId, planId, attempt, name, assignedTo, data, inputs, timeoutMs, priority, deadline } =
+    const { origin, taskId, planId, attempt, epoch, name, assignedTo, data, inputs, hasJournal, timeoutMs } =
       assignment;
+    const { priority, deadline } = assignment;
     const task: OfferedTask = {
       taskId,
       planId,
       attempt,
+      epoch,
       name,
       assignedTo,
       data,
       inputs,
+      hasJournal,
       priority,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
-      replyTo: { agentId, nodeId: node.nodeId, address: node.address },
+      replyTo: this.#replyTo(),
     };
     return {
       id: node.nextId(),
@@ -288,16 +552,29 @@ export class MeshTaskDispatcher implements TaskDispatcher {
   }
 }
 
-/** True when an offer failed because of the agent asked, so that another one may be asked. */
+const calls: ReadonlySet<string> = new Set([
+  taskMethods.result,
+  taskMethods.progress,
+  taskMethods.holding,
+  taskMethods.suspended,
+  taskMethods.room,
+  taskMethods.delegate,
+  taskMethods.join,
+]);
+
+/** True when the agent asked did not take it for a reason of its own, so that another one may be asked. */
 function isElsewhere(error: unknown): boolean {
-  return (
-    isSoormaError(error, "PEER_UNREACHABLE") ||
-    isSoormaError(error, "TIMEOUT") ||
-    isSoormaError(error, "NODE_STOPPED") ||
-    (isSoormaError(error, "NO_RESPONDER") && error.retryable)
-  );
+  return isSoormaError(error, "NODE_STOPPED") || (isSoormaError(error, "NO_RESPONDER") && error.retryable);
 }
 
-function keyOf({ taskId, attempt }: { readonly taskId: string; readonly attempt: number }): string {
-  return `${taskId} ${attempt}`;
+function stopped(): SoormaError {
+  return new SoormaError("NODE_STOPPED", "the planner has stopped");
+}
+
+function stale({ taskId, attempt }: TaskKey): SoormaError {
+  return new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task ${taskId} is not the current one any more`);
+}
+
+function fenced({ taskId }: TaskKey): SoormaError {
+  return new SoormaError("PLAN_FENCED", `another planner instance drives the plan of task ${taskId} by now`);
 }

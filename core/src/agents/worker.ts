@@ -1,61 +1,85 @@
 import { checkData, type InputOf, type OutputOf, type TaskContract } from "../contracts.ts";
-import { type Failure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
+import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
 import { runWith } from "../events/context.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { envelopeOf } from "../mesh/node.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
+import { setLongTimer } from "../plans/timing.ts";
 import type { AgentRecord } from "../registry/records.ts";
-import { sleep } from "../runtime.ts";
-import { Agent } from "./agent.ts";
+import { atMost, type Timer } from "../runtime.ts";
+import { Agent, type AgentOptions } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
 import type { PlatformContext } from "./context.ts";
+import { EventListeners } from "./event-listeners.ts";
+import { HeldAttempt } from "./held-attempt.ts";
 import { checkResult } from "./request.ts";
-import { type OfferAnswer, type OfferedTask, readKey, readOffer, type TaskOutcome, taskMethods } from "./task-wire.ts";
-
-/** A task as its handler sees it. */
-export interface Task<T = unknown> {
-  readonly taskId: string;
-  readonly planId: string;
-  readonly goalId: string | undefined;
-  readonly sessionId: string | undefined;
-  /** The task's name within its plan. */
-  readonly name: string;
-  readonly assignedTo: string;
-  readonly data: T;
-  /** Results of the tasks this one depends on, by their names. */
-  readonly inputs: Readonly<Record<string, AnyData>>;
-  /** Counts from 1. */
-  readonly attempt: number;
-  /** Milliseconds since the epoch when the whole goal has to be done. */
-  readonly deadline: number | undefined;
-  /** Aborts when the result is not wanted any more: cancelled, timed out, or the worker stops. */
-  readonly signal: AbortSignal;
-  /** Tells whoever watches how far it is: a fraction from 0 to 1. It may be lost. */
-  reportProgress(fraction: number, message?: string): Promise<void>;
-}
+import type { NodeServices } from "./services.ts";
+import { SignalWatches } from "./signal-watches.ts";
+import { Slots } from "./slots.ts";
+import type { Task } from "./task.ts";
+import { failureOf, TaskHandle, type TaskServices } from "./task-handle.ts";
+import { deliver } from "./task-report.ts";
+import {
+  type Holding,
+  type OfferAnswer,
+  type OfferedTask,
+  type Outcome,
+  type ReplyTo,
+  readAttach,
+  readCancel,
+  readOffer,
+  taskMethods,
+} from "./task-wire.ts";
 
 export type TaskHandler<T = unknown, R = unknown> = (task: Task<T>, context: PlatformContext) => R | Promise<R>;
+
+export interface WorkerOptions extends AgentOptions {
+  /**
+   * Every third of so many milliseconds the worker tells each planner what it has of theirs. A task missing from that is
+   * given to another instance. Default 10_000.
+   */
+  readonly leaseMs?: number;
+}
 
 interface Handled {
   readonly contract: TaskContract | undefined;
   readonly handler: TaskHandler<AnyData>;
 }
 
-interface Running {
-  readonly offer: OfferedTask;
-  readonly controller: AbortController;
-}
-
-/** Milliseconds a finished task's result is offered to a planner that does not answer. */
+const defaultLeaseMs = 10_000;
+/** Milliseconds a result is offered to a planner, or to the next one, before it is forgotten. */
 const resultPatienceMs = 60_000;
+/** Milliseconds for handing back what is not done when the worker stops. */
+const handBackMs = 1_000;
+/** Epochs of plans that were taken over are remembered for so many plans. */
+const rememberedEpochs = 10_000;
 
 /** An agent that carries tasks out. */
 export class Worker extends Agent {
   readonly kind = "worker";
   readonly #handlers = new Map<string, Handled>();
-  readonly #running = new Map<string, Running>();
-  readonly #reporting = new Set<Promise<void>>();
+  /** By task: the latest attempt, until its end is acknowledged. */
+  readonly #attempts = new Map<string, HeldAttempt>();
+  /** Whose handlers have not ended. */
+  readonly #running = new Set<HeldAttempt>();
+  readonly #delivering = new Set<Promise<void>>();
+  /** Plans that another driver took over, with its epoch: what an earlier one still asks for comes too late. */
+  readonly #epochs = new Map<string, number>();
+  /** Planners that were told that there is no room, in the order they asked. */
+  readonly #refused = new Map<string, ReplyTo>();
+  readonly #slots: Slots;
+  readonly #leaseMs: number;
+  #shared: (TaskServices & { readonly signals: SignalWatches; readonly events: EventListeners }) | undefined;
+  #holdingTimer: Timer | undefined;
   #idleWaiters: (() => void)[] = [];
+
+  constructor(options: WorkerOptions) {
+    super(options);
+    const { leaseMs = defaultLeaseMs } = options;
+    if (!(leaseMs > 0)) throw new TypeError(`leaseMs must be a number of milliseconds, not ${leaseMs}`);
+    this.#leaseMs = leaseMs;
+    this.#slots = new Slots(this.concurrency, () => this.#tellRoom());
+  }
 
   /**
    * Registers the handler of tasks assigned to `task` or, when there is none for what a task is assigned to, of tasks
@@ -81,41 +105,69 @@ export class Worker extends Agent {
   }
 
   override onCall(method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown {
-    if (method === taskMethods.offer) return this.#offered(envelopeOf(params));
-    if (method === taskMethods.cancel) {
-      const key = readKey(params);
-      this.#running.get(keyOf(key))?.controller.abort(new SoormaError("CANCELLED", `task ${key.taskId} was cancelled`));
-      return undefined;
+    switch (method) {
+      case taskMethods.offer:
+        return this.#offered(envelopeOf(params));
+      case taskMethods.cancel:
+        return this.#cancelled(params);
+      case taskMethods.attach:
+        return this.#attached(params);
+      default:
+        return super.onCall(method, params, call);
     }
-    return super.onCall(method, params, call);
+  }
+
+  protected override async onStart({ node, tracker }: NodeServices): Promise<void> {
+    const { agentId, log } = this;
+    this.#shared = {
+      agentId,
+      services: () => this.services(),
+      signals: new SignalWatches(tracker.logOf(agentId), node.runtime, log),
+      events: new EventListeners(this.context.bus, node.runtime),
+    };
   }
 
   protected override async idle(): Promise<void> {
+    // Who only waits can do so elsewhere.
+    for (const attempt of this.#running) if (attempt.isSuspended) attempt.abort(this.#stopping());
     await super.idle();
     while (this.#running.size > 0) {
       await new Promise<void>((resolve) => {
         this.#idleWaiters.push(resolve);
       });
     }
-    await Promise.all(this.#reporting);
+    await Promise.all(this.#delivering);
   }
 
   protected override async onStop(): Promise<void> {
+    this.#holdingTimer?.cancel();
     // What did not finish in time goes back, so that another instance gets it at once.
-    const failure = toFailure(new SoormaError("NODE_STOPPED", `${this.name} stopped before the task was done`));
-    const left = [...this.#running.values()];
-    this.#running.clear();
-    for (const { controller } of left) controller.abort(this.stopSignal.reason);
-    await Promise.all(left.map(({ offer }) => this.#report(offer, { ok: false, failure }, 1_000)));
+    for (const attempt of this.#running) {
+      attempt.abort(this.stopSignal.reason);
+      this.#end(attempt, { ok: false, failure: toFailure(this.#stopping()) }, handBackMs);
+    }
+    const { runtime } = this.services().node;
+    await atMost(runtime, handBackMs, Promise.all(this.#delivering));
+    for (const attempt of this.#attempts.values()) attempt.abandon();
+    this.#attempts.clear();
+    this.#shared?.signals[Symbol.dispose]();
+    await this.#shared?.events[Symbol.asyncDispose]();
   }
 
   #offered(envelope: Envelope): OfferAnswer {
     const offer = readOffer(envelope);
     if (envelope.tenantId !== this.services().node.tenantId)
       throw new SoormaError("MESSAGE_MALFORMED", "the task is of another tenant");
-    const key = keyOf(offer);
+    const { taskId, attempt, planId, epoch } = offer;
+    if (epoch < (this.#epochs.get(planId) ?? 0))
+      throw new SoormaError("PLAN_FENCED", `another planner drives plan ${planId} by now`);
+    const known = this.#attempts.get(taskId);
     // Offered again because the answer was lost.
-    if (this.#running.has(key)) return "accepted";
+    if (known?.offer.attempt === attempt && !known.unwanted) return "accepted";
+    if (known && known.offer.attempt >= attempt) {
+      const { attempt: latest, name } = known.offer;
+      throw new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${name}" comes too late, after ${latest}`);
+    }
     const handled = this.#handlers.get(offer.assignedTo) ?? this.#handlers.get(offer.name);
     if (!handled) {
       throw new SoormaError(
@@ -124,116 +176,187 @@ export class Worker extends Agent {
         { retryable: false, hint: `Register one with worker.onTask("${offer.assignedTo}", …).` },
       );
     }
-    if (this.isStopping || this.#running.size >= this.concurrency) return "busy";
-    const running: Running = { offer, controller: new AbortController() };
-    this.#running.set(key, running);
-    void this.#run(envelope, running, handled);
+    if (known) this.#drop(known, new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${offer.name}" began`));
+    if (this.isStopping) throw this.#stopping();
+    if (!this.#slots.take()) {
+      this.#refused.set(offer.replyTo.agentId, offer.replyTo);
+      return "busy";
+    }
+    this.#begin(envelope, offer, handled);
     return "accepted";
   }
 
-  async #run(envelope: Envelope, running: Running, { contract, handler }: Handled): Promise<void> {
-    const { offer, controller } = running;
+  #begin(envelope: Envelope, offer: OfferedTask, handled: Handled): void {
     const { runtime } = this.services().node;
-    const timer =
-      offer.timeoutMs == null
-        ? undefined
-        : runtime.setTimer(
-            () =>
-              controller.abort(
-                new SoormaError("TIMEOUT", `task "${offer.name}" took longer than its ${offer.timeoutMs} ms`),
-              ),
-            offer.timeoutMs,
-          );
-    let outcome: { ok: true; result: unknown } | { ok: false; failure: Failure };
+    const held = new HeldAttempt({
+      envelope,
+      offer,
+      timeoutMs: offer.timeoutMs ?? handled.contract?.timeoutMs,
+      runtime,
+      slots: this.#slots,
+      onSuspended: (attempt) => this.#suspended(attempt),
+    });
+    this.#attempts.set(offer.taskId, held);
+    this.#running.add(held);
+    this.#tellHolding();
+    void this.#run(held, handled);
+  }
+
+  async #run(attempt: HeldAttempt, { contract, handler }: Handled): Promise<void> {
+    const { offer, envelope } = attempt;
+    const timer = this.#ownTimeout(attempt, contract);
+    let outcome: Outcome;
     try {
       if (contract) checkData(contract.input, offer.data, `data of task "${offer.name}"`);
-      const task = this.#task(envelope, offer, controller.signal);
+      if (!this.#shared) throw this.#stopping();
+      const task = new TaskHandle(attempt, this.#shared);
       const result = await runWith(envelope, () => handler(task, this.context));
       if (contract) checkResult(contract.output, result, `result of task "${offer.name}" by ${this.name}`);
       outcome = { ok: true, result: result ?? null };
     } catch (error) {
-      if (!isSoormaError(error))
-        this.log.warn("task.failed", {
-          task: offer.name,
-          taskId: offer.taskId,
-          attempt: offer.attempt,
-          traceId: envelope.traceId,
-          error,
-        });
-      outcome = { ok: false, failure: toFailure(error, "TASK_FAILED") };
-    } finally {
-      timer?.cancel();
+      outcome = { ok: false, failure: this.#failureOf(attempt, error) };
     }
-    // Handed back already: this worker gave it up.
-    if (this.#running.get(keyOf(offer)) !== running) return;
-    const reporting = this.#report(offer, outcome, resultPatienceMs);
-    this.#reporting.add(reporting);
-    this.#running.delete(keyOf(offer));
+    timer?.cancel();
+    this.#running.delete(attempt);
+    attempt.end();
+    this.#end(attempt, outcome, resultPatienceMs);
     if (this.#running.size === 0) for (const wake of this.#idleWaiters.splice(0)) wake();
-    await reporting;
-    this.#reporting.delete(reporting);
   }
 
-  #task(envelope: Envelope, offer: OfferedTask, signal: AbortSignal): Task<AnyData> {
-    const { taskId, attempt, replyTo } = offer;
-    return {
-      taskId,
-      planId: offer.planId,
-      goalId: envelope.goalId,
-      sessionId: envelope.sessionId,
-      name: offer.name,
-      assignedTo: offer.assignedTo,
-      data: offer.data,
-      inputs: offer.inputs,
-      attempt,
-      deadline: envelope.deadline,
-      signal,
-      reportProgress: async (fraction, message) => {
-        if (!Number.isFinite(fraction)) throw new TypeError(`progress must be a number from 0 to 1, not ${fraction}`);
-        const note = {
-          taskId,
-          attempt,
-          agentId: this.agentId,
-          fraction: Math.min(1, Math.max(0, fraction)),
-          ...(message === undefined ? {} : { message }),
-        };
-        await this.services()
-          .node.tellAgent(replyTo, taskMethods.progress, note)
-          .catch((error) => this.log.debug("progress.lost", { taskId, error }));
-      },
+  /** The planner watches a time that it knows of. One that only the contract here names has to be watched here. */
+  #ownTimeout(attempt: HeldAttempt, contract: TaskContract | undefined): Timer | undefined {
+    const { offer } = attempt;
+    const timeoutMs = contract?.timeoutMs;
+    if (timeoutMs === undefined || offer.timeoutMs != null) return undefined;
+    const expire = (): void => {
+      const error = new SoormaError("TIMEOUT", `task "${offer.name}" took longer than its ${timeoutMs} ms`);
+      attempt.abort(error);
+      this.#end(attempt, { ok: false, failure: toFailure(error) }, resultPatienceMs);
     };
+    return setLongTimer(this.services().node.runtime, expire, timeoutMs);
   }
 
-  /** Sends an outcome until the planner acknowledges it. Should it never: the plan's log tells the next one to try again. */
-  async #report(
-    offer: OfferedTask,
-    outcome: { ok: true; result: unknown } | { ok: false; failure: Failure },
-    patienceMs: number,
-  ): Promise<void> {
-    const { node } = this.services();
-    const { taskId, attempt, replyTo } = offer;
-    const message: TaskOutcome = { taskId, attempt, agentId: this.agentId, ...outcome };
-    const deadline = node.runtime.monotonic() + patienceMs;
-    for (let round = 0; ; round++) {
-      try {
-        await node.callAgent(replyTo, taskMethods.result, message);
-        return;
-      } catch (error) {
-        if (isSoormaError(error, "MESSAGE_TOO_LARGE") && outcome.ok) {
-          await this.#report(offer, { ok: false, failure: { ...toFailure(error), retryable: false } }, patienceMs);
-          return;
-        }
-        const left = deadline - node.runtime.monotonic();
-        if (left <= 0 || (isSoormaError(error) && !error.retryable)) {
-          this.log.warn("task.result.undelivered", { taskId, attempt, planner: replyTo.agentId, error });
-          return;
-        }
-        await sleep(node.runtime, Math.min(left, 2_000, 50 * 2 ** Math.min(round, 6)));
-      }
+  #failureOf(attempt: HeldAttempt, error: unknown): ReturnType<typeof toFailure> {
+    const { offer, envelope, abortedWith } = attempt;
+    // Whatever it threw: it was told to give up, and goes on elsewhere.
+    if (isSoormaError(abortedWith?.reason, "NODE_STOPPED")) return toFailure(this.#stopping());
+    if (!isSoormaError(error)) {
+      const { taskId, name: task, attempt: number } = offer;
+      this.log.warn("task.failed", { task, taskId, attempt: number, traceId: envelope.traceId, error });
     }
+    return failureOf(error);
   }
-}
 
-function keyOf({ taskId, attempt }: { readonly taskId: string; readonly attempt: number }): string {
-  return `${taskId} ${attempt}`;
+  /** The first end of an attempt is delivered to its planner, unless nobody wants it. */
+  #end(attempt: HeldAttempt, outcome: Outcome, patienceMs: number): void {
+    if (attempt.outcome) return;
+    attempt.outcome = outcome;
+    if (attempt.unwanted) this.#forget(attempt);
+    else this.#deliver(attempt, patienceMs);
+  }
+
+  #deliver(attempt: HeldAttempt, patienceMs: number): void {
+    const { node } = this.services();
+    const delivering = deliver(attempt, { node, agentId: this.agentId, log: this.log, patienceMs }).then((isOver) => {
+      this.#delivering.delete(delivering);
+      if (isOver) this.#forget(attempt);
+    });
+    this.#delivering.add(delivering);
+  }
+
+  #forget(attempt: HeldAttempt): void {
+    const { taskId } = attempt.offer;
+    if (this.#attempts.get(taskId) === attempt) this.#attempts.delete(taskId);
+  }
+
+  /** Nobody wants to hear of it any more. */
+  #drop(attempt: HeldAttempt, reason: unknown): void {
+    attempt.unwanted = true;
+    attempt.abandon();
+    attempt.abort(reason);
+    if (attempt.outcome) this.#forget(attempt);
+  }
+
+  #cancelled(params: unknown): void {
+    const { taskId, attempt, epoch, failure } = readCancel(params);
+    const known = this.#attempts.get(taskId);
+    // A planner that lost the plan, and may not know it yet, has no say.
+    if (known?.offer.attempt !== attempt || epoch < known.epoch) return;
+    this.#drop(known, fromFailure(failure));
+  }
+
+  #attached(params: unknown): Holding[] {
+    const { replyTo, attempts } = readAttach(params);
+    return attempts.map(({ taskId, attempt, planId, epoch }) => {
+      if (epoch < (this.#epochs.get(planId) ?? 0)) return "fenced";
+      if (epoch > 1) this.#noteEpoch(planId, epoch);
+      const known = this.#attempts.get(taskId);
+      if (known?.offer.attempt !== attempt || known.unwanted) return "unknown";
+      if (epoch < known.epoch) return "fenced";
+      const isOther = known.replyTo.agentId !== replyTo.agentId;
+      if (isOther) known.moveTo(replyTo, epoch);
+      if (known.outcome) {
+        if (isOther) this.#deliver(known, resultPatienceMs);
+        return "done";
+      }
+      return known.isSuspended ? "suspended" : "running";
+    });
+  }
+
+  #noteEpoch(planId: string, epoch: number): void {
+    this.#epochs.delete(planId);
+    this.#epochs.set(planId, epoch);
+    const oldest = this.#epochs.keys().next().value;
+    if (this.#epochs.size > rememberedEpochs && oldest !== undefined) this.#epochs.delete(oldest);
+  }
+
+  #suspended(attempt: HeldAttempt): void {
+    const { taskId, attempt: number } = attempt.offer;
+    const suspended = attempt.isSuspended;
+    if (suspended && this.isStopping) attempt.abort(this.#stopping());
+    const note = { taskId, attempt: number, agentId: this.agentId, suspended, order: ++attempt.notes };
+    this.#tell(attempt.replyTo, taskMethods.suspended, note);
+  }
+
+  /** One planner hears of it at a time; its offer may come just as another one's. */
+  #tellRoom(): void {
+    if (this.#refused.size === 0) return;
+    const [first] = this.#refused.values();
+    if (!first) return;
+    this.#refused.delete(first.agentId);
+    this.#tell(first, taskMethods.room, { agentId: this.agentId });
+  }
+
+  /** Begins to tell planners what is held for them, until nothing is. */
+  #tellHolding(): void {
+    if (this.#holdingTimer) return;
+    const tell = (): void => {
+      this.#holdingTimer = undefined;
+      const held = new Map<string, { replyTo: ReplyTo; attempts: object[] }>();
+      for (const attempt of this.#attempts.values()) {
+        if (attempt.unwanted) continue;
+        const { replyTo, offer, epoch, isSuspended: suspended } = attempt;
+        const one = { taskId: offer.taskId, attempt: offer.attempt, epoch, suspended };
+        const others = held.get(replyTo.agentId);
+        if (others) others.attempts.push(one);
+        else held.set(replyTo.agentId, { replyTo, attempts: [one] });
+      }
+      for (const { replyTo, attempts } of held.values()) {
+        this.#tell(replyTo, taskMethods.holding, { agentId: this.agentId, attempts });
+      }
+      if (this.#attempts.size > 0) this.#tellHolding();
+    };
+    const { runtime } = this.services().node;
+    this.#holdingTimer = runtime.setTimer(tell, this.#leaseMs / 3, { background: true });
+  }
+
+  #tell(to: ReplyTo, method: string, note: object): void {
+    this.services()
+      .node.tellAgent(to, method, note)
+      .catch((error) => this.log.debug("note.lost", { method, planner: to.agentId, error }));
+  }
+
+  #stopping(): SoormaError {
+    return new SoormaError("NODE_STOPPED", `${this.name} stops before the task is done`);
+  }
 }

@@ -1,3 +1,4 @@
+import type { RetryPolicy } from "../plans/log.ts";
 import type { Address } from "../plugin/transport.ts";
 
 export const agentKinds = ["planner", "worker", "tool", "client", "service"] as const;
@@ -15,6 +16,10 @@ export interface Operation {
   readonly description?: string;
   readonly input?: SchemaRef;
   readonly output?: SchemaRef;
+  /** Of a task: how it is tried when whoever wants it done does not say. */
+  readonly retry?: RetryPolicy;
+  readonly timeoutMs?: number;
+  readonly priority?: number;
 }
 
 /** An event type or pattern an agent takes or emits. */

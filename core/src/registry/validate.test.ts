@@ -8,7 +8,16 @@ const good = agentRecord({
   agentId: "Research-worker:7f@host/2",
   name: "research-worker",
   capabilities: ["paper_search", "soorma.state"],
-  tasks: [{ name: "paper_search", description: "", input: { name: "q", version: "1.0.0" } }],
+  tasks: [
+    {
+      name: "paper_search",
+      description: "",
+      input: { name: "q", version: "1.0.0" },
+      retry: { maxAttempts: 5, backoffMs: 10 },
+      timeoutMs: 1_000,
+      priority: -1,
+    },
+  ],
   consumes: [{ type: "order.>", topic: "business-facts", group: "g" }, { type: "order.>" }],
   produces: [{ type: "order.created" }],
 });
@@ -44,6 +53,9 @@ describe("a wrong field is named by its path", () => {
     ["record.capabilities[1]", { capabilities: ["a", "häuft"] }],
     ["record.goals[0].name", { goals: [{}] }],
     ["record.tasks[0]", { tasks: [null] }],
+    ["record.tasks[0].retry.maxAttempts", { tasks: [{ name: "t", retry: { maxAttempts: 0 } }] }],
+    ["record.tasks[0].timeoutMs", { tasks: [{ name: "t", timeoutMs: -1 }] }],
+    ["record.tasks[0].priority", { tasks: [{ name: "t", priority: "high" }] }],
     ["record.operations[0].input.version", { operations: [{ name: "a", input: { name: "b", version: "1.0" } }] }],
     ["record.consumes[0].type", { consumes: [{ type: "a.>.b" }] }],
     ["record.consumes[0].topic", { consumes: [{ type: "a", topic: "facts" }] }],

@@ -1,6 +1,7 @@
 import { SoormaError } from "../errors.ts";
 import { compilePattern, isType, maxTypeLength } from "../events/pattern.ts";
 import { isTopic } from "../events/topics.ts";
+import type { RetryPolicy } from "../plans/log.ts";
 import {
   type AgentKind,
   type AgentQuery,
@@ -126,6 +127,20 @@ function parseOperation(value: unknown, path: string): Operation {
     ...(o.description == null ? {} : { description: plainText(o.description, `${path}.description`) }),
     ...(o.input == null ? {} : { input: parseRef(o.input, `${path}.input`) }),
     ...(o.output == null ? {} : { output: parseRef(o.output, `${path}.output`) }),
+    ...(o.retry == null ? {} : { retry: parseRetry(o.retry, `${path}.retry`) }),
+    ...(o.timeoutMs == null ? {} : { timeoutMs: finite(o.timeoutMs, `${path}.timeoutMs`) }),
+    ...(o.priority == null ? {} : { priority: number(o.priority, `${path}.priority`) }),
+  };
+}
+
+function parseRetry(value: unknown, path: string): RetryPolicy {
+  const r = fields(value, path);
+  return {
+    ...(r.maxAttempts == null
+      ? {}
+      : { maxAttempts: integer(r.maxAttempts, `${path}.maxAttempts`, 1, Number.MAX_SAFE_INTEGER) }),
+    ...(r.backoffMs == null ? {} : { backoffMs: finite(r.backoffMs, `${path}.backoffMs`) }),
+    ...(r.maxBackoffMs == null ? {} : { maxBackoffMs: finite(r.maxBackoffMs, `${path}.maxBackoffMs`) }),
   };
 }
 
@@ -234,6 +249,11 @@ function finite(value: unknown, path: string): number {
   if (typeof value !== "number" || !Number.isFinite(value) || value < 0) {
     throw refused(path, `is ${show(value)}, not a number from 0`);
   }
+  return value;
+}
+
+function number(value: unknown, path: string): number {
+  if (typeof value !== "number" || !Number.isFinite(value)) throw refused(path, `is ${show(value)}, not a number`);
   return value;
 }
 

@@ -1,0 +1,97 @@
+import { SoormaError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { PlanChange, PlanLog, StepState, TaskJournal, WaitSpec, WaitState } from "../plans/log.ts";
+import { LogAccess } from "../plans/log-access.ts";
+import type { Runtime } from "../runtime.ts";
+import type { OfferedTask } from "./task-wire.ts";
+
+export interface JournalOptions {
+  readonly offer: OfferedTask;
+  readonly log: PlanLog;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  /** Ends the waiting for a log that is away. */
+  readonly signal: AbortSignal;
+  /** Called when the log says that the attempt is not the task's current one any more. */
+  readonly onStale: (error: SoormaError) => void;
+}
+
+/** A wait in the log, and a version of the log that is not before it. */
+export interface BegunWait {
+  readonly wait: Pick<WaitState, "untilMs" | "signalled">;
+  readonly version: number;
+}
+
+/**
+ * What the attempts of one task have done for good, and where the running one adds to it. Read when it is first asked
+ * for, and only if there can be anything in it.
+ */
+export class Journal {
+  readonly #o: JournalOptions;
+  readonly #access: LogAccess;
+  #known: Promise<TaskJournal> | undefined;
+
+  constructor(options: JournalOptions) {
+    this.#o = options;
+    const { log, offer, runtime, logger, signal } = options;
+    this.#access = new LogAccess({ log, planId: offer.planId, runtime, logger, signal });
+  }
+
+  async step(key: string): Promise<StepState | undefined> {
+    return (await this.#earlier()).steps.find((step) => step.key === key);
+  }
+
+  async wait(key: string): Promise<WaitState | undefined> {
+    return (await this.#earlier()).waits.find((wait) => wait.key === key);
+  }
+
+  /** Resolves when the step will not be done again. @throws {SoormaError} `ATTEMPT_STALE` */
+  async recordStep(key: string, value: unknown, durationMs: number): Promise<void> {
+    const { taskId, attempt } = this.#o.offer;
+    const { accepted } = await this.#record({ type: "task.stepped", taskId, attempt, key, value, durationMs });
+    if (!accepted) throw this.#stale(`step "${key}"`);
+  }
+
+  /** Resolves when the wait is in the log, or says what is there of it already. @throws {SoormaError} `ATTEMPT_STALE` */
+  async recordWait(key: string, on: WaitSpec, untilMs: number | undefined): Promise<BegunWait> {
+    const { taskId, attempt } = this.#o.offer;
+    const until = untilMs === undefined ? {} : { untilMs };
+    const { accepted, version } = await this.#record({ type: "task.waiting", taskId, attempt, key, on, ...until });
+    if (accepted) return { wait: until, version };
+    // An earlier attempt began it; what that one left may have been signalled since this one looked.
+    const wait = (await this.#access.journal(taskId)).waits.find((one) => one.key === key);
+    if (!wait) throw this.#stale(`waiting for ${key}`);
+    return { wait, version };
+  }
+
+  /** Says what a wait was for. The first one counts, so it does not matter whether this one is taken. */
+  async recordSignal(key: string, value: unknown): Promise<void> {
+    await this.#access.record({ type: "task.signalled", taskId: this.#o.offer.taskId, key, value });
+  }
+
+  #earlier(): Promise<TaskJournal> {
+    const { offer } = this.#o;
+    this.#known ??= offer.hasJournal
+      ? this.#access.journal(offer.taskId)
+      : Promise.resolve<TaskJournal>({ steps: [], waits: [] });
+    return this.#known;
+  }
+
+  #record(change: PlanChange): Promise<{ version: number; accepted: boolean }> {
+    return this.#access.record(change);
+  }
+
+  #stale(what: string): SoormaError {
+    const { name, attempt, planId, taskId } = this.#o.offer;
+    const error = new SoormaError(
+      "ATTEMPT_STALE",
+      `${what} of task "${name}" was refused: attempt ${attempt} is not the current one any more`,
+      {
+        hint: "Another instance does the task by now, or nobody wants it any more.",
+        details: { planId, taskId, attempt },
+      },
+    );
+    this.#o.onStale(error);
+    return error;
+  }
+}

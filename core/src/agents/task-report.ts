@@ -1,0 +1,52 @@
+import { isSoormaError, toFailure } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { MeshNode } from "../mesh/node.ts";
+import { type HeldAttempt, isPlannerTrouble } from "./held-attempt.ts";
+import { type TaskOutcome, taskMethods } from "./task-wire.ts";
+
+/** Milliseconds for the planner to have the end of an attempt in its log. */
+const resultTimeoutMs = 10_000;
+const firstPauseMs = 50;
+const longestPauseMs = 2_000;
+
+export interface DeliveryOptions {
+  readonly node: MeshNode;
+  readonly agentId: string;
+  readonly log: Logger;
+  /** Milliseconds after which the outcome is given up. The plan's driver then has the task tried again. */
+  readonly patienceMs: number;
+}
+
+/**
+ * Tells the planner how an attempt ended until that is acknowledged.
+ *
+ * @returns whether the attempt can be forgotten: false when there is a later delivery, to another planner.
+ */
+export async function deliver(attempt: HeldAttempt, options: DeliveryOptions): Promise<boolean> {
+  const { node, agentId, log, patienceMs } = options;
+  const { taskId, attempt: number } = attempt.offer;
+  const delivery = ++attempt.deliveries;
+  const deadline = node.runtime.monotonic() + patienceMs;
+  for (let tries = 0; attempt.outcome; tries++) {
+    const message: TaskOutcome = { taskId, attempt: number, agentId, ...attempt.outcome };
+    const { replyTo } = attempt;
+    try {
+      await node.callAgent(replyTo, taskMethods.result, message, { timeoutMs: resultTimeoutMs });
+      return delivery === attempt.deliveries;
+    } catch (error) {
+      if (delivery !== attempt.deliveries) return false;
+      if (isSoormaError(error, "MESSAGE_TOO_LARGE") && attempt.outcome.ok) {
+        attempt.outcome = { ok: false, failure: { ...toFailure(error), retryable: false } };
+        continue;
+      }
+      const left = deadline - node.runtime.monotonic();
+      if (left <= 0 || !isPlannerTrouble(error)) {
+        log.warn("task.result.undelivered", { taskId, attempt: number, planner: replyTo.agentId, error });
+        return true;
+      }
+      await attempt.pause(Math.min(left, longestPauseMs, firstPauseMs * 2 ** Math.min(tries, 6)));
+      if (delivery !== attempt.deliveries) return false;
+    }
+  }
+  return true;
+}

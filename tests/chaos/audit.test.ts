@@ -74,7 +74,7 @@ test("a run in which every guarantee held has no violation", () => {
   expect(rules()).toEqual([]);
 });
 
-const broken: readonly (readonly [string, string[], (story: Story) => void])[] = [
+const broken: [string, string[], (story: Story) => void][] = [
   ["a goal that was never answered", ["answer"], ({ ledger }) => void ledger.splice(6, 1)],
   ["an accepted goal without a log", ["answer"], ({ changes }) => void changes.splice(0)],
   [
@@ -142,6 +142,34 @@ const broken: readonly (readonly [string, string[], (story: Story) => void])[] =
     },
   ],
 ];
+
+broken.push(
+  ["something done that is not taken back", ["answer", "event", "undo"], (story) => fail(story, [])],
+  [
+    "something taken back in the wrong order",
+    ["answer", "event", "undo"],
+    (story) => fail(story, ["p.1.undo", "p.2.undo"]),
+  ],
+);
+
+test("a plan that failed and took back what it did, the latest first, has no violation of that", () => {
+  expect(rules((story) => fail(story, ["p.2.undo", "p.1.undo"]))).toEqual(["answer", "event"]);
+});
+
+/** Both tasks are done, then the plan fails and takes these back. */
+function fail({ changes }: Story, undone: readonly string[]): void {
+  const started = at(changes, 1);
+  if (started.type !== "plan.started") throw new TypeError("a story begins with its tasks");
+  const undo = { assignedTo: "take-back" };
+  changes.splice(1, 1, { ...started, tasks: started.tasks.map((task) => ({ ...task, undo })) });
+  changes.splice(
+    8,
+    1,
+    { type: "plan.failed", failure: { code: "GOAL_FAILED", message: "it failed", retryable: false }, by: "b" },
+    ...undone.map((taskId) => ({ type: "task.succeeded" as const, taskId, attempt: 1, result: null, by: "b" })),
+    { type: "plan.undone", by: "b" },
+  );
+}
 
 test.each(broken)("%s is a violation", (_what, expected, change) => {
   expect(rules(change)).toEqual(expected);

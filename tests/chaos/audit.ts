@@ -69,6 +69,7 @@ export function audit(evidence: Evidence): Violation[] {
     const report = (rule: string, what: string): void => void violations.push({ rule, planId, what });
     auditVersions(entries, report);
     auditDrivers(entries, report);
+    auditUndo(entries, report);
     const tasks = tasksOf(entries);
     for (const [taskId, task] of tasks) {
       const returned = lines.returned.get(taskId) ?? [];
@@ -143,8 +144,9 @@ function tasksOf(entries: readonly PlanEntry[]): Map<string, TaskInLog> {
   const tasks = new Map<string, TaskInLog>();
   for (const entry of entries) {
     if ("tasks" in entry) {
-      for (const { taskId, name, dependsOn = [], parentTaskId } of entry.tasks ?? []) {
-        tasks.set(taskId, { name, dependsOn, parentTaskId, result: undefined, results: 0, steps: new Map() });
+      for (const { taskId, name, dependsOn = [], parentTaskId, undo } of entry.tasks ?? []) {
+        tasks.set(taskId, { ...nothingYet(), name, dependsOn, parentTaskId });
+        if (undo) tasks.set(`${taskId}.undo`, { name: `undo:${name}`, ...nothingYet() });
       }
     }
     const task = "taskId" in entry ? tasks.get(entry.taskId) : undefined;
@@ -157,6 +159,33 @@ function tasksOf(entries: readonly PlanEntry[]): Map<string, TaskInLog> {
     }
   }
   return tasks;
+}
+
+function nothingYet(): Omit<TaskInLog, "name"> {
+  return { dependsOn: [], parentTaskId: undefined, result: undefined, results: 0, steps: new Map() };
+}
+
+/** What was done and has an undo is taken back once the plan has failed or was cancelled, the latest first. */
+function auditUndo(entries: readonly PlanEntry[], report: Report): void {
+  const end = entries.findIndex(({ type }) => ends.has(type));
+  if (end < 0 || entries[end]?.type === "plan.completed") return;
+  const undoable = new Set(
+    entries
+      .flatMap((entry) => ("tasks" in entry ? (entry.tasks ?? []) : []))
+      .flatMap(({ taskId, undo }) => (undo ? [taskId] : [])),
+  );
+  const wanted = entries
+    .slice(0, end)
+    .flatMap((entry) => (entry.type === "task.succeeded" && undoable.has(entry.taskId) ? [`${entry.taskId}.undo`] : []))
+    .reverse();
+  const undone = entries
+    .slice(end)
+    .flatMap((entry) => (entry.type === "task.succeeded" || entry.type === "task.failed" ? [entry.taskId] : []));
+  if (wanted.length === 0) return;
+  if (!same(undone, wanted))
+    report("undo", `it took back ${undone.join(", ") || "nothing"} instead of ${wanted.join(", ")}`);
+  if (!entries.some(({ type }) => type === "plan.undone"))
+    report("end", "it did not end: it still takes back what it did");
 }
 
 /** One result a task, and that of an attempt which really returned it. */

@@ -21,6 +21,10 @@ export interface ChaosOptions {
   /** Two hosts; without, everybody is on this one. This process has to be in `home`. */
   readonly network?: Network;
   readonly inFlight?: number;
+  /** Milliseconds a client rests between two goals, at most. Default 50. */
+  readonly restMs?: number;
+  /** Whose processes something is done to. Default: everybody's. */
+  readonly roles?: readonly RoleName[];
   /** Where everything is written. Default: a temporary folder, removed unless something was violated. */
   readonly folder?: string;
   say(line: string): void;
@@ -50,6 +54,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     folder,
     broker: network ? `tcp://${network.hosts.home.address}:7700` : `ipc://${join(folder, "broker")}`,
     inFlight: options.inFlight ?? 6,
+    restMs: options.restMs ?? 50,
     ...(broken === undefined ? {} : { broken }),
     ...(network ? { hosts: { home: network.hosts.home.address, away: network.hosts.away.address } } : {}),
   };
@@ -87,7 +92,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 
     faultCount = await causeFaults({
       random: createRandom(seed),
-      slots,
+      slots: slots.filter(({ role }) => options.roles?.includes(role) ?? true),
       network,
       durationMs,
       say,

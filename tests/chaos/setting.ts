@@ -20,6 +20,8 @@ export interface Setting {
   readonly broken?: Break;
   /** Goals that each client keeps under way. */
   readonly inFlight: number;
+  /** Milliseconds a client rests between two of them, at most. */
+  readonly restMs: number;
 }
 
 /** What one process is told. */

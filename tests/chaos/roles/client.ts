@@ -48,6 +48,7 @@ export async function clientRole(place: Place): Promise<() => Promise<void>> {
       }
       ledger.write({ kind: "accepted", planId: run.planId, shape: shape.goal, data });
       await follow(shape.goal, data, run);
+      await Bun.sleep(random.between(0, setting.restMs));
     }
   };
 

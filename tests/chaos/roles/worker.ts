@@ -35,6 +35,35 @@ const handlers: Readonly<Record<string, Handler>> = {
   "fail-always": () => {
     throw new NonRetryableError("there is no way to do this");
   },
+  charge: async (task, _context, ledger) => {
+    const effects: string[] = [];
+    for (const key of ["effect-reserve", "effect-charge", "effect-ship"]) {
+      effects.push(await task.step(key, () => effect(task, key, ledger)));
+      await Bun.sleep(10);
+    }
+    return { n: task.data.n, effects };
+  },
+  "take-back": async (task, _context, ledger) => ({
+    effect: await task.step("effect-take-back", () => effect(task, "effect-take-back", ledger)),
+  }),
+  delegate: async (task) => {
+    const { numbers } = task.data;
+    const parts = await task.delegateAll(numbers.map((n: number) => ({ assignedTo: "add-one", data: { n } })));
+    const charged = await task.delegate("charge", { n: 0 });
+    return { parts: parts.map(({ n }: { n: number }) => n), charged: charged.effects.length };
+  },
+  "make-list": ({ data }) => ({ items: Array.from({ length: data.count }, (_, i) => i) }),
+  "sum-each": ({ inputs }) => ({ n: inputs.each.reduce((sum: number, { n }: { n: number }) => sum + n, 0) }),
+  sleep: async (task) => {
+    await task.sleep(task.data.ms);
+    return { n: task.data.n };
+  },
+  "ask-person": async (task) => ({ answer: await task.waitForInput("And now?") }),
+  listen: async (task) => {
+    const { data } = await task.waitForEvent(`chaos.signal.${task.data.signal}`);
+    return { heard: data.value };
+  },
+  "count-up": ({ name }) => ({ n: Number(name.split("#")[1] ?? 1) }),
   slow: async ({ data, signal, reportProgress }) => {
     for (let i = 0; i < 10 && !signal.aborted; i++) {
       await Bun.sleep(20);
@@ -62,7 +91,14 @@ function recorded(handler: Handler, ledger: Ledger) {
   };
 }
 
+/** Changes something outside: what was changed is found in the ledger alone. */
+function effect({ planId, taskId, attempt }: Task<AnyData>, key: string, ledger: Ledger): string {
+  const value = mark();
+  ledger.write({ kind: "effect", planId, taskId, attempt, key, value });
+  return value;
+}
+
 /** Text that comes once. */
-export function mark(): string {
+function mark(): string {
   return crypto.randomUUID().slice(0, 13);
 }

@@ -1,6 +1,12 @@
 import { type Failure, SoormaError, toFailure } from "../errors.ts";
 import type { Runtime, Timer } from "../runtime.ts";
-import type { DispatchOptions, TaskAssignment, TaskDispatcher } from "./dispatcher.ts";
+import {
+  type DispatchOptions,
+  handedOver,
+  isHandOver,
+  type TaskAssignment,
+  type TaskDispatcher,
+} from "./dispatcher.ts";
 import type { PlanChange, TaskSpec } from "./log.ts";
 import { setLongTimer } from "./timing.ts";
 
@@ -53,11 +59,14 @@ export class Attempts {
     const attempt = new Attempt(assignment, this.#runtime.monotonic(), {
       assigned: (agent) => this.#assigned(attempt, agent),
       progressed: (progress) => this.#progressed(attempt, progress),
-      delegate: (tasks) => {
-        if (this.#attempts.get(taskId) !== attempt) return Promise.reject(stale(assignment));
+      delegate: async (tasks) => {
+        this.#checkWanted(attempt);
         return this.#listener.onDelegate(taskId, assignment.attempt, tasks);
       },
-      join: (name, signal) => this.#listener.onJoin(taskId, name, signal),
+      join: async (name, signal) => {
+        this.#checkWanted(attempt);
+        return this.#listener.onJoin(taskId, name, signal);
+      },
     });
     this.#attempts.set(taskId, attempt);
     let done: Promise<unknown>;
@@ -93,6 +102,13 @@ export class Attempts {
     }
     this.#noted.clear();
     return changes;
+  }
+
+  #checkWanted({ assignment, signal }: Attempt): void {
+    const { taskId, name, planId, attempt } = assignment;
+    if (this.has(taskId, attempt)) return;
+    if (signal.aborted && isHandOver(signal.reason)) throw handedOver(planId);
+    throw new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${name}" is not the current one any more`);
   }
 
   #assigned(attempt: Attempt, agent: Agent): void {
@@ -193,8 +209,4 @@ class Attempt implements DispatchOptions {
   abort(reason: unknown): void {
     this.#controller.abort(reason);
   }
-}
-
-function stale({ name, attempt }: TaskAssignment): SoormaError {
-  return new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${name}" is not the current one any more`);
 }

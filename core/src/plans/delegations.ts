@@ -1,4 +1,5 @@
 import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
+import { handedOver, isHandOver } from "./dispatcher.ts";
 import { checkAddition } from "./graph.ts";
 import type { TaskSpec, TaskState } from "./log.ts";
 import { isTerminal } from "./task-node.ts";
@@ -141,6 +142,7 @@ export class Delegations {
 
   /** Nobody here will answer: whoever asked may ask the next driver. */
   stop(reason: unknown): void {
-    for (const reject of [...this.#asking]) reject(reason);
+    const error = isHandOver(reason) ? handedOver(this.#turns.planId) : reason;
+    for (const reject of [...this.#asking]) reject(error);
   }
 }

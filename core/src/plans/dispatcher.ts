@@ -1,4 +1,4 @@
-import { isSoormaError } from "../errors.ts";
+import { isSoormaError, SoormaError } from "../errors.ts";
 import type { PlanOrigin, TaskSpec } from "./log.ts";
 
 /** One attempt at one task, as it goes to an agent. */
@@ -49,7 +49,8 @@ export interface DispatchOptions {
   onProgress(fraction: number, message?: string): void;
   /**
    * The running attempt wants tasks of its own. Resolves when they are in the log; asking again for names that are there is
-   * fine. Names are given without the parent's. @throws {SoormaError} `PLAN_INVALID`, `BUDGET_EXCEEDED`
+   * fine. Names are given without the parent's. @throws {SoormaError} `PLAN_INVALID`, `BUDGET_EXCEEDED`, `ATTEMPT_STALE`;
+   * `NODE_STOPPED` when the plan is handed over: the next driver is to be asked. Likewise below.
    */
   onDelegate(tasks: readonly TaskSpec[]): Promise<void>;
   /** The end of a delegated task. @throws what made it fail. */
@@ -74,7 +75,8 @@ export interface TaskDispatcher {
   dispatch(assignment: TaskAssignment, options: DispatchOptions): Promise<unknown>;
   /**
    * How the attempt ended is in the log, or does not matter: its agent may forget it. Called once for each attempt whose
-   * `dispatch` settled, unless the plan was handed over before: then the next driver asks the agent for the result.
+   * `dispatch` settled before its signal aborted, unless the plan was handed over meanwhile: then the next driver asks the
+   * agent for the result.
    */
   recorded?(taskId: string, attempt: number): void;
 }
@@ -82,4 +84,9 @@ export interface TaskDispatcher {
 /** Whether an attempt was aborted only because another engine drives its plan from now on. Nobody tells its agent to stop. */
 export function isHandOver(reason: unknown): boolean {
   return isSoormaError(reason, "NODE_STOPPED") || isSoormaError(reason, "PLAN_FENCED");
+}
+
+/** What whoever asks the engine something for an attempt gets when the plan is another one's by now: ask that. */
+export function handedOver(planId: string): SoormaError {
+  return new SoormaError("NODE_STOPPED", `plan ${planId} is handed over: its next driver will answer`);
 }

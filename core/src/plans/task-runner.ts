@@ -246,7 +246,7 @@ export class TaskRunner {
     if (isUncounted && lost === 0) this.#due.add(taskId);
     this.#turns.after(() => {
       if (isUncounted) this.#uncounted.set(taskId, lost + 1);
-      else this.#uncounted.delete(taskId);
+      else if (!isLost(failure)) this.#uncounted.delete(taskId);
       if (!isUncounted || lost > 0) this.#retryAfter(taskId, delayMs);
     });
   }

@@ -9,23 +9,27 @@ export type {
   RequestOptions,
   SubscribeOptions,
 } from "./agents/bus.ts";
-export { Client, type ClientOptions, type SubmitOptions } from "./agents/client.ts";
+export { Client, type ClientOptions, type ReplayOptions, type SubmitOptions } from "./agents/client.ts";
 export type { PlatformContext } from "./agents/context.ts";
 export type { GoalProgress, GoalRun, ResultOptions } from "./agents/goal-run.ts";
-export {
-  type CompletedPlan,
-  type CompleteHandler,
-  type Goal,
-  type GoalHandler,
-  type Plan,
-  Planner,
-  type PlannerOptions,
-  planTask,
-} from "./agents/planner.ts";
+export { type PlanTaskOptions, planTask, type Templated } from "./agents/plan-task.ts";
+export { Planner } from "./agents/planner.ts";
+export type {
+  CompletedPlan,
+  CompleteHandler,
+  Goal,
+  GoalHandler,
+  NextTasks,
+  Plan,
+  PlannerOptions,
+  TaskEnd,
+  TransitionHandler,
+} from "./agents/planner-types.ts";
 export type { AgentHandle, AgentsChange, FindOptions, RegistryService } from "./agents/registry-service.ts";
 export type { Request, RequestHandler } from "./agents/request.ts";
+export type { DelegatedTask, DelegateOptions, Task, WaitForEventOptions, WaitOptions } from "./agents/task.ts";
 export { Tool } from "./agents/tool.ts";
-export { type Task, type TaskHandler, Worker } from "./agents/worker.ts";
+export { type TaskHandler, Worker, type WorkerOptions } from "./agents/worker.ts";
 export {
   type CallContract,
   type CallDefinition,
@@ -78,7 +82,10 @@ export type {
 export { createMesh, type Mesh } from "./mesh/mesh.ts";
 export type { NodeOptions, NodeStats } from "./mesh/node.ts";
 export type { CallOptions, Rpc, RpcCall, RpcPeer } from "./mesh/rpc.ts";
+export type { Comparison } from "./plans/conditions.ts";
 export {
+  type ForEachSpec,
+  type PlanBudget,
   type PlanChange,
   type PlanEntry,
   type PlanLog,
@@ -92,7 +99,20 @@ export {
   statuses,
   type TaskSpec,
   type TaskState,
+  type UndoSpec,
+  type WaitSpec,
 } from "./plans/log.ts";
+export {
+  definePlan,
+  type MachineDefinition,
+  type MachineScope,
+  type MachineSpec,
+  type MachineTask,
+  type StateDefinition,
+  type Transition,
+  type Transitions,
+  type When,
+} from "./plans/machine.ts";
 export { definePlugin, type Plugin, type PluginKind, type PluginKinds } from "./plugin/plugin.ts";
 export type {
   Registered,

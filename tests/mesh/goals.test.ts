@@ -430,7 +430,7 @@ describe("a goal", () => {
     expect(await run.result({ timeoutMs: 20_000 })).toEqual({ wait: 1, end: 2 });
   });
 
-  test("is taken over by another instance of its planner, which was there already", async () => {
+  test("is taken over by another instance of its planner, which was there already, and what runs is not begun again", async () => {
     await using mesh = await inProcessMesh();
     const build = () => {
       const planner = mesh.planner({ name: "planner" });
@@ -444,13 +444,13 @@ describe("a goal", () => {
     };
     const planners = [build(), build()];
     for (const planner of planners) await planner.run();
-    const begun = Promise.withResolvers<string>();
+    const begun = Promise.withResolvers<void>();
     const go = Promise.withResolvers<void>();
     const worker = mesh.worker({ name: "worker" });
-    worker.onTask("one", async ({ attempt }, context) => {
-      void context;
-      if (attempt === 1) begun.resolve("");
-      else go.resolve();
+    let runs = 0;
+    worker.onTask("one", async ({ attempt }) => {
+      runs++;
+      begun.resolve();
       await go.promise;
       return attempt;
     });
@@ -459,12 +459,15 @@ describe("a goal", () => {
     const client = await mesh.client();
     const run = await client.submitGoal("two.steps", {});
     await begun.promise;
-    const [created] = await client.tracker.timeline(run.planId);
-    const driver = planners.find((planner) => planner.agentId === created?.by);
-    mesh.hub.crash(driver?.record().nodeId ?? "");
-    expect(await run.result({ timeoutMs: 20_000 })).toEqual({ one: 2, two: 2 });
-    const timeline = await client.tracker.timeline(run.planId);
-    expect(new Set(timeline.map(({ by }) => by)).size).toBe(2);
+    const { driver } = await run.plan();
+    const lost = planners.find((planner) => planner.agentId === driver);
+    mesh.hub.crash(lost?.record().nodeId ?? "");
+    await waitFor(async () => (await run.plan()).epoch === 2, { timeoutMs: 20_000 });
+    go.resolve();
+    expect(await run.result({ timeoutMs: 20_000 })).toEqual({ one: 1, two: 1 });
+    expect(runs).toBe(1);
+    const driven = (await client.tracker.timeline(run.planId)).filter(({ type }) => type === "plan.driven");
+    expect(driven).toMatchObject([{ driver: planners.find((planner) => planner !== lost)?.agentId, epoch: 2 }]);
   });
 });
 

@@ -1,8 +1,11 @@
 import { checkData, type GoalContract, type InputOf, type OutputOf } from "../contracts.ts";
-import { SoormaError } from "../errors.ts";
+import { isSoormaError, SoormaError } from "../errors.ts";
+import type { Envelope } from "../events/envelope.ts";
 import { checkType } from "../events/pattern.ts";
 import type { Topic } from "../events/topics.ts";
 import type { Memory } from "../memory/contract.ts";
+import { isDeadLetter, isTerminal } from "../plans/task-node.ts";
+import type { AgentRecord } from "../registry/records.ts";
 import type { Tracker } from "../tracker/contract.ts";
 import { Agent, type AgentOptions } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
@@ -20,6 +23,13 @@ export interface SubmitOptions {
   readonly responseTopic?: Topic;
   /** Milliseconds from now after which the goal fails. Default: none. */
   readonly deadlineMs?: number;
+  /** Milliseconds to find a planner that takes the goal. Default 10_000. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface ReplayOptions {
+  readonly from?: string;
   /** Milliseconds to find a planner that takes the goal. Default 10_000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -71,9 +81,9 @@ export class Client extends Agent {
     checkType(type);
     const services = this.services();
     const { node } = services;
-    const { timeoutMs = defaultSubmitTimeoutMs, deadlineMs, sessionId, responseEvent, responseTopic, signal } = options;
+    const { deadlineMs, sessionId, responseEvent, responseTopic } = options;
     if (typeof goal !== "string") checkData(goal.input, data, `data of goal "${type}"`);
-    const made = makeEnvelope(this.owner(), {
+    const envelope = makeEnvelope(this.owner(), {
       type,
       data,
       topic: "action-requests",
@@ -82,26 +92,109 @@ export class Client extends Agent {
       ...(responseTopic === undefined ? {} : { responseTopic }),
       ...(deadlineMs === undefined ? {} : { deadline: node.runtime.now() + deadlineMs }),
     });
+    const planners = () => node.directory.planners(type);
+    return await this.#submit(goalMethods.submit, envelope, planners, options, async () => {
+      const input = planners()[0]?.goals.find((known) => known.name === type)?.input;
+      if (input && typeof goal === "string") await services.check(input, data, `data of goal "${type}"`);
+    });
+  }
+
+  /**
+   * A goal that was submitted before, by whomever.
+   *
+   * @throws {SoormaError} `PLAN_NOT_FOUND`, `STORE_UNAVAILABLE`
+   */
+  async attach(planId: string): Promise<GoalRun<AnyData>> {
+    const { origin } = await this.tracker.getPlan(planId);
+    return this.#run(planId, origin.goalId, origin.goalType);
+  }
+
+  /**
+   * Does a plan that has ended again, as a new plan; its answer goes where the old one's went.
+   *
+   * @param options.from - Name or id of a task: that one, all that depend on it, and whatever was not completed is done
+   * again; the results of the others are kept. Default: everything is done again.
+   * @throws {SoormaError} `PLAN_NOT_FOUND`; `PLAN_REFUSED` while the plan is open, and for a task it does not have;
+   * `NO_RESPONDER` when no planner takes its goal in time.
+   */
+  async replay(planId: string, options: ReplayOptions = {}): Promise<GoalRun<AnyData>> {
+    const { from, ...waiting } = options;
+    const { node } = this.services();
+    const { origin } = await this.tracker.getPlan(planId);
+    const { goalType: type, correlationId, sessionId } = origin;
+    const envelope = makeEnvelope(this.owner(), {
+      type,
+      data: { planId, ...(from === undefined ? {} : { from }) },
+      topic: "action-requests",
+      correlationId,
+      ...(sessionId === undefined ? {} : { sessionId }),
+    });
+    const planners = () => {
+      const all = node.directory.planners(type);
+      const same = all.filter((agent) => agent.name === origin.planner);
+      return same.length > 0 ? same : all;
+    };
+    return await this.#submit(goalMethods.replay, envelope, planners, waiting);
+  }
+
+  /**
+   * Has a task tried again that failed for good. If its plan is open it goes on; if the plan has ended it is done again from
+   * that task on, as a new plan, and the task is taken off the dead letters.
+   *
+   * @returns the plan in which it is tried.
+   * @throws {SoormaError} `PLAN_NOT_FOUND`; `PLAN_REFUSED` for a task that has not failed; `NO_RESPONDER`.
+   */
+  async retryDeadLetter(planId: string, taskId: string): Promise<GoalRun<AnyData>> {
+    const { tracker } = this;
+    const plan = await tracker.getPlan(planId);
+    const task = plan.tasks.find((one) => one.taskId === taskId);
+    if (!task || !isDeadLetter(task)) {
+      throw new SoormaError(
+        "PLAN_REFUSED",
+        `task ${taskId} of plan ${planId} cannot be retried: ${task ? `it is ${task.status}${task.handled ? " and was dealt with" : ""}` : "there is no such task"}`,
+        { hint: "`soorma plans dead` lists what can be.", details: { planId, taskId } },
+      );
+    }
+    if (!isTerminal(plan.status)) {
+      try {
+        await tracker.reviveTask(planId, taskId);
+        return await this.attach(planId);
+      } catch (error) {
+        // It ended meanwhile, or is being taken back.
+        if (!isSoormaError(error, "PLAN_REFUSED") || !isTerminal((await tracker.getPlan(planId)).status)) throw error;
+      }
+    }
+    const run = await this.replay(planId, { from: taskId });
+    // Only then: a task in both lists is better than one in neither.
+    await tracker.discardDeadLetter(planId, taskId, `retried in plan ${run.planId}`).catch((error) => {
+      if (!isSoormaError(error, "PLAN_REFUSED")) throw error;
+    });
+    return run;
+  }
+
+  async #submit(
+    method: string,
+    made: Envelope,
+    planners: () => readonly AgentRecord[],
+    { timeoutMs = defaultSubmitTimeoutMs, signal }: Pick<SubmitOptions, "timeoutMs" | "signal">,
+    check?: () => Promise<void>,
+  ): Promise<GoalRun<AnyData>> {
+    const { node } = this.services();
+    const { type } = made;
     // The message that submits a goal gives the goal its id, so that submitting it again is submitting the same one.
     const envelope = { ...made, goalId: made.id };
-    const planners = () => node.directory.planners(type);
     await node.until(() => planners().length > 0, timeoutMs, signal);
-    if (typeof goal === "string") {
-      const input = planners()[0]?.goals.find((known) => known.name === type)?.input;
-      if (input) await services.check(input, data, `data of goal "${type}"`);
-    }
+    await check?.();
     if (planners().length === 0) throw this.#noPlanner(type, timeoutMs);
-    const accepted = (await node.request(goalMethods.submit, envelope, planners, {
+    const accepted = (await node.request(method, envelope, planners, {
       timeoutMs,
       ...(signal ? { signal } : {}),
     })) as GoalAccepted;
-    return createGoalRun({
-      goalId: envelope.goalId,
-      planId: accepted.planId,
-      goalType: type,
-      services,
-      cancel: (reason) => this.#cancel(accepted.planId, reason),
-    });
+    return this.#run(accepted.planId, envelope.goalId, type);
+  }
+
+  #run(planId: string, goalId: string, goalType: string): GoalRun<AnyData> {
+    return createGoalRun({ goalId, planId, goalType, services: this.services() });
   }
 
   #noPlanner(type: string, timeoutMs: number): SoormaError {
@@ -119,24 +212,5 @@ export class Client extends Agent {
           ? `Planners take: ${known.sort().join(", ")}.`
           : "No planner runs; start the project with `soorma dev`.",
     });
-  }
-
-  async #cancel(planId: string, reason: string): Promise<void> {
-    const { node, tracker } = this.services();
-    const { origin } = await tracker.getPlan(planId);
-    const planners = node.directory.all().filter((agent) => agent.kind === "planner" && agent.name === origin.planner);
-    let last: unknown = new SoormaError(
-      "PLAN_NOT_FOUND",
-      `no planner "${origin.planner}" is there to cancel plan ${planId}`,
-    );
-    for (const planner of planners) {
-      try {
-        await node.callAgent(planner, goalMethods.cancel, { planId, reason });
-        return;
-      } catch (error) {
-        last = error;
-      }
-    }
-    throw last;
   }
 }

@@ -1,4 +1,4 @@
-import { fromFailure, isSoormaError, SoormaError } from "../errors.ts";
+import { fromFailure, SoormaError } from "../errors.ts";
 import type { PlanEntry, PlanState, TaskState } from "../plans/log.ts";
 import { isTerminal, PlanFold } from "../plans/reducer.ts";
 import { timeoutSignal } from "../runtime.ts";
@@ -42,7 +42,10 @@ export interface GoalRun<R = unknown> {
   result(options?: ResultOptions): Promise<R>;
   /** The plan as it is now. */
   plan(): Promise<PlanState>;
-  /** Cancels the goal. Resolves when its planner has it in the log. */
+  /**
+   * Cancels the goal: running handlers are aborted, and what completed tasks can take back is taken back. Resolves when that
+   * is in the log, also while no planner is alive. Of a goal that has ended nothing changes.
+   */
   cancel(reason?: string): Promise<void>;
 }
 
@@ -51,10 +54,17 @@ export interface GoalRunOptions {
   readonly planId: string;
   readonly goalType: string;
   readonly services: NodeServices;
-  readonly cancel: (reason: string) => Promise<void>;
 }
 
-export function createGoalRun<R>({ goalId, planId, goalType, services, cancel }: GoalRunOptions): GoalRun<R> {
+/** Entries that may end a plan: whether they do is the fold's to say. */
+export const planEndings: ReadonlySet<PlanEntry["type"]> = new Set<PlanEntry["type"]>([
+  "plan.completed",
+  "plan.failed",
+  "plan.cancelled",
+  "plan.undone",
+]);
+
+export function createGoalRun<R>({ goalId, planId, goalType, services }: GoalRunOptions): GoalRun<R> {
   const { tracker, node } = services;
 
   async function* progress({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<GoalProgress> {
@@ -102,27 +112,27 @@ export function createGoalRun<R>({ goalId, planId, goalType, services, cancel }:
             );
       const signals = [deadline?.signal, signal].filter((s) => s !== undefined);
       const either = signals.length > 0 ? AbortSignal.any(signals) : undefined;
-      for await (const { entry } of progress(either ? { signal: either } : {})) {
-        if (entry.type === "plan.completed") return entry.result as R;
-        if (entry.type === "plan.failed") throw fromFailure(entry.failure);
-        if (entry.type === "plan.cancelled") {
-          throw new SoormaError("CANCELLED", `goal "${goalType}" was cancelled: ${entry.reason}`, {
+      for await (const { entry, plan } of progress(either ? { signal: either } : {})) {
+        if (!planEndings.has(entry.type)) continue;
+        const { status, result, failure } = plan();
+        // One that failed or was cancelled may first take back what was done.
+        if (!isTerminal(status)) continue;
+        if (status === "completed") return result as R;
+        if (status === "failed" && failure) throw fromFailure(failure);
+        throw new SoormaError(
+          "CANCELLED",
+          `goal "${goalType}" was cancelled: ${failure?.message ?? "no reason given"}`,
+          {
             details: { goalId, planId },
-          });
-        }
+          },
+        );
       }
       either?.throwIfAborted();
       throw new SoormaError("STORE_UNAVAILABLE", `the log of plan ${planId} ended before the goal was answered`);
     },
     plan: () => tracker.getPlan(planId),
     async cancel(reason = "the client cancelled it") {
-      try {
-        await cancel(reason);
-      } catch (error) {
-        // Its planner is gone, or the plan has ended: only the former is worth telling.
-        if (isSoormaError(error, "PLAN_NOT_FOUND") && isTerminal((await tracker.getPlan(planId)).status)) return;
-        throw error;
-      }
+      await tracker.cancelPlan(planId, reason);
     },
   };
 }

@@ -103,8 +103,9 @@ export interface PlanOrigin {
   /** The plan this one is part of: it is cancelled with it. */
   readonly parentPlanId?: string;
   readonly parentTaskId?: string;
-  /** The plan this one does again. */
+  /** The plan this one does again, and the task it begins at. */
   readonly replayOf?: string;
+  readonly replayFrom?: string;
   /** Handlers the goal passed through; its tasks go on counting, so that planners cannot call each other in circles. */
   readonly hops?: number;
   /** Name of the planner; any instance of it may drive the plan. */

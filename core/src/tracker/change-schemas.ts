@@ -68,6 +68,7 @@ const origin = Type.Object({
   parentPlanId: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
   parentTaskId: Type.Optional(id),
   replayOf: Type.Optional(text),
+  replayFrom: Type.Optional(text),
   hops: Type.Optional(Type.Number()),
   // They are parts of keys, whose length is limited.
   planner: Type.String({ maxLength: 256 }),

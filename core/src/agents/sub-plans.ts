@@ -1,0 +1,160 @@
+import { fromFailure, isSoormaError, SoormaError } from "../errors.ts";
+import type { Envelope } from "../events/envelope.ts";
+import type { Logger } from "../log.ts";
+import { type DispatchOptions, isHandOver, type TaskAssignment, type TaskDispatcher } from "../plans/dispatcher.ts";
+import type { PlanState } from "../plans/log.ts";
+import { isTerminal } from "../plans/task-node.ts";
+import { sleep } from "../runtime.ts";
+import { createGoalRun, planEndings } from "./goal-run.ts";
+import { type GoalAccepted, goalMethods, planIdOf, subGoalIdOf } from "./goal-wire.ts";
+import type { NodeServices } from "./services.ts";
+
+/** Milliseconds a planner has to take a sub-plan before another is asked. */
+const submitTimeoutMs = 30_000;
+const pauseMs = 500;
+
+export interface SubPlanDispatcherOptions {
+  readonly services: NodeServices;
+  readonly agentId: string;
+  readonly log: Logger;
+  /** For tasks that agents do. */
+  readonly tasks: TaskDispatcher;
+}
+
+/**
+ * Tasks that are goals: submitted to a planner that takes such goals, whose answer becomes the task's result.
+ *
+ * The sub-plan's id follows from the task and how often it failed. So whoever drives the plan after this one finds the
+ * same sub-plan, and it is never begun twice.
+ */
+export class SubPlanDispatcher implements TaskDispatcher {
+  readonly #o: SubPlanDispatcherOptions;
+
+  constructor(options: SubPlanDispatcherOptions) {
+    this.#o = options;
+  }
+
+  dispatch(assignment: TaskAssignment, options: DispatchOptions): Promise<unknown> {
+    const { goal } = assignment;
+    return goal === undefined ? this.#o.tasks.dispatch(assignment, options) : this.#run(goal, assignment, options);
+  }
+
+  recorded(taskId: string, attempt: number): void {
+    this.#o.tasks.recorded?.(taskId, attempt);
+  }
+
+  async #run(goal: string, assignment: TaskAssignment, options: DispatchOptions): Promise<unknown> {
+    const { services } = this.#o;
+    const { signal } = options;
+    const goalId = subGoalIdOf(assignment.taskId, assignment.failures);
+    const planId = planIdOf(goalId);
+    const cancel = async (reason: string): Promise<void> => {
+      await services.tracker.cancelPlan(planId, reason);
+    };
+    try {
+      signal.throwIfAborted();
+      await this.#submit(goal, goalId, assignment, options);
+      const run = createGoalRun({ goalId, planId, goalType: goal, services });
+      for await (const { fraction, message, entry, plan } of run.progress({ signal })) {
+        if (entry.type === "plan.driven") options.onAssigned(entry.driver, plan().origin.planner);
+        options.onProgress(fraction, message);
+        if (planEndings.has(entry.type)) {
+          const state = plan();
+          if (isTerminal(state.status)) return answerOf(state);
+        }
+      }
+      signal.throwIfAborted();
+      throw new SoormaError("STORE_UNAVAILABLE", `the log of sub-plan ${planId} ended before its goal was answered`);
+    } catch (error) {
+      // Whoever drives the plan from now on waits for the same sub-plan.
+      if (signal.aborted && !isHandOver(signal.reason)) {
+        const why = signal.reason instanceof Error ? signal.reason.message : "its parent task is not wanted any more";
+        cancel(why).catch((failure) => this.#o.log.debug("subplan.uncancelled", { planId, error: failure }));
+      }
+      throw error;
+    }
+  }
+
+  /** Resolves when the sub-plan is in the log. Waits for a planner as long as the attempt is wanted. */
+  async #submit(
+    goal: string,
+    goalId: string,
+    assignment: TaskAssignment,
+    { signal, onAssigned }: DispatchOptions,
+  ): Promise<void> {
+    const { services, log } = this.#o;
+    const { node } = services;
+    if (assignment.resume && (await this.#exists(goalId))) return;
+    const envelope = this.#envelope(goal, goalId, assignment);
+    const planners = () => node.directory.planners(goal);
+    for (;;) {
+      await node.until(() => planners().length > 0, submitTimeoutMs, signal);
+      signal.throwIfAborted();
+      if (planners().length === 0) {
+        log.warn("subplan.waits", { goal, planId: planIdOf(goalId), why: "no planner takes the goal" });
+        continue;
+      }
+      try {
+        const accepted = (await node.request(goalMethods.submit, envelope, planners, {
+          timeoutMs: submitTimeoutMs,
+          signal,
+        })) as GoalAccepted;
+        onAssigned(accepted.agentId, accepted.agentName);
+        return;
+      } catch (error) {
+        if (signal.aborted || !isSoormaError(error) || !error.retryable) throw error;
+        log.debug("subplan.unsubmitted", { goal, error });
+        await sleep(node.runtime, pauseMs, signal);
+      }
+    }
+  }
+
+  async #exists(goalId: string): Promise<boolean> {
+    try {
+      await this.#o.services.tracker.read(planIdOf(goalId), { afterVersion: Number.MAX_SAFE_INTEGER });
+      return true;
+    } catch (error) {
+      if (isSoormaError(error, "PLAN_NOT_FOUND")) return false;
+      throw error;
+    }
+  }
+
+  #envelope(
+    goal: string,
+    goalId: string,
+    { origin, data, planId, taskId, attempt, deadline }: TaskAssignment,
+  ): Envelope {
+    return {
+      id: goalId,
+      source: this.#o.agentId,
+      specversion: "1.0",
+      type: goal,
+      time: this.#o.services.node.runtime.now(),
+      topic: "action-requests",
+      data,
+      traceId: origin.traceId,
+      correlationId: origin.correlationId,
+      parentId: origin.goalId,
+      tenantId: origin.tenantId,
+      goalId,
+      planId,
+      taskId,
+      attempt,
+      hops: (origin.hops ?? 0) + 1,
+      ...(origin.sessionId === undefined ? {} : { sessionId: origin.sessionId }),
+      ...(origin.userId === undefined ? {} : { userId: origin.userId }),
+      ...(deadline === undefined ? {} : { deadline }),
+    };
+  }
+}
+
+function answerOf({ planId, status, result, failure, origin }: PlanState): unknown {
+  if (status === "completed") return result;
+  throw fromFailure(
+    failure ?? {
+      code: "GOAL_FAILED",
+      message: `goal "${origin.goalType}" (plan ${planId}) ${status}`,
+      retryable: false,
+    },
+  );
+}

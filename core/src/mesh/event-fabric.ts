@@ -1,10 +1,12 @@
 import { isSoormaError, SoormaError } from "../errors.ts";
+import { isAnswer } from "../events/answers.ts";
 import type { Codec } from "../events/codec.ts";
 import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.ts";
 import { channelOf, channelPrefix, type Pattern } from "../events/pattern.ts";
 import type { Topic } from "../events/topics.ts";
 import type { Logger } from "../log.ts";
 import type { Address, Transport } from "../plugin/transport.ts";
+import type { AgentRecord } from "../registry/records.ts";
 import { type Runtime, sleep, type Timer } from "../runtime.ts";
 import type { Balance } from "./balance.ts";
 import type { DirectoryView, KnownNode } from "./directory-view.ts";
@@ -77,6 +79,8 @@ export class EventFabric {
   readonly #uncounted = new Set<string>();
   readonly #gaps = new GapDetector();
   readonly #seen = new RecentIds(8_192);
+  /** Of goals' answers that were delivered to subscriptions of this node: these are known by id, whoever publishes them. */
+  readonly #answers = new RecentIds(8_192);
   /** Nodes whose subscriptions are in place here. */
   readonly #subscribers = new Set<string>();
   readonly #subscriberWaiters = new Set<() => void>();
@@ -269,6 +273,7 @@ export class EventFabric {
       return undefined;
     }
     if (found) this.#report(found);
+    if (this.#hadAnswer(envelope)) return undefined;
     this.#received++;
     let waits: Promise<void>[] | undefined;
     for (const subscription of this.#subscriptions) {
@@ -378,11 +383,19 @@ export class EventFabric {
 
   /** Subscriptions of this very node, which hears none of its own publications through the transport. */
   #deliverHere(envelope: Envelope, packed: unknown, waits: Promise<void>[]): void {
+    if (this.#hadAnswer(envelope)) return;
     for (const subscription of this.#subscriptions) {
       if (subscription.group !== undefined || !matches(subscription, envelope)) continue;
       const wait = subscription.deliver(this.#copy(packed));
       if (wait) waits.push(wait);
     }
+  }
+
+  /** Whether it is the answer of a goal, and was here before: its planner was lost, and the next one published it again. */
+  #hadAnswer(envelope: Envelope): boolean {
+    if (!isAnswer(envelope) || this.#answers.add(envelope.id)) return false;
+    this.#duplicates++;
+    return true;
   }
 
   /** A handler gets data of its own, on whichever node it runs. */
@@ -397,7 +410,8 @@ export class EventFabric {
     const failed = new Set<string>();
     for (let round = 0; !this.#closed; round++) {
       const all = directory.groups(envelope.type, envelope.topic).find((entry) => entry.group === group)?.members ?? [];
-      const member = balance.pick(all.filter((agent) => !failed.has(agent.agentId)));
+      const open = all.filter((agent) => !failed.has(agent.agentId));
+      const member = isAnswer(envelope) ? memberOf(envelope.id, open) : balance.pick(open);
       if (member) {
         using _ = balance.begin(member.agentId);
         try {
@@ -445,6 +459,19 @@ export class EventFabric {
     this.#received++;
     for (const subscription of found) void subscription.deliver(envelope);
   }
+}
+
+/** Always the same of the same members: what is published twice goes to one that knows it. */
+function memberOf(id: string, members: readonly AgentRecord[]): AgentRecord | undefined {
+  let best: AgentRecord | undefined;
+  let most = -1n;
+  for (const member of members) {
+    const weight = BigInt(Bun.hash(`${id} ${member.agentId}`));
+    if (weight <= most) continue;
+    most = weight;
+    best = member;
+  }
+  return best;
 }
 
 function matches(subscription: Subscription, { type, topic }: Envelope): boolean {

@@ -38,7 +38,11 @@ interface Job {
   readonly done: Promise<unknown>;
   /** Of whoever asked last. */
   options: DispatchOptions;
+  /** Settled when somebody else asks. */
+  handedOver: PromiseWithResolvers<typeof again>;
 }
+
+const again = Symbol("asked again");
 
 /**
  * A dispatcher without agents: runs the script of a task's name, else of its `assignedTo`, after `latencyMs`.
@@ -70,8 +74,8 @@ export function scriptedDispatcher(
         signal: controller.signal,
         onAssigned: (agentId, agentName) => job.options.onAssigned(agentId, agentName),
         onProgress: (fraction, message) => job.options.onProgress(fraction, message),
-        onDelegate: (tasks) => job.options.onDelegate(tasks),
-        onJoin: (name, signal) => job.options.onJoin(name, signal),
+        onDelegate: (tasks) => ask(job, (driver) => driver.onDelegate(tasks)),
+        onJoin: (name, signal) => ask(job, (driver) => driver.onJoin(name, signal)),
       });
     } finally {
       call.endedAtMs = runtime.now();
@@ -79,11 +83,29 @@ export function scriptedDispatcher(
     }
   };
 
+  /** As agents do: what the plan's driver leaves open when it lets go of the plan, the next one is asked. */
+  const ask = async <T>(job: Job, question: (driver: DispatchOptions) => Promise<T>): Promise<T> => {
+    for (;;) {
+      const { options, handedOver } = job;
+      const answer = await Promise.race([
+        question(options).catch((error) => (isHandOver(error) ? handedOver.promise : Promise.reject(error))),
+        handedOver.promise,
+      ]);
+      if (answer !== again) return answer;
+    }
+  };
+
   const begin = (assignment: TaskAssignment, dispatchOptions: DispatchOptions): Job => {
     const call: Dispatched = { assignment, beganAtMs: runtime.now() };
     calls.push(call);
     const { promise, resolve } = Promise.withResolvers<unknown>();
-    const job: Job = { call, controller: new AbortController(), done: promise, options: dispatchOptions };
+    const job: Job = {
+      call,
+      controller: new AbortController(),
+      done: promise,
+      options: dispatchOptions,
+      handedOver: Promise.withResolvers(),
+    };
     jobs.set(keyOf(assignment), job);
     resolve(run(job));
     promise.catch(() => {});
@@ -108,7 +130,10 @@ export function scriptedDispatcher(
         resumed.push(assignment);
         job = jobs.get(keyOf(assignment));
         if (!job) return Promise.reject(new SoormaError("ATTEMPT_LOST", `nobody has ${keyOf(assignment)}`));
+        const { handedOver } = job;
         job.options = dispatchOptions;
+        job.handedOver = Promise.withResolvers();
+        handedOver.resolve(again);
       } else {
         job = begin(assignment, dispatchOptions);
       }

@@ -48,6 +48,7 @@ export function createStoreEngine(base: Base, name: string): Store {
   let next: Batch | undefined;
   let running: Batch | undefined;
   let failure: SoormaError | undefined;
+  let losses = 0;
   let closing: Promise<void> | undefined;
   let inBody = false;
 
@@ -81,6 +82,7 @@ export function createStoreEngine(base: Base, name: string): Store {
         if (!(error instanceof CommitRefused)) failure = reason;
         // What was accepted since may have read what is now lost.
         pending.clear();
+        losses++;
         running.done.reject(reason);
         (next as Batch | undefined)?.done.reject(reason);
         next = undefined;
@@ -103,7 +105,7 @@ export function createStoreEngine(base: Base, name: string): Store {
     usable("a transaction");
     if (failure) throw failure;
     if (inBody) throw new TypeError("transact() inside the body of another transaction");
-    const tx = new Transaction(base, pending);
+    const tx = new Transaction(base, pending, losses);
     let result: T;
     try {
       result = runBody(body, tx);
@@ -147,11 +149,13 @@ export function createStoreEngine(base: Base, name: string): Store {
 
 class Transaction implements StoreTransaction {
   readonly writes: Layer = new OrderedMap();
+  readonly losses: number;
   readonly #base: Base;
   readonly #pending: OrderedMap<{ readonly bytes: Uint8Array | null }>;
   #ended = false;
 
-  constructor(base: Base, pending: OrderedMap<{ readonly bytes: Uint8Array | null }>) {
+  constructor(base: Base, pending: OrderedMap<{ readonly bytes: Uint8Array | null }>, losses: number) {
+    this.losses = losses;
     this.#base = base;
     this.#pending = pending;
   }

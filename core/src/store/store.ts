@@ -25,6 +25,11 @@ export interface StoreReader {
 }
 
 export interface StoreTransaction extends StoreReader {
+  /**
+   * How often the store lost what it had accepted, because it could not be written. Whoever remembers what it wrote has
+   * to forget it when this has grown.
+   */
+  readonly losses: number;
   put(key: Key, value: unknown): void;
   delete(key: Key): void;
 }

@@ -1,13 +1,16 @@
 import { PlanFold } from "../plans/reducer.ts";
 import { roughBytes } from "../rough-size.ts";
-import type { StoreReader } from "../store/store.ts";
-import { readBatches } from "./plan-records.ts";
+import type { StoreReader, StoreTransaction } from "../store/store.ts";
+import { entriesOf, type Head, hasPlan, readBatches } from "./plan-records.ts";
 
 /** A plan as its log tells, and which appends to it are known by their operation's id. */
 export interface PlanMemo {
-  readonly key: string;
+  readonly tenant: string;
+  readonly planId: string;
   readonly fold: PlanFold;
   readonly operations: OperationIds;
+  /** Undefined before the first append. */
+  head: Head | undefined;
   /** About how much memory it takes. */
   bytes: number;
 }
@@ -20,92 +23,112 @@ const defaultMaxBytes = 256 * 1024 * 1024;
 /**
  * Plans lately changed, so that an append need not read the log. The one that was not used for longest goes first.
  *
- * A fold may have taken in what was then not written: whoever gets one names the version it has to be at.
+ * A memo is right as long as everything it took in was accepted by the store, and the store has not lost that.
  */
 export class FoldCache {
-  readonly #memos = new Map<string, PlanMemo>();
+  readonly #memos = new Map<string, Map<string, PlanMemo>>();
+  readonly #order = new Map<PlanMemo, undefined>();
   readonly #maxBytes: number;
   #bytes = 0;
+  #losses = 0;
 
   constructor(maxBytes: number = defaultMaxBytes) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Plans that are kept now. */
-  get size(): number {
-    return this.#memos.size;
-  }
-
-  /** The plan's fold, out of its log if it is not here. */
-  get(reader: StoreReader, tenant: string, planId: string, version: number): PlanMemo {
-    const key = keyOf(tenant, planId);
-    const known = this.#memos.get(key);
-    if (known?.fold.version === version) {
-      this.#memos.delete(key);
-      this.#memos.set(key, known);
+  /** The plan's fold, out of its log if it is not here; undefined if there is no such plan. */
+  get(tx: StoreTransaction, tenant: string, planId: string): PlanMemo | undefined {
+    this.#checkLosses(tx);
+    const known = this.#memos.get(tenant)?.get(planId);
+    if (known) {
+      this.#order.delete(known);
+      this.#order.set(known, undefined);
       return known;
     }
-    if (known) this.drop(key);
-    const memo = readMemo(reader, tenant, planId);
-    this.#memos.set(key, memo);
-    this.#bytes += memo.bytes;
-    this.#evict(memo);
+    if (!hasPlan(tx, tenant, planId)) return undefined;
+    const memo = readMemo(tx, tenant, planId);
+    this.#add(memo);
+    return memo;
+  }
+
+  /** A plan that is to be. */
+  make(tenant: string, planId: string): PlanMemo {
+    const memo = newMemo(tenant, planId);
+    this.#add(memo);
     return memo;
   }
 
   /** As {@link get}, but what is not here is read for this once. */
-  peek(reader: StoreReader, tenant: string, planId: string, version: number): PlanFold {
-    const known = this.#memos.get(keyOf(tenant, planId));
-    return known?.fold.version === version ? known.fold : readMemo(reader, tenant, planId).fold;
+  peek(tx: StoreTransaction, tenant: string, planId: string): PlanFold {
+    this.#checkLosses(tx);
+    return (this.#memos.get(tenant)?.get(planId) ?? readMemo(tx, tenant, planId)).fold;
   }
 
-  /** Notes that a fold took in entries of about that many bytes. */
-  grew(memo: PlanMemo, bytes: number, entries: number): void {
-    const more = bytes + entries * entryOverheadBytes;
+  /** Notes that a fold took in changes of about that many bytes. */
+  grew(memo: PlanMemo, bytes: number, changes: number): void {
+    const more = bytes + changes * entryOverheadBytes;
     memo.bytes += more;
-    if (this.#memos.get(memo.key) !== memo) return;
+    if (!this.#order.has(memo)) return;
     this.#bytes += more;
     this.#evict(memo);
   }
 
-  drop(key: string): void {
-    const memo = this.#memos.get(key);
-    if (!memo) return;
-    this.#memos.delete(key);
+  drop(memo: PlanMemo): void {
+    if (!this.#order.delete(memo)) return;
+    const plans = this.#memos.get(memo.tenant);
+    plans?.delete(memo.planId);
+    if (plans?.size === 0) this.#memos.delete(memo.tenant);
     this.#bytes -= memo.bytes;
   }
 
-  clear(): void {
+  #add(memo: PlanMemo): void {
+    let plans = this.#memos.get(memo.tenant);
+    if (!plans) {
+      plans = new Map();
+      this.#memos.set(memo.tenant, plans);
+    }
+    plans.set(memo.planId, memo);
+    this.#order.set(memo, undefined);
+    this.#bytes += memo.bytes;
+    this.#evict(memo);
+  }
+
+  #checkLosses({ losses }: StoreTransaction): void {
+    if (losses === this.#losses) return;
+    this.#losses = losses;
     this.#memos.clear();
+    this.#order.clear();
     this.#bytes = 0;
   }
 
   #evict(inUse: PlanMemo): void {
-    for (const [key, memo] of this.#memos) {
+    for (const memo of this.#order.keys()) {
       if (this.#bytes <= this.#maxBytes || memo === inUse) return;
-      this.drop(key);
+      this.drop(memo);
     }
   }
 }
 
-export function keyOf(tenant: string, planId: string): string {
-  // No plan id holds a NUL that a tenant could end in: both are compared whole, as their lengths tell.
-  return `${tenant.length}:${tenant}${planId}`;
+function newMemo(tenant: string, planId: string): PlanMemo {
+  return {
+    tenant,
+    planId,
+    fold: new PlanFold(planId),
+    operations: new OperationIds(),
+    head: undefined,
+    bytes: entryOverheadBytes,
+  };
 }
 
 function readMemo(reader: StoreReader, tenant: string, planId: string): PlanMemo {
-  const fold = new PlanFold(planId);
-  const operations = new OperationIds();
-  let bytes = 0;
-  for (const { entries, operationId } of readBatches(reader, tenant, planId)) {
-    for (const entry of entries) {
-      fold.apply(entry);
-      bytes += roughBytes(entry) + entryOverheadBytes;
-    }
-    const last = entries.at(-1);
-    if (operationId !== undefined && last) operations.add(operationId, last.version, last.timeMs);
+  const memo = newMemo(tenant, planId);
+  for (const batch of readBatches(reader, tenant, planId)) {
+    for (const entry of entriesOf(batch)) memo.fold.apply(entry);
+    memo.bytes += roughBytes(batch.changes) + batch.changes.length * entryOverheadBytes;
+    memo.head = batch.head;
+    if (batch.operationId !== undefined) memo.operations.add(batch.operationId, memo.fold.version, batch.timeMs);
   }
-  return { key: keyOf(tenant, planId), fold, operations, bytes };
+  return memo;
 }
 
 /** Operations beyond this number are forgotten once they are older than {@link rememberMs}. */
@@ -124,6 +147,7 @@ export class OperationIds {
 
   add(operationId: string, version: number, timeMs: number): void {
     this.#versions.set(operationId, { version, timeMs });
+    if (this.#versions.size <= rememberedOperations) return;
     for (const [id, operation] of this.#versions) {
       if (this.#versions.size <= rememberedOperations) return;
       if (operation.timeMs > timeMs - rememberMs && this.#versions.size <= mostOperations) return;

@@ -1,6 +1,5 @@
-import { isTerminal } from "../plans/reducer.ts";
 import type { Store } from "../store/store.ts";
-import { type Head, readHead } from "./plan-records.ts";
+import { type Head, isFinished, readHead } from "./plan-records.ts";
 
 /** A plan that somebody has to drive on. */
 export interface OpenPlan {
@@ -13,11 +12,6 @@ interface Place {
   readonly plans: Map<string, OpenPlan>;
   readonly byDriver: Map<string, Map<string, OpenPlan>>;
   readonly plan: OpenPlan;
-}
-
-/** Whether a driver has anything to do for the plan: it is open, or its goal is not answered yet. */
-export function isDriven({ summary, answered }: Head): boolean {
-  return summary.epoch > 0 && !(isTerminal(summary.status) && answered);
 }
 
 /**
@@ -55,7 +49,7 @@ export class OpenPlans {
     const { planId, planner, driver, createdAtMs } = head.summary;
     const key = JSON.stringify([tenant, planId]);
     const place = this.#places.get(key);
-    const isOpen = driver !== undefined && isDriven(head);
+    const isOpen = driver !== undefined && !isFinished(head);
     if (place && isOpen && place.plan.driver === driver) return;
     if (place) {
       place.plans.delete(planId);

@@ -1,6 +1,6 @@
 import type { PlanQuery, PlanSummary, Status, TaskState } from "../plans/log.ts";
 import { isTerminal } from "../plans/reducer.ts";
-import type { Key, StoreReader } from "../store/store.ts";
+import type { Entry, Key, StoreReader, StoreTransaction } from "../store/store.ts";
 import type { FoldCache } from "./fold-cache.ts";
 import { readHead } from "./plan-records.ts";
 
@@ -93,7 +93,7 @@ export function readPlans(
 
 /** A page of tasks, those of the newest plan first. */
 export function readTasks(
-  reader: StoreReader,
+  tx: StoreTransaction,
   folds: FoldCache,
   tenant: string,
   query: TaskQuery,
@@ -106,15 +106,15 @@ export function readTasks(
   const isOpen = status !== undefined && !isTerminal(status);
   let scanned = 0;
   let folded = 0;
-  for (const [createdAtMs, planId] of plansOf(reader, tenant, query, after)) {
-    const summary = readHead(reader, tenant, planId)?.summary;
+  for (const [createdAtMs, planId] of plansOf(tx, tenant, query, after)) {
+    const summary = readHead(tx, tenant, planId)?.summary;
     const isWanted =
       summary &&
       !(isOpen && isTerminal(summary.status)) &&
       (query.goalType === undefined || summary.goalType === query.goalType) &&
       (query.planner === undefined || summary.planner === query.planner);
     if (isWanted) {
-      const { tasks } = folds.peek(reader, tenant, planId, summary.version).state();
+      const { tasks } = folds.peek(tx, tenant, planId).state();
       let at = after?.[1] === planId ? (after[2] ?? tasks.length) : 0;
       for (; at < tasks.length; at++) {
         const task = tasks[at];
@@ -142,28 +142,66 @@ function* plansOf(reader: StoreReader, tenant: string, query: TaskQuery, after?:
   yield* newestFirst(reader, tenant, times, after && [after[0], after[1]]);
 }
 
+/** Plans behind `after`, of which those with another status have to be passed over. */
 function* newestFirst(
   reader: StoreReader,
   tenant: string,
   { status, parentPlanId, sinceMs, untilMs }: PlanQuery,
   after: PlanCursor | undefined,
 ): Generator<PlanCursor> {
-  let prefix: Key = ["plant", tenant];
-  if (parentPlanId !== undefined) prefix = ["planp", tenant, parentPlanId];
-  else if (status !== undefined) prefix = ["planst", tenant, status];
   const from = after ?? (untilMs === undefined ? undefined : [untilMs]);
-  const range = reader.range({
-    prefix,
-    reverse: true,
-    ...(from ? { from } : {}),
-    ...(sinceMs === undefined ? {} : { to: [sinceMs] }),
-  });
-  for (const { key } of range) {
-    const createdAtMs = Number(key.at(-2));
-    const planId = String(key.at(-1));
-    if (after && createdAtMs === after[0] && planId === after[1]) continue;
-    yield [createdAtMs, planId];
+  const prefixes: Key[] = [];
+  if (parentPlanId !== undefined) prefixes.push(["planp", tenant, parentPlanId]);
+  else {
+    // An ended plan that is not answered yet is still among the open ones.
+    prefixes.push(["plano", tenant]);
+    for (const end of ends) if (status === undefined || status === end) prefixes.push(["planst", tenant, end]);
   }
+  const ranges = prefixes.map((prefix) => {
+    const range = reader.range({
+      prefix,
+      reverse: true,
+      ...(from ? { from } : {}),
+      ...(sinceMs === undefined ? {} : { to: [sinceMs] }),
+    });
+    return cursors(range, after);
+  });
+  yield* merged(ranges);
+}
+
+const ends = ["completed", "failed", "cancelled"] as const;
+
+function* cursors(range: Iterable<Entry>, after: PlanCursor | undefined): Generator<PlanCursor, undefined> {
+  for (const { key } of range) {
+    const cursor: PlanCursor = [Number(key.at(-2)), String(key.at(-1))];
+    if (!after || isNewer(after, cursor)) yield cursor;
+  }
+}
+
+/** All of them together, newest first. */
+function* merged(sources: readonly Generator<PlanCursor, undefined>[]): Generator<PlanCursor> {
+  const queues = sources.map((source) => ({ source, step: source.next() }));
+  try {
+    for (;;) {
+      let newest: PlanCursor | undefined;
+      let at: (typeof queues)[number] | undefined;
+      for (const queue of queues) {
+        if (queue.step.done || (newest && !isNewer(queue.step.value, newest))) continue;
+        newest = queue.step.value;
+        at = queue;
+      }
+      if (!newest || !at) return;
+      yield newest;
+      at.step = at.source.next();
+    }
+  } finally {
+    for (const { source } of queues) source.return(undefined);
+  }
+}
+
+/** Whether `a` comes before `b`. Ids are compared as keys are: by their bytes. */
+function isNewer(a: PlanCursor, b: PlanCursor): boolean {
+  return a[0] === b[0] ? Buffer.compare(Buffer.from(a[1]), Buffer.from(b[1])) > 0 : a[0] > b[0];
 }
 
 function isWantedTask(task: TaskState, { status, agentName, assignedTo }: TaskQuery): boolean {

@@ -1,38 +1,36 @@
 import type { PlanChange, PlanEntry, PlanSummary, Status } from "../plans/log.ts";
+import { isTerminal } from "../plans/reducer.ts";
 import { roughBytes } from "../rough-size.ts";
 import type { Key, StoreReader, StoreTransaction } from "../store/store.ts";
 
 /**
- * Where the tracker keeps what, behind the tenant:
+ * Where the tracker keeps what, each behind its tenant:
  *
- * - `plan`, plan, version of the first entry: a {@link Batch}, the entries of one append
- * - `plans`, plan: its {@link Head}
- * - `plant`, created, plan and `planst`, status, created, plan: plans by time, and by status and time
+ * - `plan`, plan, version of the first entry: a batch, the entries of one append with the plan's head after them
+ * - `plano`, created, plan: plans that somebody has to go on with
+ * - `planst`, status, created, plan: the others
  * - `planp`, parent plan, created, plan: sub-plans
- * - `plano`, created, plan: plans that somebody drives, until they are answered
  * - `planq`, driver: its last claim
  * - `planw`, plan, task, key: what waits for an event
  * - `pland`, failed, plan, task: dead letters
  * - `planm`, agent name: metrics
  */
 export const planKey = {
-  head: (tenant: string, planId: string): Key => ["plans", tenant, planId],
-  byTime: (tenant: string, createdAtMs: number, planId: string): Key => ["plant", tenant, createdAtMs, planId],
-  byStatus: (tenant: string, status: Status, createdAtMs: number, planId: string): Key => [
+  open: (tenant: string, createdAtMs: number, planId: string): Key => ["plano", tenant, createdAtMs, planId],
+  finished: (tenant: string, status: Status, createdAtMs: number, planId: string): Key => [
     "planst",
     tenant,
     status,
     createdAtMs,
     planId,
   ],
-  byParent: (tenant: string, parentPlanId: string, createdAtMs: number, planId: string): Key => [
+  subPlan: (tenant: string, parentPlanId: string, createdAtMs: number, planId: string): Key => [
     "planp",
     tenant,
     parentPlanId,
     createdAtMs,
     planId,
   ],
-  open: (tenant: string, createdAtMs: number, planId: string): Key => ["plano", tenant, createdAtMs, planId],
 } as const;
 
 /** What the tracker knows of a plan without reading its log. */
@@ -51,6 +49,11 @@ export interface Head {
   readonly ending: boolean;
 }
 
+/** Whether nobody has anything to do for the plan any more: it ended and, if somebody drives it, its goal is answered. */
+export function isFinished({ summary, answered }: Head): boolean {
+  return isTerminal(summary.status) && (summary.epoch === 0 || answered);
+}
+
 /** As a list: packing and reading the names of the fields would take most of the time. */
 type StoredHead = readonly [
   goalId: string,
@@ -65,7 +68,6 @@ type StoredHead = readonly [
   driver: string | null,
   epoch: number,
   createdAtMs: number,
-  updatedAtMs: number,
   solidVersion: number,
   bytes: number,
   foreignVersion: number,
@@ -74,9 +76,31 @@ type StoredHead = readonly [
   ending: boolean,
 ];
 
-export function readHead(reader: StoreReader, tenant: string, planId: string): Head | undefined {
-  const stored = reader.get<StoredHead>(planKey.head(tenant, planId));
-  if (!stored) return undefined;
+function storedHead(head: Head): StoredHead {
+  const { summary: s } = head;
+  return [
+    s.goalId,
+    s.goalType,
+    s.planner,
+    s.status,
+    s.version,
+    s.taskCount,
+    s.doneCount,
+    s.tenantId,
+    s.parentPlanId ?? null,
+    s.driver ?? null,
+    s.epoch,
+    s.createdAtMs,
+    head.solidVersion,
+    head.bytes,
+    head.foreignVersion,
+    head.waits,
+    head.answered,
+    head.ending,
+  ];
+}
+
+function headOf(planId: string, updatedAtMs: number, stored: StoredHead): Head {
   const parentPlanId = stored[8];
   const driver = stored[9];
   return {
@@ -94,83 +118,60 @@ export function readHead(reader: StoreReader, tenant: string, planId: string): H
       ...(driver === null ? {} : { driver }),
       epoch: stored[10],
       createdAtMs: stored[11],
-      updatedAtMs: stored[12],
+      updatedAtMs,
     },
-    solidVersion: stored[13],
-    bytes: stored[14],
-    foreignVersion: stored[15],
-    waits: stored[16],
-    answered: stored[17],
-    ending: stored[18],
+    solidVersion: stored[12],
+    bytes: stored[13],
+    foreignVersion: stored[14],
+    waits: stored[15],
+    answered: stored[16],
+    ending: stored[17],
   };
 }
 
-export function writeHead(tx: StoreTransaction, tenant: string, head: Head): void {
-  const { summary: s } = head;
-  const stored: StoredHead = [
-    s.goalId,
-    s.goalType,
-    s.planner,
-    s.status,
-    s.version,
-    s.taskCount,
-    s.doneCount,
-    s.tenantId,
-    s.parentPlanId ?? null,
-    s.driver ?? null,
-    s.epoch,
-    s.createdAtMs,
-    s.updatedAtMs,
-    head.solidVersion,
-    head.bytes,
-    head.foreignVersion,
-    head.waits,
-    head.answered,
-    head.ending,
-  ];
-  tx.put(planKey.head(tenant, s.planId), stored);
-}
-
-/** The entries of one append: they share author and time. Short names: they are stored with each. */
-interface Batch {
-  readonly t: number;
-  readonly b: string;
-  readonly c: readonly PlanChange[];
-  /** Id of the operation, so that it is known when it is tried again. */
-  readonly o?: string;
-}
-
-export function writeBatch(
-  tx: StoreTransaction,
-  tenant: string,
-  planId: string,
-  entries: readonly PlanEntry[],
+/** The entries of one append: they share author and time. The operation's id, so that it is known when it is tried again. */
+type StoredBatch = readonly [
+  head: StoredHead,
+  timeMs: number,
+  by: string,
+  operationId: string | null,
   changes: readonly PlanChange[],
-  operationId: string | undefined,
-): void {
-  const [first] = entries;
-  if (!first) return;
-  const batch: Batch = {
-    t: first.timeMs,
-    b: first.by,
-    c: changes,
-    ...(operationId === undefined ? {} : { o: operationId }),
-  };
-  tx.put(["plan", tenant, planId, first.version], batch);
-}
+];
 
-export interface ReadBatch {
-  readonly entries: readonly PlanEntry[];
+export interface Batch {
+  readonly firstVersion: number;
+  readonly timeMs: number;
+  readonly by: string;
   readonly operationId: string | undefined;
+  readonly changes: readonly PlanChange[];
 }
 
-/** The appends to a plan, oldest first, beginning with the one that holds the entry after `afterVersion`. */
+export function writeBatch(tx: StoreTransaction, tenant: string, head: Head, batch: Batch): void {
+  const { firstVersion, timeMs, by, operationId, changes } = batch;
+  const stored: StoredBatch = [storedHead(head), timeMs, by, operationId ?? null, changes];
+  tx.put(["plan", tenant, head.summary.planId, firstVersion], stored);
+}
+
+/** The plan's head: what its last batch says. */
+export function readHead(reader: StoreReader, tenant: string, planId: string): Head | undefined {
+  for (const { value } of reader.range<StoredBatch>({ prefix: ["plan", tenant, planId], reverse: true, limit: 1 })) {
+    return headOf(planId, value[1], value[0]);
+  }
+  return undefined;
+}
+
+/** Whether there is such a plan. */
+export function hasPlan(reader: StoreReader, tenant: string, planId: string): boolean {
+  return reader.get(["plan", tenant, planId, 1]) !== undefined;
+}
+
+/** The appends to a plan with its head after each, oldest first, beginning with the one that holds the entry after `afterVersion`. */
 export function* readBatches(
   reader: StoreReader,
   tenant: string,
   planId: string,
   afterVersion = 0,
-): Generator<ReadBatch> {
+): Generator<Batch & { readonly head: Head }> {
   const prefix: Key = ["plan", tenant, planId];
   let from = 1;
   if (afterVersion > 0) {
@@ -178,13 +179,22 @@ export function* readBatches(
       from = Number(key[3]);
     }
   }
-  for (const { key, value } of reader.range<Batch>({ prefix, from: [from] })) {
-    const first = Number(key[3]);
-    const entries = value.c.map(
-      (change, i): PlanEntry => ({ ...change, version: first + i, timeMs: value.t, by: value.b }),
-    );
-    yield { entries, operationId: value.o };
+  for (const { key, value } of reader.range<StoredBatch>({ prefix, from: [from] })) {
+    const [head, timeMs, by, operationId, changes] = value;
+    yield {
+      firstVersion: Number(key[3]),
+      timeMs,
+      by,
+      operationId: operationId ?? undefined,
+      changes,
+      head: headOf(planId, timeMs, head),
+    };
   }
+}
+
+/** A batch's entries. */
+export function entriesOf({ firstVersion, timeMs, by, changes }: Batch): PlanEntry[] {
+  return changes.map((change, i) => ({ ...change, version: firstVersion + i, timeMs, by }));
 }
 
 /** The entries after a version, until one that does not fit `maxBytes` any more; at least one. */
@@ -194,16 +204,19 @@ export function readEntries(
   planId: string,
   afterVersion: number,
   maxBytes: number,
-): PlanEntry[] {
+): { readonly items: PlanEntry[]; readonly head: Head | undefined } {
   const items: PlanEntry[] = [];
+  let head: Head | undefined;
   let bytes = 0;
-  for (const { entries } of readBatches(reader, tenant, planId, afterVersion)) {
-    for (const entry of entries) {
+  for (const batch of readBatches(reader, tenant, planId, afterVersion)) {
+    head = batch.head;
+    for (const entry of entriesOf(batch)) {
       if (entry.version <= afterVersion) continue;
       bytes += roughBytes(entry);
-      if (items.length > 0 && bytes > maxBytes) return items;
+      // The last batch's head is not known then.
+      if (items.length > 0 && bytes > maxBytes) return { items, head: readHead(reader, tenant, planId) };
       items.push(entry);
     }
   }
-  return items;
+  return { items, head: head ?? readHead(reader, tenant, planId) };
 }

@@ -1,5 +1,5 @@
 import { SoormaError } from "../errors.ts";
-import type { PlanChange, PlanEntry, TaskState, WaitSpec } from "../plans/log.ts";
+import type { PlanChange, TaskState, WaitSpec } from "../plans/log.ts";
 import { isTerminal, type PlanFold } from "../plans/reducer.ts";
 import { roughBytes } from "../rough-size.ts";
 import type { StoreTransaction } from "../store/store.ts";
@@ -7,17 +7,17 @@ import { countAttempt } from "./agent-metrics.ts";
 import { solidVersionAfter } from "./append-rules.ts";
 import { addDeadLetter, removeDeadLetter } from "./dead-letters.ts";
 import type { FoldCache, PlanMemo } from "./fold-cache.ts";
-import { isDriven } from "./open-plans.ts";
-import { type Head, planKey, readHead, writeBatch, writeHead } from "./plan-records.ts";
-import type { EntriesPage } from "./protocol.ts";
+import { type Batch, type Head, isFinished, planKey, writeBatch } from "./plan-records.ts";
 
 /** What was appended to a plan, once it is on disk. */
-export interface Appended extends EntriesPage {
+export interface Appended extends Batch {
   readonly tenant: string;
   readonly planId: string;
   readonly head: Head;
+  /** Who drives it has changed, or whether somebody has to. */
+  readonly isMoved: boolean;
   /** A driver that should hear of it: it is not the one who appended. */
-  readonly tell?: string;
+  readonly tell: string | undefined;
   /** Waits for events that began, and those that are over. */
   readonly opened: readonly EventWait[];
   readonly closed: readonly Pick<EventWait, "taskId" | "key">[];
@@ -60,7 +60,6 @@ export class PlanTransaction {
   readonly appended: Appended[] = [];
   readonly #folds: FoldCache;
   readonly #nowMs: number;
-  readonly #touched = new Set<string>();
 
   constructor(tx: StoreTransaction, folds: FoldCache, nowMs: number) {
     this.tx = tx;
@@ -68,73 +67,63 @@ export class PlanTransaction {
     this.#nowMs = nowMs;
   }
 
-  head(tenant: string, planId: string): Head | undefined {
-    return readHead(this.tx, tenant, planId);
+  plan(tenant: string, planId: string): PlanMemo | undefined {
+    return this.#folds.get(this.tx, tenant, planId);
   }
 
-  memo(tenant: string, planId: string, head: Head | undefined): PlanMemo {
-    return this.#folds.get(this.tx, tenant, planId, head?.summary.version ?? 0);
+  /** A plan that is to be: it has to be written to. */
+  newPlan(tenant: string, planId: string): PlanMemo {
+    return this.#folds.make(tenant, planId);
   }
 
   /** Nothing is written after all: the folds that took it in are read anew when they are needed. */
   abandon(): void {
-    for (const key of this.#touched) this.#folds.drop(key);
+    for (const memo of this.#touched) this.#folds.drop(memo);
   }
+
+  readonly #touched: PlanMemo[] = [];
 
   /**
    * Appends to a plan, and cancels its open sub-plans if that ends it as failed or cancelled.
    *
-   * @returns the plan's head from now on; undefined, with nothing written, if `onlyLegal` and something is not legal.
+   * @returns false, with nothing written, if `onlyLegal` and something is not legal.
    */
-  write(
-    tenant: string,
-    planId: string,
-    before: Head | undefined,
-    memo: PlanMemo,
-    changes: readonly PlanChange[],
-    options: WriteOptions,
-  ): Head | undefined {
-    const after = this.#writeOne(tenant, planId, before, memo, changes, options);
-    if (!after) return undefined;
-    if (!before) this.#cancelIfParentEnded(tenant, after, options);
-    if (isOver(after) && !(before && isOver(before))) this.#cancelSubPlans(tenant, after, options);
-    return after;
+  write(memo: PlanMemo, changes: readonly PlanChange[], options: WriteOptions): boolean {
+    const wasOver = memo.head !== undefined && isOver(memo.head);
+    const isNew = memo.head === undefined;
+    if (!this.#writeOne(memo, changes, options)) return false;
+    if (isNew) this.#cancelIfParentEnded(memo, options);
+    if (!wasOver && memo.head && isOver(memo.head)) this.#cancelSubPlans(memo, options);
+    return true;
   }
 
   #writeOne(
-    tenant: string,
-    planId: string,
-    before: Head | undefined,
     memo: PlanMemo,
     changes: readonly PlanChange[],
     { by, operationId, onlyLegal = false }: WriteOptions,
-  ): Head | undefined {
-    const { fold } = memo;
-    this.#touched.add(memo.key);
+  ): boolean {
+    const { fold, tenant, planId, head: before } = memo;
+    this.#touched.push(memo);
     // A wall clock may jump back; within a log time does not.
     const timeMs = Math.max(this.#nowMs, before?.summary.updatedAtMs ?? 0);
     const { driver } = fold;
+    const firstVersion = fold.version + 1;
     const derived = new Derived(this.tx, tenant, planId, before?.waits ?? 0);
-    const entries: PlanEntry[] = [];
     for (const change of changes) {
-      const entry: PlanEntry = { ...change, version: fold.version + 1, timeMs, by };
       derived.look(fold, change);
-      const isLegal = onlyLegal ? fold.propose(change, timeMs) : fold.apply(entry);
-      if (onlyLegal && !isLegal) {
+      if (fold.propose(change, timeMs)) derived.took(fold, change);
+      else if (!onlyLegal) fold.apply({ ...change, version: fold.version + 1, timeMs, by });
+      else {
         // What was taken in of the changes before it is not in the log.
-        if (entries.length > 0) this.#folds.drop(memo.key);
-        return undefined;
+        if (fold.version >= firstVersion) this.#folds.drop(memo);
+        return false;
       }
-      if (isLegal) derived.took(fold, change);
-      entries.push(entry);
     }
     const bytes = roughBytes(changes);
-    this.#folds.grew(memo, bytes, entries.length);
-    if (operationId !== undefined) memo.operations.add(operationId, fold.version, timeMs);
-    writeBatch(this.tx, tenant, planId, entries, changes, operationId);
+    this.#folds.grew(memo, bytes, changes.length);
     const summary = fold.summary();
-    const ended = isTerminal(summary.status);
-    if (ended) derived.planEnded();
+    if (operationId !== undefined) memo.operations.add(operationId, summary.version, timeMs);
+    if (isTerminal(summary.status)) derived.planEnded();
     const isForeign = driver !== undefined && by !== driver;
     const isLoud = isForeign && changes.some((change) => !quiet.has(change.type));
     const head: Head = {
@@ -146,73 +135,61 @@ export class PlanTransaction {
       answered: fold.answered,
       ending: fold.ending !== undefined,
     };
-    writeHead(this.tx, tenant, head);
-    this.#index(tenant, before, head);
-    this.appended.push({
-      tenant,
-      planId,
-      items: entries,
-      version: summary.version,
-      ended,
-      head,
-      ...(isLoud ? { tell: driver } : {}),
-      opened: derived.opened,
-      closed: derived.closed,
-    });
-    return head;
+    const batch: Batch = { firstVersion, timeMs, by, operationId, changes };
+    writeBatch(this.tx, tenant, head, batch);
+    memo.head = head;
+    const isMoved = this.#index(tenant, before, head) || before?.summary.driver !== summary.driver;
+    const tell = isLoud ? driver : undefined;
+    const { opened, closed } = derived;
+    this.appended.push({ ...batch, tenant, planId, head, isMoved, tell, opened, closed });
+    return true;
   }
 
-  #index(tenant: string, before: Head | undefined, head: Head): void {
+  /** @returns whether the plan is to be found elsewhere than before. */
+  #index(tenant: string, before: Head | undefined, head: Head): boolean {
     const { planId, status, createdAtMs, parentPlanId } = head.summary;
+    const isOpen = !isFinished(head);
     if (!before) {
-      this.tx.put(planKey.byTime(tenant, createdAtMs, planId), 0);
-      if (parentPlanId !== undefined) this.tx.put(planKey.byParent(tenant, parentPlanId, createdAtMs, planId), 0);
-    }
-    if (before?.summary.status !== status) {
-      if (before) this.tx.delete(planKey.byStatus(tenant, before.summary.status, createdAtMs, planId));
-      this.tx.put(planKey.byStatus(tenant, status, createdAtMs, planId), 0);
-    }
-    const wasDriven = before !== undefined && isDriven(before);
-    if (isDriven(head) === wasDriven) return;
-    if (wasDriven) this.tx.delete(planKey.open(tenant, createdAtMs, planId));
-    else this.tx.put(planKey.open(tenant, createdAtMs, planId), 0);
+      if (parentPlanId !== undefined) this.tx.put(planKey.subPlan(tenant, parentPlanId, createdAtMs, planId), 0);
+    } else if (isOpen === !isFinished(before)) return false;
+    const open = planKey.open(tenant, createdAtMs, planId);
+    const finished = planKey.finished(tenant, status, createdAtMs, planId);
+    this.tx.put(isOpen ? open : finished, 0);
+    if (before) this.tx.delete(isOpen ? finished : open);
+    return true;
   }
 
-  #cancelSubPlans(tenant: string, ended: Head, { by }: WriteOptions): void {
+  #cancelSubPlans(ended: PlanMemo, { by }: WriteOptions): void {
+    const { tenant } = ended;
     const parents = [ended];
     for (let parent = parents.pop(); parent; parent = parents.pop()) {
-      const { planId, status } = parent.summary;
+      const { planId, head } = parent;
+      const status = head?.summary.status ?? "failed";
       const how = isTerminal(status) ? status : "ended";
       const children = Array.from(this.tx.range({ prefix: ["planp", tenant, planId] }), ({ key }) => String(key[4]));
       for (const childId of children) {
-        const child = this.head(tenant, childId);
-        if (!child || isOver(child) || isTerminal(child.summary.status)) continue;
-        const cancelled = this.#cancel(tenant, child, `its parent plan ${planId} ${how}`, by);
-        if (cancelled) parents.push(cancelled);
+        const child = this.plan(tenant, childId);
+        if (child && this.#cancel(child, `its parent plan ${planId} ${how}`, by)) parents.push(child);
       }
     }
   }
 
   /** The parent may have ended while the sub-plan was on its way. */
-  #cancelIfParentEnded(tenant: string, child: Head, { by }: WriteOptions): void {
-    const { parentPlanId } = child.summary;
-    if (parentPlanId === undefined || isTerminal(child.summary.status)) return;
-    const parent = this.head(tenant, parentPlanId);
-    if (!parent || !isOver(parent)) return;
-    if (parent.ending) {
+  #cancelIfParentEnded(child: PlanMemo, { by }: WriteOptions): void {
+    const { tenant, fold } = child;
+    const { parentPlanId, parentTaskId } = fold.origin;
+    const parent = parentPlanId === undefined ? undefined : this.plan(tenant, parentPlanId);
+    if (!parent?.head || !isOver(parent.head)) return;
+    if (parent.head.ending) {
       // What takes a plan back may have plans of its own; those of its cancelled tasks may not begin.
-      const { parentTaskId } = this.memo(tenant, child.summary.planId, child).fold.origin;
-      const task =
-        parentTaskId === undefined ? undefined : this.memo(tenant, parentPlanId, parent).fold.task(parentTaskId);
+      const task = parentTaskId === undefined ? undefined : parent.fold.task(parentTaskId);
       if (!task || !isTerminal(task.status)) return;
     }
-    this.#cancel(tenant, child, `its parent plan ${parentPlanId} had ended`, by);
+    this.#cancel(child, `its parent plan ${parentPlanId} had ended`, by);
   }
 
-  #cancel(tenant: string, plan: Head, reason: string, by: string): Head | undefined {
-    const { planId } = plan.summary;
-    const changes: PlanChange[] = [{ type: "plan.cancelled", reason }];
-    return this.#writeOne(tenant, planId, plan, this.memo(tenant, planId, plan), changes, { by, onlyLegal: true });
+  #cancel(plan: PlanMemo, reason: string, by: string): boolean {
+    return this.#writeOne(plan, [{ type: "plan.cancelled", reason }], { by, onlyLegal: true });
   }
 }
 

@@ -185,6 +185,7 @@ describe.each(Object.entries(testStores))("tracker on the %s store", (_name, mak
       transact: (body) =>
         s.store.transact((tx) =>
           body({
+            losses: tx.losses,
             get: (key) => counted(1, tx.get(key)),
             put: (key, value) => counted(1, tx.put(key, value)),
             delete: (key) => counted(1, tx.delete(key)),

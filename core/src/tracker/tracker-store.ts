@@ -20,10 +20,10 @@ import { type AgentMetrics, readMetrics } from "./agent-metrics.ts";
 import { checkAppend } from "./append-rules.ts";
 import { type DeadLetter, type DeadLetterCursor, type DeadLetterQuery, readDeadLetters } from "./dead-letters.ts";
 import { type DriverNote, DriverNotes, type Heard } from "./driver-notes.ts";
-import { FoldCache } from "./fold-cache.ts";
+import { FoldCache, type PlanMemo } from "./fold-cache.ts";
 import { type Holder, Leases } from "./leases.ts";
 import { localLog } from "./local-log.ts";
-import { isDriven, OpenPlans } from "./open-plans.ts";
+import { OpenPlans } from "./open-plans.ts";
 import {
   type PlanCursor,
   type QueryPage,
@@ -157,24 +157,20 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
   /** Runs `body` in a transaction of the store and tells of what it appended once that is on disk. */
   const change = async <T>(body: (plans: PlanTransaction) => T): Promise<T> => {
     let plans: PlanTransaction | undefined;
-    let wasDone = false;
     let result: T;
     try {
       result = await store.transact((tx) => {
         plans = new PlanTransaction(tx, folds, runtime.now());
-        const done = body(plans);
-        wasDone = true;
-        return done;
+        return body(plans);
       });
     } catch (error) {
-      // With what could not be written all that was accepted since is lost, which folds may have taken in.
-      if (wasDone) folds.clear();
-      else plans?.abandon();
+      plans?.abandon();
       throw error;
     }
     for (const appended of plans?.appended ?? []) {
-      open.update(appended.tenant, appended.head);
-      if (appended.tell !== undefined) notes.add(appended.tenant, appended.tell, appended.planId, appended.version);
+      if (appended.isMoved) open.update(appended.tenant, appended.head);
+      if (appended.tell !== undefined)
+        notes.add(appended.tenant, appended.tell, appended.planId, appended.head.summary.version);
       for (const listener of listeners) listener(appended);
     }
     return result;
@@ -187,37 +183,35 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
     driver: string,
     isAway: (driver: string) => boolean,
   ): ClaimedPlan | undefined => {
-    const head = plans.head(tenant, planId);
-    if (!head || !isDriven(head) || !isAway(head.summary.driver ?? "")) return undefined;
-    const epoch = head.summary.epoch + 1;
-    const changes: PlanChange[] = [{ type: "plan.driven", driver, epoch }];
-    const memo = plans.memo(tenant, planId, head);
-    if (!plans.write(tenant, planId, head, memo, changes, { by: driver, onlyLegal: true })) return undefined;
+    const memo = plans.plan(tenant, planId);
+    const { summary: { driver: previous = "", epoch } = { epoch: 0 } } = memo?.head ?? {};
+    if (!memo || !isAway(previous)) return undefined;
+    const changes: PlanChange[] = [{ type: "plan.driven", driver, epoch: epoch + 1 }];
+    // Not legal if it has ended and is answered.
+    if (!plans.write(memo, changes, { by: driver, onlyLegal: true })) return undefined;
     // It is away: nobody will ask again for what it claimed last.
-    plans.tx.delete(["planq", tenant, head.summary.driver ?? ""]);
-    return claimed(plans.tx, tenant, planId);
+    plans.tx.delete(["planq", tenant, previous]);
+    return claimed(plans.tx, memo);
   };
 
   const self: TrackerStore = {
     async append(tenant, planId, expectedVersion, changes, { by, operationId, epoch }) {
       checkPlanId(planId);
       return change((plans) => {
-        const head = plans.head(tenant, planId);
-        if (!head && changes.length > 0) {
-          checkAppend(planId, undefined, expectedVersion, changes, {});
-        }
-        const memo = plans.memo(tenant, planId, head);
-        const done = memo.operations.get(operationId);
+        const known = plans.plan(tenant, planId);
+        const done = known?.operations.get(operationId);
         if (done !== undefined) return done;
-        if (head) {
-          const { version, epoch: current } = head.summary;
-          const judged = { version, solidVersion: head.solidVersion, epoch: current };
-          checkAppend(planId, judged, expectedVersion, changes, epoch === undefined ? {} : { epoch });
-        }
-        if (changes.length === 0) return head?.summary.version ?? 0;
-        const after = plans.write(tenant, planId, head, memo, changes, { by, operationId });
+        const head = known?.head && {
+          version: known.head.summary.version,
+          solidVersion: known.head.solidVersion,
+          epoch: known.head.summary.epoch,
+        };
+        checkAppend(planId, head, expectedVersion, changes, epoch === undefined ? {} : { epoch });
+        if (changes.length === 0) return head?.version ?? 0;
+        const memo = known ?? plans.newPlan(tenant, planId);
+        plans.write(memo, changes, { by, operationId });
         // Beyond what was appended when something else followed from it at once.
-        return Math.max(after?.summary.version ?? 0, memo.fold.version);
+        return memo.fold.version;
       });
     },
 
@@ -233,23 +227,20 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
         );
       }
       return change((plans): Recorded => {
-        const head = plans.head(tenant, planId);
-        if (!head) throw planNotFound(planId);
-        const memo = plans.memo(tenant, planId, head);
+        const memo = plans.plan(tenant, planId);
+        if (!memo) throw planNotFound(planId);
         const done = memo.operations.get(operationId);
         if (done !== undefined) return { version: done, accepted: true };
-        const after = plans.write(tenant, planId, head, memo, [change_], { by, operationId, onlyLegal: true });
-        return after
-          ? { version: after.summary.version, accepted: true }
-          : { version: head.summary.version, accepted: false };
+        const accepted = plans.write(memo, [change_], { by, operationId, onlyLegal: true });
+        return { version: memo.fold.version, accepted };
       });
     },
 
     async journal(tenant, planId, taskId) {
       return store.transact((tx) => {
-        const head = readHead(tx, tenant, planId);
-        if (!head) throw planNotFound(planId);
-        return folds.get(tx, tenant, planId, head.summary.version).fold.journal(taskId) ?? { steps: [], waits: [] };
+        const memo = folds.get(tx, tenant, planId);
+        if (!memo) throw planNotFound(planId);
+        return memo.fold.journal(taskId) ?? { steps: [], waits: [] };
       });
     },
 
@@ -283,7 +274,7 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
       return change((plans): Claim => {
         const key = ["planq", tenant, driver];
         const last = operationId === undefined ? undefined : plans.tx.get<LastClaim>(key);
-        if (last && last.o === operationId) return again(plans.tx, tenant, driver, last);
+        if (last && last.o === operationId) return again(plans, tenant, driver, last);
         const found: ClaimedPlan[] = [];
         let bytes = 0;
         let more = false;
@@ -295,7 +286,7 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
           const plan = claimOne(plans, tenant, planId, driver, isAway);
           if (!plan) continue;
           found.push(plan);
-          if (plan.entries) bytes += readHead(plans.tx, tenant, planId)?.bytes ?? 0;
+          if (plan.entries) bytes += plans.plan(tenant, planId)?.head?.bytes ?? 0;
         }
         if (operationId !== undefined && found.length > 0) {
           const claim: LastClaim = { o: operationId, p: found.map(({ planId }) => planId), m: more };
@@ -306,9 +297,8 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
     },
 
     read(tenant, planId, afterVersion) {
-      const head = readHead(store, tenant, planId);
+      const { items, head } = readEntries(store, tenant, planId, afterVersion, pageBytes);
       if (!head) throw planNotFound(planId);
-      const items = readEntries(store, tenant, planId, afterVersion, pageBytes);
       const { version, status } = head.summary;
       return { items, version, ended: isTerminal(status) };
     },
@@ -340,21 +330,20 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
   return self;
 }
 
-function claimed(tx: StoreTransaction, tenant: string, planId: string): ClaimedPlan | undefined {
-  const head = readHead(tx, tenant, planId);
+function claimed(tx: StoreTransaction, { tenant, planId, head }: PlanMemo): ClaimedPlan | undefined {
   if (!head) return undefined;
   const { epoch, version } = head.summary;
   const plan = { planId, epoch, version };
   if (head.bytes > maxClaimedLogBytes) return plan;
-  return { ...plan, entries: readEntries(tx, tenant, planId, 0, Number.POSITIVE_INFINITY) };
+  return { ...plan, entries: readEntries(tx, tenant, planId, 0, Number.POSITIVE_INFINITY).items };
 }
 
 /** The same plans once more, those that are still this driver's. */
-function again(tx: StoreTransaction, tenant: string, driver: string, last: LastClaim): Claim {
-  const plans = last.p
-    .filter((planId) => readHead(tx, tenant, planId)?.summary.driver === driver)
-    .map((planId) => claimed(tx, tenant, planId));
-  return { plans: plans.filter((plan) => plan !== undefined), more: last.m };
+function again(plans: PlanTransaction, tenant: string, driver: string, last: LastClaim): Claim {
+  const found = last.p
+    .map((planId) => plans.plan(tenant, planId))
+    .map((memo) => (memo?.head?.summary.driver === driver ? claimed(plans.tx, memo) : undefined));
+  return { plans: found.filter((plan) => plan !== undefined), more: last.m };
 }
 
 function subscribed<T>(set: Set<T>, listener: T): Disposable {

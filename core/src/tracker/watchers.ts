@@ -1,9 +1,11 @@
 import { isSoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Rpc, RpcPeer } from "../mesh/rpc.ts";
+import { isTerminal } from "../plans/reducer.ts";
 import type { Address } from "../plugin/transport.ts";
 import { roughBytes } from "../rough-size.ts";
 import type { Runtime } from "../runtime.ts";
+import { entriesOf } from "./plan-records.ts";
 import { type EntriesNote, trackerNotes, watchLeaseMs } from "./protocol.ts";
 import type { Appended, TrackerStore } from "./tracker-store.ts";
 
@@ -45,9 +47,14 @@ export function createWatchers({ rpc, tracker, runtime, log }: WatchersOptions):
     if (others?.size === 0) byPlan.delete(watcher.planKey);
   };
 
-  const tell = ({ tenant, planId, items, version, ended }: Appended): void => {
+  const tell = (appended: Appended): void => {
+    if (byPlan.size === 0) return;
+    const { tenant, planId } = appended;
     const watching = byPlan.get(planKeyOf(tenant, planId));
     if (!watching) return;
+    const { version, status } = appended.head.summary;
+    const ended = isTerminal(status);
+    const items = entriesOf(appended);
     const isLarge = roughBytes(items) > maxNoteBytes;
     const now = runtime.monotonic();
     for (const watcher of [...watching]) {

@@ -58,6 +58,7 @@ export class PlannerHandlers {
     const transition = this.#o.transition(origin.goalType);
     const context = contextOf(origin, planId);
     const { machine, contract } = handled ?? {};
+    const complete = this.#o.complete();
     const answered = (answer: unknown): unknown => {
       if (contract) checkResult(contract.output, answer, `answer of goal "${origin.goalType}" by ${this.#o.planner}`);
       return answer;
@@ -74,13 +75,16 @@ export class PlannerHandlers {
             },
           }
         : {}),
-      onComplete: async (results, plan) => {
-        const complete = this.#o.complete();
-        if (!complete) return answered(results);
-        const { goalId, goalType, goalData } = origin;
-        const completed = { goalId, planId, goalType, goalData, results, plan };
-        return answered(await runWith(context, () => complete(completed, this.#o.context())));
-      },
+      // Only where there is something to ask: it takes the log another append.
+      ...(complete
+        ? {
+            onComplete: async (results: Record<string, unknown>, plan: PlanState) => {
+              const { goalId, goalType, goalData } = origin;
+              const completed = { goalId, planId, goalType, goalData, results, plan };
+              return answered(await runWith(context, () => complete(completed, this.#o.context())));
+            },
+          }
+        : { checkAnswer: answered }),
       onEnd: (state) => runWith(context, () => this.#answer(origin, state)),
     };
   }

@@ -14,8 +14,13 @@ export interface PlanHandlers {
    * one at a time; never for those that were cancelled or failed only for another one.
    */
   onTransition?(task: TaskState, plan: PlanState): TransitionDraft | undefined | Promise<TransitionDraft | undefined>;
-  /** Shapes the goal's answer out of each task's result by name. Without it they are the answer as they are. */
+  /**
+   * Shapes the goal's answer out of each task's result by name, when all of them are in the log. Without it they are the
+   * answer as they are, and the plan's end is in the same append as the last result.
+   */
   onComplete?(results: Record<string, unknown>, state: PlanState): unknown;
+  /** Without `onComplete`: throws if the results cannot be the answer. Has to be quick, and to do nothing else. */
+  checkAnswer?(results: Record<string, unknown>): void;
   /** Called when the plan's end is in the log, to publish the answer; `plan.answered` is recorded when it returned. */
   onEnd?(state: PlanState): void | Promise<void>;
 }

@@ -156,7 +156,14 @@ export class Planning {
       const state = fold.state();
       this.#turns.after(() => void this.#complete(state));
     } else {
-      this.#turns.propose({ type: "plan.completed", result: resultsByName(fold.state().tasks) });
+      const result = resultsByName(fold.state().tasks);
+      try {
+        this.#handlers.checkAnswer?.(result);
+      } catch (error) {
+        this.#couldNot(error, "onComplete");
+        return;
+      }
+      this.#turns.propose({ type: "plan.completed", result });
     }
   }
 

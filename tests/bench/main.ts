@@ -1,9 +1,10 @@
 /**
- * All figures in one run, each beside its peer: `bun run bench [transport|request|failover|steps|start …]`.
+ * All figures in one run, each beside its peer: `bun run bench [transport|request|failover|steps|recovery|start …]`.
  *
  * The machine is shared with whatever else runs on it, so the ratios are the figures to quote.
  */
 import { run as failover } from "./failover.ts";
+import { run as recovery } from "./recovery.ts";
 import { run as request } from "./request.ts";
 import { run as start } from "./start.ts";
 import { run as steps } from "./steps.ts";
@@ -14,6 +15,7 @@ const benches: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
   request,
   failover: () => failover(),
   steps: () => steps(),
+  recovery,
   start: () => start(),
 };
 const asked = process.argv.slice(2);
@@ -32,7 +34,7 @@ for (const [name, bench] of Object.entries(benches)) {
 const table = rows.map(({ name, unit, ours, theirs, ratio, target, verdict }) => [
   name,
   `${figure(ours)} ${unit}`,
-  `${figure(theirs)} ${unit}`,
+  Number.isNaN(theirs) ? "" : `${figure(theirs)} ${unit}`,
   Number.isFinite(ratio) ? `${ratio.toFixed(2)} times better` : "",
   target === undefined ? (verdict ?? "") : ratio >= target ? `at least ${target}: yes` : `at least ${target}: NO`,
 ]);

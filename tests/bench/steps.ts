@@ -42,20 +42,22 @@ export async function run(only: readonly string[] = []): Promise<BenchRow[]> {
   }
   const middle = (name: string, kind: Kind, pick: (f: StepFigures) => number): number =>
     median((figures.get(`${name} ${kind}`) ?? []).map(pick));
-  return kinds.flatMap((kind) =>
-    names
-      .filter((name) => name !== "soorma")
-      .flatMap((name): BenchRow[] => {
-        const rate = (of: string) => middle(of, kind, (f) => f.rate);
-        const alone = (of: string) => middle(of, kind, (f) => f.medianMs);
-        const what = kind === "tasks" ? "plan's tasks" : "steps in a handler";
-        const against = `against ${name}`;
-        return [
-          row(`${what}, 50 in flight, ${against}`, "steps/s", rate("soorma"), rate(name), 10),
-          row(`three ${what}, one plan at a time, ${against}`, "ms", alone("soorma"), alone(name), undefined),
-        ];
-      }),
-  );
+  return kinds.flatMap((kind) => {
+    const rate = (of: string) => middle(of, kind, (f) => f.rate);
+    const alone = (of: string) => middle(of, kind, (f) => f.medianMs);
+    const what = kind === "tasks" ? "plan's tasks" : "steps in a handler";
+    const [many, three] = [`${what}, 50 in flight`, `three ${what}, one plan at a time`];
+    return [
+      limited(many, "steps/s", rate("soorma"), "at least 20,000", rate("soorma") >= 20_000),
+      limited(three, "ms", alone("soorma"), "under 2", alone("soorma") < 2),
+      ...wanted
+        .filter((name) => name !== "soorma")
+        .flatMap((name): BenchRow[] => [
+          row(`${many}, against ${name}`, "steps/s", rate("soorma"), rate(name), 10),
+          row(`${three}, against ${name}`, "ms", alone("soorma"), alone(name), undefined),
+        ]),
+    ];
+  });
 }
 
 async function one(name: PeerName, kind: Kind, folder: string): Promise<StepFigures> {
@@ -74,6 +76,11 @@ async function one(name: PeerName, kind: Kind, folder: string): Promise<StepFigu
 function describe({ rate, medianMs, p95Ms, cpuUs }: StepFigures): string {
   const cpu = Object.entries(cpuUs).map(([process, us]) => `${process} ${us.toFixed(0)}`);
   return `${Math.round(rate).toLocaleString("en")} steps/s; three steps ${medianMs.toFixed(2)} ms (95 %: ${p95Ms.toFixed(2)}); processor µs a step: ${cpu.join(", ")}`;
+}
+
+function limited(name: string, unit: string, ours: number, limit: string, holds: boolean): BenchRow {
+  const none = { theirs: Number.NaN, ratio: Number.NaN, target: undefined };
+  return { name, unit, ours, ...none, verdict: `${limit} ${unit}: ${holds ? "yes" : "NO"}` };
 }
 
 function row(name: string, unit: string, ours: number, theirs: number, target: number | undefined): BenchRow {

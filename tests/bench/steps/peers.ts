@@ -20,9 +20,10 @@ export interface Peer extends AsyncDisposable {
   readonly folder: string;
 }
 
-/** What the bench started, ended in reverse order. */
-class Processes implements AsyncDisposable {
+/** What a bench started, ended in reverse order. */
+export class Processes implements AsyncDisposable {
   readonly pids: Record<string, number> = {};
+  readonly #children: Record<string, Bun.Subprocess> = {};
   readonly #ends: (() => Promise<void>)[] = [];
 
   onEnd(end: () => Promise<void>): void {
@@ -37,6 +38,7 @@ class Processes implements AsyncDisposable {
       env: { ...process.env, ...env },
     });
     this.pids[name] = child.pid;
+    this.#children[name] = child;
     this.onEnd(async () => {
       child.kill("SIGKILL");
       await child.exited;
@@ -61,6 +63,11 @@ class Processes implements AsyncDisposable {
     }
   }
 
+  async kill(name: string): Promise<void> {
+    this.#children[name]?.kill("SIGKILL");
+    await this.#children[name]?.exited;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const end of this.#ends) await end();
   }
@@ -72,16 +79,11 @@ export function script(peer: PeerName, role: string, given: Partial<Given>): str
 }
 
 export const starts: Readonly<Record<PeerName, (folder: string, kind: Kind) => Promise<Peer>>> = {
-  /** Broker, state node, planner and worker; the first is idle while plans run, and lives in the bench's own process. */
+  /** Broker, state node, planner and worker. */
   async soorma(folder, kind) {
     const processes = new Processes();
-    const [log, runtime] = [silentLogger, systemRuntime];
-    const transport = await createFromPlugin(zeromq, { dir: folder }, { log, runtime });
-    const store = createMemoryStore();
-    const broker = await startBroker({ transport, store, listen: `ipc://${folder}/broker`, runtime, log });
-    processes.onEnd(() => broker.close());
-    const given = { folder, kind };
-    for (const role of ["state", "worker", "planner"]) await processes.start(role, script("soorma", role, given));
+    await startMesh(processes, folder);
+    for (const role of ["worker", "planner"]) await processes.start(role, script("soorma", role, { folder, kind }));
     return peer(processes, folder, []);
   },
 
@@ -149,6 +151,16 @@ export const starts: Readonly<Record<PeerName, (folder: string, kind: Kind) => P
     return peer(processes, folder, [port]);
   },
 };
+
+/** A broker in this process, which is idle while plans run, and a state node in one of its own, on disk. */
+export async function startMesh(processes: Processes, folder: string): Promise<void> {
+  const [log, runtime] = [silentLogger, systemRuntime];
+  const transport = await createFromPlugin(zeromq, { dir: folder }, { log, runtime });
+  const store = createMemoryStore();
+  const broker = await startBroker({ transport, store, listen: `ipc://${folder}/broker`, runtime, log });
+  processes.onEnd(() => broker.close());
+  await processes.start("state", script("soorma", "state", { folder }));
+}
 
 function peer(processes: Processes, folder: string, ports: readonly number[]): Peer {
   return { pids: processes.pids, ports, folder, [Symbol.asyncDispose]: () => processes[Symbol.asyncDispose]() };

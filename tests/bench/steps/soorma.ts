@@ -1,35 +1,14 @@
 // One process of a durable plan over the whole SDK. `bun soorma.ts <state|planner|worker|ask> <given>`
-import {
-  Client,
-  createMesh,
-  defineGoal,
-  defineTask,
-  Planner,
-  planTask,
-  silentLogger,
-  systemRuntime,
-  Worker,
-} from "@soorma/core";
-import { createFromPlugin } from "@soorma/core/plugins";
+import { Client, defineGoal, defineTask, Planner, planTask, silentLogger, systemRuntime, Worker } from "@soorma/core";
 import { StateNode } from "@soorma/core/state";
 import { openLmdbStore } from "@soorma/core/store";
-import registryBroker from "@soorma/registry-broker";
-import zeromq from "@soorma/transport-zeromq";
 import { Type } from "typebox";
 import { given, measure, ready, stepData } from "./measure.ts";
+import { benchMesh } from "./mesh.ts";
 
 const told = given();
 const { role, folder, kind } = told;
-const runtime = systemRuntime;
-const log = silentLogger;
-const mesh = createMesh(async () => ({
-  transport: await createFromPlugin(zeromq, { dir: folder }, { log, runtime }),
-  createRegistry: (deps) => createFromPlugin(registryBroker, { address: `ipc://${folder}/broker` }, deps),
-  runtime,
-  log,
-  host: "bench",
-  pid: process.pid,
-}));
+const mesh = benchMesh(folder);
 
 const Data = Type.Object({ text: Type.String(), n: Type.Number() });
 const Step = defineTask({ name: "step", input: Data, output: Data });
@@ -41,7 +20,7 @@ const Chain = defineGoal({
 });
 
 if (role === "state") {
-  const store = await openLmdbStore({ path: `${folder}/data`, runtime, log });
+  const store = await openLmdbStore({ path: `${folder}/data`, runtime: systemRuntime, log: silentLogger });
   await new StateNode({ mesh, store }).run();
   ready();
 } else if (role === "planner") {

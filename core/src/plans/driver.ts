@@ -1,16 +1,16 @@
 import { isSoormaError, SoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { type Runtime, randomId, type Timer } from "../runtime.ts";
+import type { Runtime, Timer } from "../runtime.ts";
 import { publishAnswer } from "./answering.ts";
 import type { TaskDispatcher } from "./dispatcher.ts";
 import type { PlanHandlers } from "./handlers.ts";
-import { PlanHistory, take } from "./history.ts";
 import type { PlanChange, PlanEntry, PlanLog, PlanOrigin, PlanState, RetryPolicy } from "./log.ts";
-import { isPassing, LogAccess } from "./log-access.ts";
+import { LogAccess } from "./log-access.ts";
+import { LoggedPlan } from "./logged-plan.ts";
 import type { NoteClock } from "./note-clock.ts";
 import { deadlineFailure, overtimeFailure, unloggable } from "./outcome.ts";
 import { Planning } from "./planning.ts";
-import { PlanFold } from "./reducer.ts";
+import type { PlanFold } from "./reducer.ts";
 import { isTerminal } from "./task-node.ts";
 import { TaskRunner } from "./task-runner.ts";
 import { setLongTimer } from "./timing.ts";
@@ -50,7 +50,7 @@ export class PlanDriver implements Turns {
   readonly gone: Promise<void>;
   readonly #options: DriverOptions;
   readonly #handlers: PlanHandlers;
-  readonly #history: PlanHistory;
+  readonly #plan: LoggedPlan;
   readonly #access: LogAccess;
   readonly #tasks: TaskRunner;
   readonly #planning: Planning;
@@ -63,8 +63,6 @@ export class PlanDriver implements Turns {
   readonly #flushNotes = (): void => this.#logNotes();
   #handlerSignal: AbortController | undefined;
   #limit: Timer | undefined;
-  #fold: PlanFold;
-  #epoch: number;
   /** Nothing of the plan is to happen here any more: it ended, or is not ours. Why. */
   #over: unknown;
   /** Version up to which somebody else is known to have changed the plan. */
@@ -82,10 +80,8 @@ export class PlanDriver implements Turns {
     this.#options = options;
     this.#handlers = handlers;
     const { runtime, logger, log, notes } = options;
-    this.#history = new PlanHistory(planId, entries);
-    this.#fold = entries.length > 0 ? PlanFold.of(planId, entries) : new PlanFold(planId);
-    this.#epoch = this.#fold.epoch;
     this.#access = new LogAccess({ log, planId, runtime, logger, signal: this.#quit.signal });
+    this.#plan = new LoggedPlan(planId, entries, { ...options, access: this.#access });
     this.#tasks = new TaskRunner(this, options, () => notes.add(this.#flushNotes));
     this.#planning = new Planning(
       this,
@@ -101,11 +97,11 @@ export class PlanDriver implements Turns {
   }
 
   get fold(): PlanFold {
-    return this.#fold;
+    return this.#plan.fold;
   }
 
   get skipped(): boolean {
-    return this.#history.skipped;
+    return this.#plan.skipped;
   }
 
   /**
@@ -114,7 +110,6 @@ export class PlanDriver implements Turns {
    */
   create(origin: PlanOrigin): Promise<boolean> {
     this.propose({ type: "plan.created", origin, driver: this.#options.agentId });
-    this.#epoch = this.#fold.epoch;
     this.#planning.plan();
     this.#armLimit();
     this.#turn();
@@ -140,14 +135,14 @@ export class PlanDriver implements Turns {
 
   /** Somebody else changed the plan. */
   foreign(version: number): void {
-    if (this.#over || version <= this.#history.readUpTo) return;
+    if (this.#over || version <= this.#plan.readUpTo) return;
     this.#foreignVersion = Math.max(this.#foreignVersion, version);
     this.#turn();
   }
 
   /** Looks for what others changed, told or not. */
   refresh(): void {
-    this.foreign(this.#history.version + 1);
+    this.foreign(this.#plan.version + 1);
   }
 
   /**
@@ -191,7 +186,7 @@ export class PlanDriver implements Turns {
   }
 
   propose(change: PlanChange): boolean {
-    if (!this.#fold.propose(change, this.#options.runtime.now())) return false;
+    if (!this.fold.propose(change, this.#options.runtime.now())) return false;
     this.#changes.push(change);
     switch (change.type) {
       case "task.succeeded":
@@ -214,7 +209,7 @@ export class PlanDriver implements Turns {
     try {
       // Whatever else arrives in this tick goes into the same batch; and so does what a quick planner returns.
       await undefined;
-      if (this.#history.version === 0) {
+      if (this.#plan.version === 0) {
         for (let hop = 0; hop < hops && this.#steps.length === 0; hop++) await undefined;
       }
       while (!this.#over && (await this.#takeTurn()));
@@ -224,12 +219,12 @@ export class PlanDriver implements Turns {
     this.#turning = undefined;
     if (this.#over) return;
     // What came in after the last look.
-    if (this.#steps.length > 0 || this.#foreignVersion > this.#history.readUpTo) this.#turn();
+    if (this.#steps.length > 0 || this.#foreignVersion > this.#plan.readUpTo) this.#turn();
   }
 
   /** @returns whether there is more to do. */
   async #takeTurn(): Promise<boolean> {
-    if (this.#history.version > 0 && this.#foreignVersion > this.#history.readUpTo) {
+    if (this.#plan.version > 0 && this.#foreignVersion > this.#plan.readUpTo) {
       await this.#catchUp(false);
       if (this.#over) return false;
     }
@@ -245,20 +240,20 @@ export class PlanDriver implements Turns {
     // Stopped while the answer was on its way: whoever takes the plan sees to what follows.
     if (this.#over) return false;
     for (const effect of effects) effect();
-    if (isTerminal(this.#fold.status)) {
+    if (isTerminal(this.fold.status)) {
       void this.#finish();
       return false;
     }
-    return this.#steps.length > 0 || this.#foreignVersion > this.#history.readUpTo;
+    return this.#steps.length > 0 || this.#foreignVersion > this.#plan.readUpTo;
   }
 
   /** Adds to the turn what follows from the plan's state by itself. */
   #advance(): void {
     if (this.#reconcile) {
       this.#reconcile = false;
-      if (!isTerminal(this.#fold.status)) this.#tasks.adopt();
+      if (!isTerminal(this.fold.status)) this.#tasks.adopt();
     }
-    for (let before = -1; before < this.#changes.length && !isTerminal(this.#fold.status); ) {
+    for (let before = -1; before < this.#changes.length && !isTerminal(this.fold.status); ) {
       before = this.#changes.length;
       this.#tasks.advance();
       this.#planning.advance();
@@ -267,95 +262,65 @@ export class PlanDriver implements Turns {
 
   /** Resolves with false when nothing of it may take effect: the fold is then what the log says now. */
   async #append(changes: readonly PlanChange[], steps: readonly (() => void)[]): Promise<boolean> {
-    if (this.#history.version === 0) return this.#appendFirst(changes, steps);
-    const nowMs = this.#options.runtime.now();
+    if (this.#plan.version === 0) return this.#create(changes, steps);
     try {
-      const version = await this.#access.append(this.#history.version, changes, this.#epoch);
-      const hasGap = this.#history.appended(changes, version, nowMs);
+      const hasGap = await this.#plan.append(changes);
       // Usually somebody says so, too; but a wait that is missed would last for ever.
-      if (hasGap && this.#fold.openWaits.length > 0) this.#foreignVersion = version;
+      if (hasGap && this.fold.openWaits.length > 0) this.#foreignVersion = this.#plan.version;
       return true;
     } catch (error) {
       if (this.#over) return false;
-      if (isSoormaError(error, "PLAN_CONFLICT") || isSoormaError(error, "PLAN_FENCED")) {
+      const isFenced = isSoormaError(error, "PLAN_FENCED");
+      if (isFenced || isSoormaError(error, "PLAN_CONFLICT")) {
         this.#steps = [...steps, ...this.#steps];
-        await this.#catchUp(true, isSoormaError(error, "PLAN_FENCED"));
-        return false;
+      } else {
+        if (this.#refused || isSoormaError(error, "PLAN_NOT_FOUND")) throw error;
+        this.#refused = true;
+        this.#options.logger.error("plan.append.refused", { planId: this.planId, changes: changes.length, error });
+        const failure = unloggable(this.planId, error);
+        this.#steps.unshift(() => this.propose({ type: "plan.failed", failure }));
       }
-      if (this.#refused || isSoormaError(error, "PLAN_NOT_FOUND")) throw error;
-      this.#refused = true;
-      this.#options.logger.error("plan.append.refused", { planId: this.planId, changes: changes.length, error });
-      const failure = unloggable(this.planId, error);
-      this.#steps.unshift(() => this.propose({ type: "plan.failed", failure }));
-      await this.#catchUp(true);
+      await this.#catchUp(true, isFenced);
       return false;
     }
   }
 
-  /** Not patient: whoever submitted the goal waits, and may ask another planner. */
-  async #appendFirst(changes: readonly PlanChange[], steps: readonly (() => void)[]): Promise<boolean> {
-    const { log, runtime } = this.#options;
-    const operationId = randomId(runtime);
+  async #create(changes: readonly PlanChange[], steps: readonly (() => void)[]): Promise<boolean> {
     try {
-      const version = await log.append(this.planId, 0, changes, { operationId });
-      this.#history.appended(changes, version, runtime.now());
+      const isWhole = await this.#plan.create(changes);
       this.#created.resolve(true);
-      return true;
+      if (!isWhole) this.#steps = [...steps, ...this.#steps];
+      return isWhole;
     } catch (error) {
       if (this.#over) return false;
-      if (changes.length > 1 && !isPassing(error) && !isSoormaError(error, "PLAN_CONFLICT")) {
-        // The goal itself may be fine, and its plan is not: that is for the log to tell.
-        this.#steps = [...steps, ...this.#steps];
-        this.#fold = new PlanFold(this.planId);
-        const first = changes.slice(0, 1);
-        this.#fold.propose(first[0] as PlanChange, runtime.now());
-        await this.#appendFirst(first, []);
-        return false;
-      }
       if (isSoormaError(error, "PLAN_CONFLICT")) this.#created.resolve(false);
-      else this.#created.reject(error);
       this.#letGo(error);
       return false;
     }
   }
 
-  /** Takes in what others changed. `anew`: the fold has taken what is not in the log, and is built again. */
-  async #catchUp(anew: boolean, isFenced = false): Promise<void> {
+  /** Takes in what others changed. `isAhead`: the fold has taken what is not in the log. */
+  async #catchUp(isAhead: boolean, isFenced = false): Promise<void> {
     this.#foreignVersion = 0;
-    const epoch = this.#epoch;
-    let entries: PlanEntry[];
     try {
-      entries = await this.#access.read(this.#history.readUpTo);
-    } catch (error) {
+      const found = await this.#plan.catchUp(isAhead, isFenced);
       if (this.#over) return;
-      throw error;
-    }
-    if (this.#over) return;
-    const foreign = this.#history.take(entries);
-    for (const entry of foreign) {
-      if (entry.type !== "plan.driven") continue;
-      this.#epoch = entry.epoch;
-      if (entry.driver !== this.#options.agentId) return this.#fenced(entry.driver);
-    }
-    if (isFenced && this.#epoch === epoch) return this.#fenced("another engine");
-    if (anew) {
-      this.#fold = this.#history.rebuild();
-      this.#reconcile = true;
-      return;
-    }
-    for (const entry of foreign) {
-      if (take(this.#fold, entry, entry.timeMs)) this.#steps.push(() => this.#tasks.foreign(entry));
+      if ("drivenBy" in found) return this.#fenced(found.drivenBy);
+      if (isAhead) this.#reconcile = true;
+      else for (const entry of found.foreign) this.#steps.push(() => this.#tasks.foreign(entry));
+    } catch (error) {
+      if (!this.#over) throw error;
     }
   }
 
   #fenced(driver: string): void {
-    this.#options.logger.warn("plan.driven.elsewhere", { planId: this.planId, by: driver, epoch: this.#epoch });
+    this.#options.logger.warn("plan.driven.elsewhere", { planId: this.planId, by: driver, epoch: this.#plan.epoch });
     this.#letGo(new SoormaError("PLAN_FENCED", `plan ${this.planId} is driven by ${driver}`));
   }
 
   /** The earlier of deadline and budget's end, if there is one. */
   #armLimit(): void {
-    const { origin, budget, createdAtMs, status, ending } = this.#fold;
+    const { origin, budget, createdAtMs, status, ending } = this.fold;
     this.#limit?.cancel();
     if (isTerminal(status) || ending) return;
     const { deadline = Number.POSITIVE_INFINITY } = origin;
@@ -364,7 +329,7 @@ export class PlanDriver implements Turns {
     if (atMs === Number.POSITIVE_INFINITY) return;
     const expire = (): void =>
       this.step(() => {
-        const state = this.#fold.state();
+        const state = this.fold.state();
         this.propose({
           type: "plan.failed",
           failure: deadline <= overtime ? deadlineFailure(state) : overtimeFailure(state),
@@ -391,13 +356,13 @@ export class PlanDriver implements Turns {
   }
 
   async #finish(): Promise<void> {
-    this.#fold.moveTo(this.#history.version);
-    const state = this.#fold.state();
+    this.fold.moveTo(this.#plan.version);
+    const state = this.fold.state();
     this.#close(new SoormaError("CANCELLED", state.failure?.message ?? `plan ${this.planId} is ${state.status}`));
     this.#ended.resolve(state);
     if (!state.answered) {
       const options = { ...this.#options, handlers: this.#handlers, access: this.#access, quit: this.#quit.signal };
-      await publishAnswer(state, this.#history.version, this.#epoch, options);
+      await publishAnswer(state, this.#plan.version, this.#plan.epoch, options);
     }
     this.#gone.resolve();
   }
@@ -420,10 +385,10 @@ export class PlanDriver implements Turns {
 
   async #leave(notes: readonly PlanChange[]): Promise<void> {
     await this.#turning;
-    if (notes.length > 0 && this.#history.version > 0) {
+    if (notes.length > 0 && this.#plan.version > 0) {
       const { log } = this.#options;
       await log
-        .append(this.planId, this.#history.version, notes, { epoch: this.#epoch })
+        .append(this.planId, this.#plan.version, notes, { epoch: this.#plan.epoch })
         .catch((error) => this.#options.logger.debug("plan.notes.lost", { planId: this.planId, error }));
     }
     this.#gone.resolve();

@@ -32,7 +32,7 @@ const longestGoalId = 100;
 
 /** Goal id of a task's sub-plan: the same for whoever drives the task, and another one after each failure. */
 export function subGoalIdOf(taskId: string, failures: number): string {
-  const id = `${taskId}.${failures + 1}`;
+  const id = `${taskId.replace(/^plan-/, "")}.${failures + 1}`;
   if (id.length <= longestGoalId) return id;
   // Plans within plans within plans: ids are limited, and each is part of the next.
   return `g${[0n, 1n].map((seed) => Bun.hash(id, seed).toString(36)).join("")}`;

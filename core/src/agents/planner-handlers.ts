@@ -198,7 +198,9 @@ export class PlannerHandlers {
     const data = { goalId, planId, goalType, status, ...(failure ? { failure } : { result }), taskCount: tasks.length };
     const type = responseEvent ?? (status === "completed" ? "goal.completed" : "goal.failed");
     const topic = isTopic(responseTopic) ? responseTopic : "action-results";
-    const envelope = { ...makeEnvelope(owner, { type, data, topic }), id: answerIdOf(planId) };
+    // An answer is passed on by nobody: also that of a goal at the limit of hops arrives.
+    const { hops = 0 } = origin;
+    const envelope = { ...makeEnvelope(owner, { type, data, topic }), id: answerIdOf(planId), hops };
     await owner.announce({ type, topic });
     await owner.services().node.events.publish(envelope);
   }

@@ -1,3 +1,4 @@
+import type { PlanEntry } from "../plans/log.ts";
 import { PlanFold } from "../plans/reducer.ts";
 import { roughBytes } from "../rough-size.ts";
 import type { StoreReader, StoreTransaction } from "../store/store.ts";
@@ -36,8 +37,13 @@ export class FoldCache {
     this.#maxBytes = maxBytes;
   }
 
-  /** The plan's fold, out of its log if it is not here; undefined if there is no such plan. */
-  get(tx: StoreTransaction, tenant: string, planId: string): PlanMemo | undefined {
+  /** The plan's fold, out of its log (told to `onRead`) if it is not here; undefined if there is no such plan. */
+  get(
+    tx: StoreTransaction,
+    tenant: string,
+    planId: string,
+    onRead?: (entries: readonly PlanEntry[]) => void,
+  ): PlanMemo | undefined {
     this.#checkLosses(tx);
     const known = this.#memos.get(tenant)?.get(planId);
     if (known) {
@@ -46,7 +52,7 @@ export class FoldCache {
       return known;
     }
     if (!hasPlan(tx, tenant, planId)) return undefined;
-    const memo = readMemo(tx, tenant, planId);
+    const memo = readMemo(tx, tenant, planId, onRead);
     this.#add(memo);
     return memo;
   }
@@ -120,14 +126,24 @@ function newMemo(tenant: string, planId: string): PlanMemo {
   };
 }
 
-function readMemo(reader: StoreReader, tenant: string, planId: string): PlanMemo {
+function readMemo(
+  reader: StoreReader,
+  tenant: string,
+  planId: string,
+  onRead?: (entries: readonly PlanEntry[]) => void,
+): PlanMemo {
   const memo = newMemo(tenant, planId);
+  const all: PlanEntry[] = [];
   for (const batch of readBatches(reader, tenant, planId)) {
-    for (const entry of entriesOf(batch)) memo.fold.apply(entry);
+    for (const entry of entriesOf(batch)) {
+      memo.fold.apply(entry);
+      if (onRead) all.push(entry);
+    }
     memo.bytes += roughBytes(batch.changes) + batch.changes.length * entryOverheadBytes;
     memo.head = batch.head;
     if (batch.operationId !== undefined) memo.operations.add(batch.operationId, memo.fold.version, batch.timeMs);
   }
+  onRead?.(all);
   return memo;
 }
 

@@ -1,5 +1,5 @@
 import type { Store } from "../store/store.ts";
-import { type Head, isFinished, readHead } from "./plan-records.ts";
+import { type Head, isFinished } from "./plan-records.ts";
 
 /** A plan that somebody has to drive on. */
 export interface OpenPlan {
@@ -26,10 +26,11 @@ export class OpenPlans {
 
   /** Reads the index of the store: as long as plans are open, not as there are plans. */
   load(store: Store): void {
-    for (const { key } of store.range({ prefix: ["plano"] })) {
-      const tenant = String(key[1]);
-      const head = readHead(store, tenant, String(key[3]));
-      if (head) this.update(tenant, head);
+    const range = store.range<readonly [planner: string, driver?: string]>({ prefix: ["plano"] });
+    for (const { key, value } of range) {
+      const [planner, driver] = value;
+      const plan = { planId: String(key[3]), createdAtMs: Number(key[2]), driver };
+      if (driver !== undefined) this.#place(String(key[1]), planner, plan);
     }
   }
 
@@ -47,19 +48,28 @@ export class OpenPlans {
 
   update(tenant: string, head: Head): void {
     const { planId, planner, driver, createdAtMs } = head.summary;
+    this.#place(tenant, planner, { planId, createdAtMs, driver: isFinished(head) ? undefined : driver });
+  }
+
+  /** Without a driver it is taken out. */
+  #place(
+    tenant: string,
+    planner: string,
+    { planId, createdAtMs, driver }: Omit<OpenPlan, "driver"> & { readonly driver: string | undefined },
+  ): void {
     const key = JSON.stringify([tenant, planId]);
+    const plannerKey = JSON.stringify([tenant, planner]);
     const place = this.#places.get(key);
-    const isOpen = driver !== undefined && !isFinished(head);
-    if (place && isOpen && place.plan.driver === driver) return;
+    if (place && place.plan.driver === driver) return;
     if (place) {
       place.plans.delete(planId);
       if (place.plans.size === 0) place.byDriver.delete(place.plan.driver);
-      if (place.byDriver.size === 0) this.#byPlanner.delete(JSON.stringify([tenant, planner]));
+      if (place.byDriver.size === 0) this.#byPlanner.delete(plannerKey);
       this.#places.delete(key);
     }
-    if (!isOpen) return;
+    if (driver === undefined) return;
     const plan: OpenPlan = { planId, createdAtMs, driver };
-    const byDriver = getOr(this.#byPlanner, JSON.stringify([tenant, planner]));
+    const byDriver = getOr(this.#byPlanner, plannerKey);
     const plans = getOr(byDriver, driver);
     plans.set(planId, plan);
     this.#places.set(key, { plans, byDriver, plan });

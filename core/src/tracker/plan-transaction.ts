@@ -1,5 +1,5 @@
 import { SoormaError } from "../errors.ts";
-import type { PlanChange, TaskState, WaitSpec } from "../plans/log.ts";
+import type { PlanChange, PlanEntry, TaskState, WaitSpec } from "../plans/log.ts";
 import { isTerminal, type PlanFold } from "../plans/reducer.ts";
 import { roughBytes } from "../rough-size.ts";
 import type { StoreTransaction } from "../store/store.ts";
@@ -67,8 +67,9 @@ export class PlanTransaction {
     this.#nowMs = nowMs;
   }
 
-  plan(tenant: string, planId: string): PlanMemo | undefined {
-    return this.#folds.get(this.tx, tenant, planId);
+  /** `onRead` is called with the plan's log if that has to be read for it. */
+  plan(tenant: string, planId: string, onRead?: (entries: readonly PlanEntry[]) => void): PlanMemo | undefined {
+    return this.#folds.get(this.tx, tenant, planId, onRead);
   }
 
   /** A plan that is to be: it has to be written to. */
@@ -138,7 +139,7 @@ export class PlanTransaction {
     const batch: Batch = { firstVersion, timeMs, by, operationId, changes };
     writeBatch(this.tx, tenant, head, batch);
     memo.head = head;
-    const isMoved = this.#index(tenant, before, head) || before?.summary.driver !== summary.driver;
+    const isMoved = this.#index(tenant, before, head);
     const tell = isLoud ? driver : undefined;
     const { opened, closed } = derived;
     this.appended.push({ ...batch, tenant, planId, head, isMoved, tell, opened, closed });
@@ -147,15 +148,18 @@ export class PlanTransaction {
 
   /** @returns whether the plan is to be found elsewhere than before. */
   #index(tenant: string, before: Head | undefined, head: Head): boolean {
-    const { planId, status, createdAtMs, parentPlanId } = head.summary;
+    const { planId, status, createdAtMs, parentPlanId, planner, driver } = head.summary;
     const isOpen = !isFinished(head);
-    if (!before) {
-      if (parentPlanId !== undefined) this.tx.put(planKey.subPlan(tenant, parentPlanId, createdAtMs, planId), 0);
-    } else if (isOpen === !isFinished(before)) return false;
+    const wasOpen = before !== undefined && !isFinished(before);
+    if (before && isOpen === wasOpen && before.summary.driver === driver) return false;
+    if (!before && parentPlanId !== undefined) {
+      this.tx.put(planKey.subPlan(tenant, parentPlanId, createdAtMs, planId), 0);
+    }
     const open = planKey.open(tenant, createdAtMs, planId);
     const finished = planKey.finished(tenant, status, createdAtMs, planId);
-    this.tx.put(isOpen ? open : finished, 0);
-    if (before) this.tx.delete(isOpen ? finished : open);
+    if (isOpen) this.tx.put(open, driver === undefined ? [planner] : [planner, driver]);
+    else this.tx.put(finished, 0);
+    if (before && isOpen !== wasOpen) this.tx.delete(isOpen ? finished : open);
     return true;
   }
 

@@ -7,6 +7,7 @@ import {
   freeChanges,
   type Lease,
   type PlanChange,
+  type PlanEntry,
   type PlanLog,
   type PlanQuery,
   type PlanSummary,
@@ -15,7 +16,7 @@ import {
 import { isTerminal } from "../plans/reducer.ts";
 import type { Address } from "../plugin/transport.ts";
 import { type Runtime, randomId } from "../runtime.ts";
-import type { Store, StoreTransaction } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { type AgentMetrics, readMetrics } from "./agent-metrics.ts";
 import { checkAppend } from "./append-rules.ts";
 import { type DeadLetter, type DeadLetterCursor, type DeadLetterQuery, readDeadLetters } from "./dead-letters.ts";
@@ -33,7 +34,7 @@ import {
   type TaskQuery,
   type TaskSummary,
 } from "./plan-queries.ts";
-import { readEntries, readHead } from "./plan-records.ts";
+import { entriesOf, readEntries, readHead } from "./plan-records.ts";
 import { type Appended, type EventWait, PlanTransaction, planNotFound } from "./plan-transaction.ts";
 import type { EntriesPage } from "./protocol.ts";
 
@@ -183,7 +184,10 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
     driver: string,
     isAway: (driver: string) => boolean,
   ): ClaimedPlan | undefined => {
-    const memo = plans.plan(tenant, planId);
+    let log: readonly PlanEntry[] | undefined;
+    const memo = plans.plan(tenant, planId, (entries) => {
+      log = entries;
+    });
     const { summary: { driver: previous = "", epoch } = { epoch: 0 } } = memo?.head ?? {};
     if (!memo || !isAway(previous)) return undefined;
     const changes: PlanChange[] = [{ type: "plan.driven", driver, epoch: epoch + 1 }];
@@ -191,7 +195,7 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
     if (!plans.write(memo, changes, { by: driver, onlyLegal: true })) return undefined;
     // It is away: nobody will ask again for what it claimed last.
     plans.tx.delete(["planq", tenant, previous]);
-    return claimed(plans.tx, memo);
+    return claimed(plans, memo, log);
   };
 
   const self: TrackerStore = {
@@ -330,19 +334,25 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
   return self;
 }
 
-function claimed(tx: StoreTransaction, { tenant, planId, head }: PlanMemo): ClaimedPlan | undefined {
+/** `log`: what was read of it before it was claimed. */
+function claimed(plans: PlanTransaction, memo: PlanMemo, log?: readonly PlanEntry[]): ClaimedPlan | undefined {
+  const { tenant, planId, head } = memo;
   if (!head) return undefined;
   const { epoch, version } = head.summary;
   const plan = { planId, epoch, version };
   if (head.bytes > maxClaimedLogBytes) return plan;
-  return { ...plan, entries: readEntries(tx, tenant, planId, 0, Number.POSITIVE_INFINITY).items };
+  const last = plans.appended.at(-1);
+  if (log && last?.planId === planId && last.firstVersion === log.length + 1) {
+    return { ...plan, entries: [...log, ...entriesOf(last)] };
+  }
+  return { ...plan, entries: readEntries(plans.tx, tenant, planId, 0, Number.POSITIVE_INFINITY).items };
 }
 
 /** The same plans once more, those that are still this driver's. */
 function again(plans: PlanTransaction, tenant: string, driver: string, last: LastClaim): Claim {
   const found = last.p
     .map((planId) => plans.plan(tenant, planId))
-    .map((memo) => (memo?.head?.summary.driver === driver ? claimed(plans.tx, memo) : undefined));
+    .map((memo) => (memo?.head?.summary.driver === driver ? claimed(plans, memo) : undefined));
   return { plans: found.filter((plan) => plan !== undefined), more: last.m };
 }
 

@@ -53,9 +53,12 @@ export async function inProcessMesh(settings: { state?: boolean } = {}) {
     return agent;
   };
   const stateStore = createMemoryStore();
+  let stateNodeId = "";
   if (settings.state !== false) {
     const { StateNode } = await import("@soorma/core/state");
-    await own(new StateNode({ store: stateStore, mesh: mesh() })).run();
+    const state = own(new StateNode({ store: stateStore, mesh: mesh() }));
+    await state.run();
+    stateNodeId = state.record().nodeId;
   }
   return {
     hub,
@@ -63,6 +66,7 @@ export async function inProcessMesh(settings: { state?: boolean } = {}) {
     broker,
     mesh,
     stateStore,
+    stateNodeId,
     worker: (options: Options<typeof Worker>) => own(new Worker({ mesh: mesh(), drainMs: 200, ...options })),
     planner: (options: Options<typeof Planner>) => own(new Planner({ mesh: mesh(), drainMs: 200, ...options })),
     tool: (options: Options<typeof Tool>) => own(new Tool({ mesh: mesh(), drainMs: 200, ...options })),

@@ -1,0 +1,239 @@
+import { describe, expect, test } from "bun:test";
+import type { Task } from "@soorma/core";
+import { waitFor } from "@soorma/core/testing";
+import { failureOf } from "./failure-of.ts";
+import { type Answers, fakePlanner } from "./fixtures/fake-agents.ts";
+import { inProcessMesh } from "./in-process.ts";
+
+interface Outcome {
+  readonly attempt: number;
+  readonly ok: boolean;
+  readonly result?: unknown;
+  readonly failure?: { readonly code: string; readonly message: string };
+}
+
+const refusal = (code: string) => Object.assign(new Error(code), { name: "SoormaError", code, retryable: true });
+
+/** A real worker with a handler of `main`, and planners that are nothing but their side of the protocol. */
+async function withWorker(handler: (task: Task) => unknown, options: { leaseMs?: number; concurrency?: number } = {}) {
+  const mesh = await inProcessMesh({ state: false });
+  const stack = new AsyncDisposableStack();
+  stack.use(mesh);
+  const worker = mesh.worker({ name: "worker", ...options });
+  worker.onTask("main", handler);
+  await worker.run();
+  return {
+    worker,
+    mesh,
+    planner: async (agentId: string, answers?: Answers) => stack.use(await fakePlanner(mesh.mesh(), agentId, answers)),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** A handler that ends when it is told to, and says when its signal aborts. */
+function gated() {
+  const begun = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<unknown>();
+  const aborted = Promise.withResolvers<{ code: string; message: string }>();
+  let runs = 0;
+  return {
+    begun: begun.promise,
+    aborted: aborted.promise,
+    end: (result: unknown) => gate.resolve(result),
+    runs: () => runs,
+    handler: async ({ signal }: Task) => {
+      runs++;
+      signal.addEventListener("abort", () => aborted.resolve(signal.reason));
+      begun.resolve();
+      return await gate.promise;
+    },
+  };
+}
+
+describe("a worker", () => {
+  test("offered a task twice runs it once", async () => {
+    const { handler, end, ...seen } = gated();
+    await using setting = await withWorker(handler);
+    const planner = await setting.planner("planner-1");
+    expect(await planner.offer(setting.worker.record(), {})).toBe("accepted");
+    expect(await planner.offer(setting.worker.record(), {})).toBe("accepted");
+    await seen.begun;
+    end(1);
+    await waitFor(() => planner.of("task.result").length > 0);
+    expect(planner.of<Outcome>("task.result")).toMatchObject([{ ok: true, result: 1 }]);
+    expect(seen.runs()).toBe(1);
+  });
+
+  test("offers its result until it is acknowledged", async () => {
+    await using setting = await withWorker(() => 7);
+    let times = 0;
+    const planner = await setting.planner("planner-1", {
+      "task.result": () => {
+        if (++times < 3) throw refusal("NODE_STOPPED");
+        return null;
+      },
+    });
+    await planner.offer(setting.worker.record(), {});
+    await waitFor(() => times === 3);
+    expect(planner.of<Outcome>("task.result").map(({ result }) => result)).toEqual([7, 7, 7]);
+    // It is forgotten then: whoever asks hears so.
+    const attempts = [{ taskId: "plan-1.1", attempt: 1, planId: "plan-1", epoch: 1 }];
+    const ask = () => planner.call(setting.worker.record(), "task.attach", { replyTo: planner.replyTo, attempts });
+    await waitFor(async () => Bun.deepEquals(await ask(), ["unknown"]));
+  });
+
+  test("answers the planner that attached to a running attempt last", async () => {
+    const { handler, end, ...seen } = gated();
+    await using setting = await withWorker(handler);
+    const first = await setting.planner("planner-1");
+    const second = await setting.planner("planner-2");
+    const worker = setting.worker.record();
+    await first.offer(worker, {});
+    await seen.begun;
+    const attempts = (epoch: number) => [
+      { taskId: "plan-1.1", attempt: 1, planId: "plan-1", epoch },
+      { taskId: "plan-1.2", attempt: 1, planId: "plan-1", epoch },
+      { taskId: "plan-1.1", attempt: 2, planId: "plan-1", epoch },
+    ];
+    expect(
+      await second.call<string[]>(worker, "task.attach", { replyTo: second.replyTo, attempts: attempts(2) }),
+    ).toEqual(["running", "unknown", "unknown"]);
+    // The first does not know yet that it is none any more; whatever it says changes nothing.
+    expect(
+      await first.call<string[]>(worker, "task.attach", { replyTo: first.replyTo, attempts: attempts(1) }),
+    ).toEqual(["fenced", "fenced", "fenced"]);
+    const failure = { code: "CANCELLED", message: "too late", retryable: false };
+    await first.tell(worker, "task.cancel", { taskId: "plan-1.1", attempt: 1, epoch: 1, failure });
+    expect(await failureOf(first.offer(worker, { taskId: "plan-1.3" }))).toThrow(/another planner drives plan plan-1/);
+    end("done");
+    await waitFor(() => second.of("task.result").length > 0);
+    expect(second.of<Outcome>("task.result")).toMatchObject([{ ok: true, result: "done" }]);
+    expect(first.of("task.result")).toEqual([]);
+  });
+
+  test("keeps a result whose planner is gone for the next one", async () => {
+    const { handler, end, ...seen } = gated();
+    await using setting = await withWorker(handler);
+    const worker = setting.worker.record();
+    const first = await setting.planner("planner-1");
+    await first.offer(worker, {});
+    await seen.begun;
+    setting.mesh.hub.crash(first.record.nodeId);
+    end("kept");
+    const second = await setting.planner("planner-2");
+    const attempts = [{ taskId: "plan-1.1", attempt: 1, planId: "plan-1", epoch: 2 }];
+    await waitFor(async () => {
+      const [holding] = await second.call<string[]>(worker, "task.attach", { replyTo: second.replyTo, attempts });
+      return holding === "done" || holding === "unknown";
+    });
+    await waitFor(() => second.of("task.result").length > 0);
+    expect(second.of<Outcome>("task.result")[0]).toMatchObject({ ok: true, result: "kept" });
+    expect(seen.runs()).toBe(1);
+  });
+
+  test("aborts an attempt when a later one is offered, and says nothing of the earlier", async () => {
+    const reasons: string[] = [];
+    const begun: number[] = [];
+    await using setting = await withWorker(async ({ attempt, signal }) => {
+      begun.push(attempt);
+      if (attempt === 2) return "second";
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      reasons.push(signal.reason.code);
+      return "first";
+    });
+    const planner = await setting.planner("planner-1");
+    const worker = setting.worker.record();
+    await planner.offer(worker, {});
+    await waitFor(() => begun.length === 1);
+    expect(await planner.offer(worker, { attempt: 2 })).toBe("accepted");
+    expect(await failureOf(planner.offer(worker, { attempt: 1 }))).toThrow(/attempt 1 at task "main" comes too late/);
+    await waitFor(() => planner.of("task.result").length > 0 && reasons.length > 0);
+    expect(reasons).toEqual(["ATTEMPT_STALE"]);
+    expect(planner.of<Outcome>("task.result").map(({ attempt, result }) => [attempt, result])).toEqual([[2, "second"]]);
+  });
+
+  test("tells its planner what it holds, once for all of it, and drops what that does not know", async () => {
+    const { handler, ...seen } = gated();
+    await using setting = await withWorker(handler, { leaseMs: 30 });
+    const planner = await setting.planner("planner-1");
+    const worker = setting.worker.record();
+    await planner.offer(worker, {});
+    await planner.offer(worker, { taskId: "plan-1.2" });
+    await waitFor(() => planner.of("task.holding").length >= 2);
+    const held = planner.of<{ attempts: object[] }>("task.holding").at(-1)?.attempts;
+    expect(held).toEqual([
+      { taskId: "plan-1.1", attempt: 1, epoch: 1, suspended: false },
+      { taskId: "plan-1.2", attempt: 1, epoch: 1, suspended: false },
+    ]);
+    const failure = { code: "ATTEMPT_STALE", message: "who is that?", retryable: false };
+    await planner.tell(worker, "task.cancel", { taskId: "plan-1.1", attempt: 1, epoch: 1, failure });
+    expect(await seen.aborted).toMatchObject({ code: "ATTEMPT_STALE", message: "who is that?" });
+    await waitFor(() => planner.of<{ attempts: object[] }>("task.holding").at(-1)?.attempts.length === 1);
+  });
+
+  test("aborts its handler at the deadline of the goal and after the task's time", async () => {
+    const reasons: string[] = [];
+    await using setting = await withWorker(async ({ signal }) => {
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      reasons.push(signal.reason.message);
+      throw signal.reason;
+    });
+    const planner = await setting.planner("planner-1");
+    const worker = setting.worker.record();
+    await planner.offer(worker, {}, Date.now() + 30);
+    await planner.offer(worker, { taskId: "plan-1.2", timeoutMs: 20 });
+    await waitFor(() => planner.of("task.result").length === 2);
+    expect(reasons.sort()).toEqual([
+      'task "main" took longer than its 20 ms',
+      'task "main" was not done by the deadline of its goal',
+    ]);
+    for (const { failure } of planner.of<Outcome>("task.result")) expect(failure?.code).toBe("TIMEOUT");
+  });
+
+  test("that has no room says so, and says when it has", async () => {
+    const { handler, end, ...seen } = gated();
+    await using setting = await withWorker(handler, { concurrency: 1 });
+    const one = await setting.planner("planner-1");
+    const two = await setting.planner("planner-2");
+    const worker = setting.worker.record();
+    expect(await one.offer(worker, {})).toBe("accepted");
+    await seen.begun;
+    expect(await two.offer(worker, { taskId: "plan-2.1", planId: "plan-2" })).toBe("busy");
+    expect(two.of("task.room")).toEqual([]);
+    end(1);
+    await waitFor(() => two.of("task.room").length === 1);
+    expect(await two.offer(worker, { taskId: "plan-2.1", planId: "plan-2" })).toBe("accepted");
+  });
+
+  test("does not pass off another's trouble as its own: such a failure counts", async () => {
+    await using setting = await withWorker(() => {
+      throw Object.assign(refusal("NODE_STOPPED"), { details: { suspended: true, port: 7 } });
+    });
+    const planner = await setting.planner("planner-1");
+    await planner.offer(setting.worker.record(), {});
+    await waitFor(() => planner.of("task.result").length > 0);
+    expect(planner.of<Outcome>("task.result")[0]?.failure).toMatchObject({ code: "TASK_FAILED", details: { port: 7 } });
+    expect(JSON.stringify(planner.of("task.result"))).not.toContain("suspended");
+  });
+
+  test("that stops hands back what does not end in time, and delivers what does", async () => {
+    const begun: string[] = [];
+    await using setting = await withWorker(async ({ taskId, signal }) => {
+      begun.push(taskId);
+      if (taskId === "plan-1.1") return await Bun.sleep(20).then(() => "in time");
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      throw new Error("whatever it throws");
+    });
+    const planner = await setting.planner("planner-1");
+    const worker = setting.worker.record();
+    await planner.offer(worker, {});
+    await planner.offer(worker, { taskId: "plan-1.2" });
+    await waitFor(() => begun.length === 2);
+    await setting.worker.stop();
+    const outcomes = planner.of<Outcome & { taskId: string }>("task.result");
+    expect(outcomes.map(({ taskId, ok, failure }) => [taskId, ok, failure?.code])).toEqual([
+      ["plan-1.1", true, undefined],
+      ["plan-1.2", false, "NODE_STOPPED"],
+    ]);
+  });
+});

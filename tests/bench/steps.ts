@@ -5,7 +5,7 @@ import type { Kind, StepFigures } from "./steps/measure.ts";
 import { type PeerName, script, starts } from "./steps/peers.ts";
 import type { BenchRow } from "./transport.ts";
 
-const rounds = 3;
+const rounds = process.env.BENCH_PROFILE ? 1 : 3;
 const names = ["soorma", "restate", "bullmq"] as const;
 const kinds = ["tasks", "steps"] as const;
 
@@ -25,11 +25,13 @@ const sizes: Readonly<Record<PeerName, { plans: number; singles: number }>> = {
  */
 export async function run(only: readonly string[] = []): Promise<BenchRow[]> {
   const home = mkdtempSync(join(tmpdir(), "bench-"));
-  const wanted = names.filter((name) => only.length === 0 || only.includes(name));
+  const chosen = <T extends string>(all: readonly T[]): T[] =>
+    all.some((name) => only.includes(name)) ? all.filter((name) => only.includes(name)) : [...all];
+  const [wanted, measured] = [chosen(names), chosen(kinds)];
   const figures = new Map<string, StepFigures[]>();
   try {
     for (let round = 0; round < rounds; round++) {
-      for (const kind of kinds) {
+      for (const kind of measured) {
         for (const name of wanted) {
           const found = await one(name, kind, join(home, `${name}-${kind}-${round}`));
           figures.set(`${name} ${kind}`, [...(figures.get(`${name} ${kind}`) ?? []), found]);
@@ -42,7 +44,7 @@ export async function run(only: readonly string[] = []): Promise<BenchRow[]> {
   }
   const middle = (name: string, kind: Kind, pick: (f: StepFigures) => number): number =>
     median((figures.get(`${name} ${kind}`) ?? []).map(pick));
-  return kinds.flatMap((kind) => {
+  return measured.flatMap((kind) => {
     const rate = (of: string) => middle(of, kind, (f) => f.rate);
     const alone = (of: string) => middle(of, kind, (f) => f.medianMs);
     const what = kind === "tasks" ? "plan's tasks" : "steps in a handler";

@@ -40,7 +40,8 @@ export class Processes implements AsyncDisposable {
     this.pids[name] = child.pid;
     this.#children[name] = child;
     this.onEnd(async () => {
-      child.kill("SIGKILL");
+      // A profile is written at the end.
+      child.kill(process.env.BENCH_PROFILE ? "SIGTERM" : "SIGKILL");
       await child.exited;
     });
     if (!isReady) {
@@ -73,9 +74,12 @@ export class Processes implements AsyncDisposable {
   }
 }
 
-/** The arguments of one of the peers' scripts. */
+/** The arguments of one of the peers' scripts. With a folder in BENCH_PROFILE ours write what takes their time there. */
 export function script(peer: PeerName, role: string, given: Partial<Given>): string[] {
-  return [process.execPath, join(import.meta.dir, `${peer}.ts`), role, JSON.stringify(given)];
+  const folder = process.env.BENCH_PROFILE;
+  const profile =
+    peer === "soorma" && folder ? ["--cpu-prof", `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${role}.cpuprofile`] : [];
+  return [process.execPath, ...profile, join(import.meta.dir, `${peer}.ts`), role, JSON.stringify(given)];
 }
 
 export const starts: Readonly<Record<PeerName, (folder: string, kind: Kind) => Promise<Peer>>> = {

@@ -9,6 +9,7 @@ import { benchMesh } from "./mesh.ts";
 const told = given();
 const { role, folder, kind } = told;
 const mesh = benchMesh(folder);
+process.once("SIGTERM", () => process.exit(0));
 
 const Data = Type.Object({ text: Type.String(), n: Type.Number() });
 const Step = defineTask({ name: "step", input: Data, output: Data });

@@ -36,8 +36,9 @@ export class HeldAttempt {
   deliveries = 0;
   /** Counts notes of suspension. */
   notes = 0;
+  /** Monotonic milliseconds. */
+  readonly takenAt: number;
   readonly #o: HeldAttemptOptions;
-  readonly #beganAt: number;
   readonly #moved = new Set<() => void>();
   #abortedWith: { readonly reason: unknown } | undefined;
   #controller: AbortController | undefined;
@@ -55,7 +56,7 @@ export class HeldAttempt {
     this.offer = options.offer;
     this.replyTo = options.offer.replyTo;
     this.epoch = options.offer.epoch;
-    this.#beganAt = options.runtime.monotonic();
+    this.takenAt = options.runtime.monotonic();
   }
 
   /** Aborts when the end of the attempt is not wanted any more, and when its time is over. */
@@ -187,7 +188,7 @@ export class HeldAttempt {
       this.#timers.push(setLongTimer(runtime, () => this.abort(error()), afterMs));
     };
     if (timeoutMs !== undefined) {
-      const left = timeoutMs - (runtime.monotonic() - this.#beganAt);
+      const left = timeoutMs - (runtime.monotonic() - this.takenAt);
       expire(left, `took longer than its ${timeoutMs} ms`);
     }
     if (envelope.deadline !== undefined) {

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { checkData, type InputOf, type OutputOf, type TaskContract } from "../contracts.ts";
+import { checkData, type TaskContract } from "../contracts.ts";
 import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { compilePattern } from "../events/pattern.ts";
@@ -91,7 +91,37 @@ export class TaskHandle implements Task<AnyData> {
     return this.#attempt.signal;
   }
 
-  async reportProgress(fraction: number, message?: string): Promise<void> {
+  // Each of these can be taken out of the task: `({ step, data }) => …`. A closure is made only if one is used.
+
+  get reportProgress(): Task["reportProgress"] {
+    return (fraction, message) => this.#reportProgress(fraction, message);
+  }
+
+  get step(): Task["step"] {
+    return (name, body) => this.#step(name, body);
+  }
+
+  get delegate(): Task["delegate"] {
+    return (to: string | TaskContract, data?: unknown, options?: DelegateOptions) => this.#delegate(to, data, options);
+  }
+
+  get delegateAll(): Task["delegateAll"] {
+    return (tasks) => this.#delegateAll(tasks);
+  }
+
+  get sleep(): Task["sleep"] {
+    return (ms) => this.#sleep(ms);
+  }
+
+  get waitForEvent(): Task["waitForEvent"] {
+    return (pattern: string, options?: WaitForEventOptions) => this.#waitForEvent(pattern, options);
+  }
+
+  get waitForInput(): Task["waitForInput"] {
+    return (prompt, options) => this.#waitForInput(prompt, options);
+  }
+
+  async #reportProgress(fraction: number, message?: string): Promise<void> {
     if (!Number.isFinite(fraction)) throw new TypeError(`progress must be a number from 0 to 1, not ${fraction}`);
     const note = {
       taskId: this.taskId,
@@ -106,7 +136,7 @@ export class TaskHandle implements Task<AnyData> {
       .catch((error) => node.log.debug("progress.lost", { taskId: this.taskId, error }));
   }
 
-  async step<R>(name: string, body: () => R | Promise<R>): Promise<R> {
+  async #step<R>(name: string, body: () => R | Promise<R>): Promise<R> {
     this.#mustNotBeInStep(`step "${name}"`);
     const key = this.#count("step", name);
     this.signal.throwIfAborted();
@@ -114,6 +144,8 @@ export class TaskHandle implements Task<AnyData> {
     const known = await journal.step(key);
     if (known) return known.value as R;
     return await this.#attempt.working(async () => {
+      const done = await journal.stepByNow(key);
+      if (done) return done.value as R;
       const { runtime } = this.#shared.services().node;
       const beganAt = runtime.monotonic();
       const value = await stepping.run(key, body);
@@ -124,16 +156,14 @@ export class TaskHandle implements Task<AnyData> {
     });
   }
 
-  delegate<C extends TaskContract>(to: C, data: InputOf<C>, options?: DelegateOptions): Promise<OutputOf<C>>;
-  delegate(to: string, data?: unknown, options?: DelegateOptions): Promise<AnyData>;
-  async delegate(to: string | TaskContract, data?: unknown, options: DelegateOptions = {}): Promise<AnyData> {
-    const [result] = await this.delegateAll([
+  async #delegate(to: string | TaskContract, data?: unknown, options: DelegateOptions = {}): Promise<AnyData> {
+    const [result] = await this.#delegateAll([
       typeof to === "string" ? { ...options, assignedTo: to, data } : { ...options, contract: to, data },
     ]);
     return result;
   }
 
-  async delegateAll(tasks: readonly DelegatedTask[]): Promise<AnyData[]> {
+  async #delegateAll(tasks: readonly DelegatedTask[]): Promise<AnyData[]> {
     this.#mustNotBeInStep("delegate");
     // Named before anything is awaited, so that the order of the calls decides.
     const named = tasks.map((task) => ({ task, name: task.name ?? this.#count("sub-task", addresseeOf(task)) }));
@@ -146,7 +176,7 @@ export class TaskHandle implements Task<AnyData> {
     });
   }
 
-  async sleep(ms: number): Promise<void> {
+  async #sleep(ms: number): Promise<void> {
     this.#mustNotBeInStep("sleep");
     if (!Number.isFinite(ms) || ms < 0) throw new TypeError(`a task can sleep 0 or more milliseconds, not ${ms}`);
     const key = this.#count("wait", "sleep");
@@ -163,7 +193,7 @@ export class TaskHandle implements Task<AnyData> {
     });
   }
 
-  async waitForEvent(pattern: string, options: WaitForEventOptions = {}): Promise<Envelope<AnyData>> {
+  async #waitForEvent(pattern: string, options: WaitForEventOptions = {}): Promise<Envelope<AnyData>> {
     compilePattern(pattern);
     const { topic } = options;
     const on: WaitSpec = { kind: "event", pattern, ...(topic === undefined ? {} : { topic }) };
@@ -191,7 +221,7 @@ export class TaskHandle implements Task<AnyData> {
     return event as Envelope<AnyData>;
   }
 
-  async waitForInput(prompt: string, options: WaitOptions = {}): Promise<AnyData> {
+  async #waitForInput(prompt: string, options: WaitOptions = {}): Promise<AnyData> {
     return await this.#waitFor("input", { kind: "input", prompt }, options, `an answer to "${prompt}"`);
   }
 
@@ -318,6 +348,7 @@ export class TaskHandle implements Task<AnyData> {
     const { node, tracker } = this.#shared.services();
     this.#journal = new Journal({
       offer: this.#attempt.offer,
+      takenAt: this.#attempt.takenAt,
       log: tracker.logOf(this.#shared.agentId),
       runtime: node.runtime,
       logger: node.log,

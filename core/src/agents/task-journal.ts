@@ -5,8 +5,16 @@ import { LogAccess } from "../plans/log-access.ts";
 import type { Runtime } from "../runtime.ts";
 import type { OfferedTask } from "./task-wire.ts";
 
+/**
+ * Milliseconds for which an attempt takes for granted that it is still the current one: less than anybody needs to notice
+ * that this process is stopped or cut off, and to begin the next attempt.
+ */
+const provenMs = 500;
+
 export interface JournalOptions {
   readonly offer: OfferedTask;
+  /** Monotonic milliseconds when the attempt was taken. */
+  readonly takenAt: number;
   readonly log: PlanLog;
   readonly runtime: Runtime;
   readonly logger: Logger;
@@ -30,15 +38,29 @@ export class Journal {
   readonly #o: JournalOptions;
   readonly #access: LogAccess;
   #known: Promise<TaskJournal> | undefined;
+  /** When the attempt was last known to be the task's current one. */
+  #provenAt: number;
 
   constructor(options: JournalOptions) {
     this.#o = options;
-    const { log, offer, runtime, logger, signal } = options;
+    const { log, offer, runtime, logger, signal, takenAt } = options;
+    this.#provenAt = takenAt;
     this.#access = new LogAccess({ log, planId: offer.planId, runtime, logger, signal });
   }
 
   async step(key: string): Promise<StepState | undefined> {
     return (await this.#earlier()).steps.find((step) => step.key === key);
+  }
+
+  /**
+   * What the log has of a step that is about to be done. Asked for anew unless the attempt was the current one a moment ago:
+   * this process may have been stopped, or cut off, while another instance went on with the task.
+   */
+  async stepByNow(key: string): Promise<StepState | undefined> {
+    const { offer, runtime } = this.#o;
+    if (runtime.monotonic() - this.#provenAt < provenMs) return undefined;
+    this.#known = this.#access.journal(offer.taskId);
+    return await this.step(key);
   }
 
   async wait(key: string): Promise<WaitState | undefined> {
@@ -77,8 +99,11 @@ export class Journal {
     return this.#known;
   }
 
-  #record(change: PlanChange): Promise<{ version: number; accepted: boolean }> {
-    return this.#access.record(change);
+  async #record(change: PlanChange): Promise<{ version: number; accepted: boolean }> {
+    const askedAt = this.#o.runtime.monotonic();
+    const recorded = await this.#access.record(change);
+    if (recorded.accepted) this.#provenAt = askedAt;
+    return recorded;
   }
 
   #stale(what: string): SoormaError {

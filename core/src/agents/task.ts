@@ -70,7 +70,8 @@ export interface Task<T = unknown> {
   reportProgress(fraction: number, message?: string): Promise<void>;
   /**
    * Runs `body` once and for all: what it returned is in the log before this resolves, and later attempts get that instead.
-   * What it throws is thrown here and not remembered. It runs again only when the worker was lost before it was recorded.
+   * What it throws is thrown here and not remembered. It runs again only when the worker was lost before it was recorded. A
+   * worker that was stopped or cut off, and goes on while another instance does the task, finds what that one recorded.
    *
    * Steps may run at the same time; they must not contain one another or anything that waits.
    *

@@ -111,3 +111,28 @@ test(
   },
   timeoutMs,
 );
+
+test(
+  "a worker that was stopped between two steps and continued does not do what another one did meanwhile",
+  async () => {
+    await using mesh = testProcesses();
+    await mesh.startBroker();
+    await mesh.startAgent("state");
+    await mesh.startScenario("zombie", "planner");
+    const first = await mesh.startScenario("zombie", "worker");
+    await using client = await Client.connect({ mesh: mesh.mesh() });
+    const run = await client.submitGoal("transfer.wanted", {});
+    const isBetween = ({ subprocess }: typeof first) => done(mesh.folder).includes(`between ${subprocess.pid}`);
+    await waitFor(() => isBetween(first), bound);
+    first.subprocess.kill("SIGSTOP");
+    const second = await mesh.startScenario("zombie", "worker");
+    await waitFor(() => isBetween(second), bound);
+    did(mesh.folder, "go on");
+    await run.result({ timeoutMs: 60_000 });
+    first.subprocess.kill("SIGCONT");
+    await waitFor(() => done(mesh.folder).includes(`ended ${first.subprocess.pid}`), bound);
+    const effects = done(mesh.folder).filter((line) => line === "withdrawn" || line === "deposited");
+    expect(effects).toEqual(["withdrawn", "deposited"]);
+  },
+  timeoutMs,
+);

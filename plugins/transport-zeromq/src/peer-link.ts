@@ -130,11 +130,11 @@ export class PeerLink {
           "handshakeFailedAuth",
         ],
         (event) => {
-          if (this.#socket === socket) this.#onEvent(event, socket, target);
+          if (this.#socket === socket && !this.#closed) this.#onEvent(event, socket, target);
         },
       );
       socket.onMessage((frames) => {
-        if (this.#socket === socket) this.#onMessage(frames, target);
+        if (this.#socket === socket && !this.#closed) this.#onMessage(frames, target);
       });
       socket.connect(target.endpoint);
       this.#feelPulse(target);
@@ -218,7 +218,7 @@ export class PeerLink {
     const pulse = createSocket("dealer", { ...this.#socketOptions(target), ...heartbeats(this.#settings) });
     this.#pulse = pulse;
     pulse.onEvent(["handshakeSucceeded", "disconnected", "closed"], ({ type }) => {
-      if (this.#pulse !== pulse) return;
+      if (this.#pulse !== pulse || this.#closed) return;
       if (type !== "handshakeSucceeded") {
         this.#fail(this.#pulseFelt ? "disconnected or silent" : `nobody listens at ${target.endpoint}`);
         return;

@@ -77,7 +77,8 @@ export class AttachRequests {
     for (;;) {
       try {
         const request: AttachRequest = { replyTo: replyTo(), attempts };
-        return await node.callAgent<Holding[]>(agent, taskMethods.attach, request, { timeoutMs });
+        const answers = await node.callAgent(agent, taskMethods.attach, request, { timeoutMs });
+        return Array.isArray(answers) ? answers : [];
       } catch (error) {
         log.debug("task.attach.failed", { agentId: agent.agentId, attempts: attempts.length, error });
         const { directory } = node;

@@ -31,7 +31,7 @@ import {
 } from "./task-wire.ts";
 
 /** Milliseconds a worker has to answer an offer; it only has to look whether it is busy. */
-const offerTimeoutMs = 5_000;
+const offerTimeoutMs = 3_000;
 /** Milliseconds a worker that was busy is not asked again, unless it says before that it has room. */
 const busyMs = 100;
 /** The same for one that did not answer an offer. */
@@ -325,6 +325,8 @@ export class MeshTaskDispatcher implements TaskDispatcher {
         const why = `${agent.name} (${agent.agentId}) did not answer the offer: ${error.message}`;
         const lostError = new SoormaError("ATTEMPT_LOST", `task "${assignment.name}": ${why}`, { cause: error });
         this.#tellUnwanted(agent, assignment, assignment.epoch, lostError);
+        this.#loads.delete(job);
+        job.agent = undefined;
         job.reject(lostError);
         return;
       }

@@ -10,12 +10,11 @@ const patience = { maxAttempts: 5, backoffMs: 200, maxBackoffMs: 5_000 };
 
 export interface AnsweringOptions {
   readonly log: PlanLog;
+  /** Once it is stopped nothing is tried again. */
   readonly access: LogAccess;
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly handlers: PlanHandlers;
-  /** From then on nothing is tried again. */
-  readonly quit: AbortSignal;
 }
 
 /** Answers the goal of a plan that has ended, and then records that. Never rejects. */
@@ -23,7 +22,7 @@ export async function publishAnswer(
   state: PlanState,
   version: number,
   epoch: number,
-  { log, access, runtime, logger, handlers, quit }: AnsweringOptions,
+  { log, access, runtime, logger, handlers }: AnsweringOptions,
 ): Promise<void> {
   const { planId } = state;
   for (let failures = 1; handlers.onEnd; failures++) {
@@ -32,13 +31,13 @@ export async function publishAnswer(
       break;
     } catch (error) {
       logger.error("plan.answer.failed", { planId, failures, error });
-      if (failures >= patience.maxAttempts || quit.aborted) return;
-      await sleep(runtime, backoffDelay(runtime, patience, failures), quit).catch(() => {});
+      if (failures >= patience.maxAttempts || access.isStopped) return;
+      await sleep(runtime, backoffDelay(runtime, patience, failures), access.signal).catch(() => {});
     }
   }
   const answered: PlanChange[] = [{ type: "plan.answered" }];
   try {
-    if (quit.aborted) await log.append(planId, version, answered, { epoch });
+    if (access.isStopped) await log.append(planId, version, answered, { epoch });
     else await access.append(version, answered, epoch);
   } catch (error) {
     // Then it is published again by whoever takes the plan; receivers know it by its id.

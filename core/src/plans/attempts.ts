@@ -82,11 +82,11 @@ export class Attempts {
   }
 
   /** Ends every attempt for which `isWanted` is false; nobody is told how it ends. */
-  abort(reason: unknown, isWanted: (taskId: string, attempt: number) => boolean = () => false): void {
+  abort(reason: () => unknown, isWanted: (taskId: string, attempt: number) => boolean = () => false): void {
     for (const [taskId, attempt] of this.#attempts) {
       if (isWanted(taskId, attempt.assignment.attempt)) continue;
       this.#drop(taskId);
-      attempt.abort(reason);
+      attempt.abort(reason());
     }
   }
 

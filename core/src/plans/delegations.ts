@@ -141,8 +141,9 @@ export class Delegations {
   }
 
   /** Nobody here will answer: whoever asked may ask the next driver. */
-  stop(reason: unknown): void {
-    const error = isHandOver(reason) ? handedOver(this.#turns.planId) : reason;
+  stop(reason: () => unknown): void {
+    if (this.#asking.size === 0) return;
+    const error = isHandOver(reason()) ? handedOver(this.#turns.planId) : reason();
     for (const reject of [...this.#asking]) reject(error);
   }
 }

@@ -54,8 +54,6 @@ export class PlanDriver implements Turns {
   readonly #access: LogAccess;
   readonly #tasks: TaskRunner;
   readonly #planning: Planning;
-  /** Aborts when the engine stops, or the plan is another one's. */
-  readonly #quit = new AbortController();
   readonly #ended = Promise.withResolvers<PlanState | undefined>();
   readonly #gone = Promise.withResolvers<void>();
   readonly #created = Promise.withResolvers<boolean>();
@@ -64,7 +62,7 @@ export class PlanDriver implements Turns {
   #handlerSignal: AbortController | undefined;
   #limit: Timer | undefined;
   /** Nothing of the plan is to happen here any more: it ended, or is not ours. Why. */
-  #over: unknown;
+  #over: (() => unknown) | undefined;
   /** Version up to which somebody else is known to have changed the plan. */
   #foreignVersion = 0;
   #steps: (() => void)[] = [];
@@ -80,7 +78,7 @@ export class PlanDriver implements Turns {
     this.#options = options;
     this.#handlers = handlers;
     const { runtime, logger, log, notes } = options;
-    this.#access = new LogAccess({ log, planId, runtime, logger, signal: this.#quit.signal });
+    this.#access = new LogAccess({ log, planId, runtime, logger });
     this.#plan = new LoggedPlan(planId, entries, { ...options, access: this.#access });
     this.#tasks = new TaskRunner(this, options, () => notes.add(this.#flushNotes));
     this.#planning = new Planning(
@@ -170,7 +168,7 @@ export class PlanDriver implements Turns {
       const notes = this.#tasks.takeNotes();
       this.#letGo(new SoormaError("NODE_STOPPED", `the engine that drives plan ${this.planId} stopped`), notes);
     } else {
-      this.#quit.abort(new SoormaError("NODE_STOPPED", "the engine stopped"));
+      this.#access.stop(new SoormaError("NODE_STOPPED", "the engine stopped"));
     }
     await this.gone;
   }
@@ -351,17 +349,17 @@ export class PlanDriver implements Turns {
   /** What handlers get; made only for those that look at it. */
   #signal(): AbortSignal {
     this.#handlerSignal ??= new AbortController();
-    if (this.#over) this.#handlerSignal.abort(this.#over);
+    if (this.#over) this.#handlerSignal.abort(this.#over());
     return this.#handlerSignal.signal;
   }
 
   async #finish(): Promise<void> {
     this.fold.moveTo(this.#plan.version);
     const state = this.fold.state();
-    this.#close(new SoormaError("CANCELLED", state.failure?.message ?? `plan ${this.planId} is ${state.status}`));
+    this.#close(() => new SoormaError("CANCELLED", state.failure?.message ?? `plan ${this.planId} is ${state.status}`));
     this.#ended.resolve(state);
     if (!state.answered) {
-      const options = { ...this.#options, handlers: this.#handlers, access: this.#access, quit: this.#quit.signal };
+      const options = { ...this.#options, handlers: this.#handlers, access: this.#access };
       await publishAnswer(state, this.#plan.version, this.#plan.epoch, options);
     }
     this.#gone.resolve();
@@ -376,8 +374,8 @@ export class PlanDriver implements Turns {
 
   /** Lets go of an open plan. `notes` are logged if that is possible now. */
   #letGo(reason: unknown, notes: readonly PlanChange[] = []): void {
-    this.#close(reason);
-    this.#quit.abort(reason);
+    this.#close(() => reason);
+    this.#access.stop(reason);
     this.#ended.resolve(undefined);
     this.#created.reject(reason);
     void this.#leave(notes);
@@ -394,9 +392,10 @@ export class PlanDriver implements Turns {
     this.#gone.resolve();
   }
 
-  #close(reason: unknown): void {
+  /** `reason` is asked only if somebody wants to know: most plans end with nothing under way. */
+  #close(reason: () => unknown): void {
     this.#over ??= reason;
-    this.#handlerSignal?.abort(reason);
+    this.#handlerSignal?.abort(reason());
     this.#tasks.stop(reason);
     this.#limit?.cancel();
     this.#options.notes.delete(this.#flushNotes);

@@ -11,27 +11,48 @@ export interface LogAccessOptions {
   readonly planId: string;
   readonly runtime: Runtime;
   readonly logger: Logger;
-  /** Ends the waiting for a log that is away; the call rejects with its reason. */
-  readonly signal: AbortSignal;
+  /** Ends the waiting, if nobody calls `stop`. */
+  readonly signal?: AbortSignal;
 }
 
 /**
- * One plan's log, for someone who can wait: while the log is unavailable, calls go on trying until the signal aborts.
+ * One plan's log, for someone who can wait: while the log is unavailable, calls go on trying until this is stopped.
  *
  * Only what waiting cannot cure is thrown: `PLAN_CONFLICT`, `PLAN_FENCED`, `PLAN_NOT_FOUND`, refusals of what was to be
  * appended.
  */
 export class LogAccess {
   readonly #options: LogAccessOptions;
+  #operations = "";
+  #operationCount = 0;
+  #stopped: { readonly reason: unknown } | undefined;
+  #controller: AbortController | undefined;
 
   constructor(options: LogAccessOptions) {
     this.#options = options;
   }
 
+  get isStopped(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  /** Aborts when this is stopped. Made only for those that look at it. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#stopped) this.#controller.abort(this.#stopped.reason);
+    return this.#controller.signal;
+  }
+
+  /** Nothing is tried again: calls that wait reject with the reason. */
+  stop(reason: unknown): void {
+    this.#stopped ??= { reason };
+    this.#controller?.abort(reason);
+  }
+
   /** Appends all changes and resolves with the new version. What is too large for one message goes in several. */
   async append(expectedVersion: number, changes: readonly PlanChange[], epoch: number): Promise<number> {
-    const { log, planId, runtime } = this.#options;
-    const options = { operationId: randomId(runtime), epoch };
+    const { log, planId } = this.#options;
+    const options = { operationId: this.#nextOperation(), epoch };
     try {
       return await this.#patiently("append", () => log.append(planId, expectedVersion, changes, options));
     } catch (error) {
@@ -48,8 +69,8 @@ export class LogAccess {
   }
 
   record(change: PlanChange): Promise<{ version: number; accepted: boolean }> {
-    const { log, planId, runtime } = this.#options;
-    const options = { operationId: randomId(runtime) };
+    const { log, planId } = this.#options;
+    const options = { operationId: this.#nextOperation() };
     return this.#patiently("record", () => log.record(planId, change, options));
   }
 
@@ -58,17 +79,23 @@ export class LogAccess {
     return this.#patiently("journal", () => log.journal(planId, taskId));
   }
 
+  #nextOperation(): string {
+    this.#operations ||= randomId(this.#options.runtime);
+    return `${this.#operations}.${++this.#operationCount}`;
+  }
+
   async #patiently<T>(what: string, action: () => Promise<T>): Promise<T> {
-    const { planId, runtime, logger, signal } = this.#options;
+    const { planId, runtime, logger } = this.#options;
     for (let failures = 1; ; failures++) {
-      signal.throwIfAborted();
+      if (this.#stopped) throw this.#stopped.reason;
+      this.#options.signal?.throwIfAborted();
       try {
         return await action();
       } catch (error) {
         if (!isPassing(error)) throw error;
         const delayMs = backoffDelay(runtime, patience, failures);
         logger.warn("plan.log.unavailable", { planId, what, failures, delayMs, error });
-        await sleep(runtime, delayMs, signal);
+        await sleep(runtime, delayMs, this.#options.signal ?? this.signal);
       }
     }
   }

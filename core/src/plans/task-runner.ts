@@ -110,7 +110,7 @@ export class TaskRunner {
   abortUnwanted(): void {
     const { fold, planId } = this.#turns;
     this.#attempts.abort(
-      new SoormaError("CANCELLED", `plan ${planId} does not want this attempt any more`),
+      () => new SoormaError("CANCELLED", `plan ${planId} does not want this attempt any more`),
       (id, attempt) => fold.running.has(id) && fold.task(id)?.attempt === attempt,
     );
     for (const taskId of this.#timers.keys()) {
@@ -123,7 +123,7 @@ export class TaskRunner {
     return this.#attempts.takeNotes();
   }
 
-  stop(reason: unknown): void {
+  stop(reason: () => unknown): void {
     this.#attempts.abort(reason);
     this.#delegations.stop(reason);
     for (const timer of this.#timers.values()) timer.cancel();

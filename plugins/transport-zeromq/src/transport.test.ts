@@ -350,3 +350,17 @@ test("messages that are no messages of the protocol are counted and dropped", as
   await until(() => node.messages.length === 1 && node.transport.stats().malformed === 3, "not counted");
   expect(node.messages).toEqual(["fine"]);
 });
+
+test("links that are given up while they connect end without a word", async () => {
+  await using server = await open("given-up-server");
+  await using node = await open("given-up");
+  const { transport } = node;
+  // Whenever it is closed: between the handshake and the news of it, too.
+  for (let turns = 0; turns < 60; turns++) {
+    transport.link(server.address);
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+    transport.unlink(server.address);
+  }
+  transport.link(server.address);
+  await until(() => transport.stats().peers === 1, "the last link is not up");
+});

@@ -1,5 +1,6 @@
 import type { DispatchOptions, TaskAssignment } from "../plans/dispatcher.ts";
 import type { AgentRecord } from "../registry/records.ts";
+import type { Timer } from "../runtime.ts";
 
 interface Settle {
   resolve(result: unknown): void;
@@ -22,6 +23,8 @@ export class Job {
   agent: AgentRecord | undefined;
   /** Who was asked while it was sought. */
   asked: readonly AgentRecord[] = [];
+  /** Ends the search for who has it. */
+  timer: Timer | undefined;
   /** Its handler only waits; it does not count as one of what its agent does. */
   isSuspended = false;
   /** Of the latest note of suspension. */

@@ -382,8 +382,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
       // The attempt's time runs, even if its agent is too busy to answer.
       job.options.onAssigned(known.agentId, known.name);
     } else {
-      const timer = node.runtime.setTimer(nobody, seekMs);
-      job.options.signal.addEventListener("abort", () => timer.cancel(), { once: true });
+      job.timer = node.runtime.setTimer(nobody, seekMs);
     }
     let unanswered = job.asked.length;
     for (const agent of job.asked) {
@@ -401,6 +400,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     const isNew = job.agent === undefined;
     job.agent = agent;
     job.state = "running";
+    job.timer?.cancel();
     this.#loads.add(agent, job);
     this.#setSuspended(job, holding === "suspended");
     if (isNew) job.options.onAssigned(agent.agentId, agent.name);
@@ -474,6 +474,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
   #ended(job: Job): void {
     const { agent } = job;
     job.state = "ended";
+    job.timer?.cancel();
     this.#loads.delete(job);
     this.#jobs.delete(job.key);
     for (const join of job.joins ?? []) join.abort(stopped());

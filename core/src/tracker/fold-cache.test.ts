@@ -102,3 +102,34 @@ test("what a full disk refused is not remembered, nor what was accepted after it
     [5, "plan.driven"],
   ]);
 });
+
+test("a change made in the moment in which earlier ones are found lost follows what is on disk", async () => {
+  let lose = false;
+  let during: Promise<unknown>[] = [];
+  const store = createMemoryStore({
+    async onFlush() {
+      if (!lose) return;
+      lose = false;
+      // One in each of the next turns of the microtask queue: before, while, and after the others hear of it.
+      void (async () => {
+        for (let i = 0; i < 30; i++) {
+          await undefined;
+          during.push(log.record("p", stepped("t", `k${i}`)).catch(() => "lost"));
+        }
+      })();
+      throw new Error("no room");
+    },
+  });
+  const log = createTrackerStore({ store, runtime: fakeRuntime() }).of("acme", "a");
+  await log.append("p", 0, [created({}, "a"), started("t"), dispatched("t")]);
+  for (let round = 0; round < 5; round++) {
+    lose = true;
+    during = [];
+    expect(await log.record("p", stepped("t", `lost${round}`)).catch(() => "lost")).toBe("lost");
+    await Promise.all(during);
+    await log.record("p", stepped("t", `last${round}`));
+    const entries = await log.read("p");
+    expect(entries.map(({ version }) => version)).toEqual(entries.map((_, i) => i + 1));
+    expect(entries.some((entry) => entry.type === "task.stepped" && entry.key.startsWith("lost"))).toBe(false);
+  }
+});

@@ -41,8 +41,22 @@ test("a message alone goes at once; what follows in its turn goes together, in o
     [2, undefined],
     [4, undefined],
   ]);
+});
+
+test("after a turn with several the first of the next one waits for those that follow", async () => {
+  const { runtime, sent, give } = setUp();
+  give("a", 1);
+  give("a", 2);
+  await runtime.runUntilIdle();
+  give("a", 3);
+  give("a", 4);
+  expect(sent.length).toBe(2);
+  await runtime.runUntilIdle();
+  expect(sent.at(-1)).toEqual({ to: "a", frame: [3, 4] });
   give("a", 5);
-  expect(sent.length).toBe(4);
+  await runtime.runUntilIdle();
+  give("a", 6);
+  expect(sent.at(-1)).toEqual({ to: "a", frame: [6] });
 });
 
 test("a large message travels alone, behind those before it", () => {

@@ -64,7 +64,7 @@ export type CompleteHandler = (completed: CompletedPlan, context: PlatformContex
 /** A task of a plan that ended: completed, or failed for good. */
 export interface TaskEnd<T = unknown> extends PlanInHand {
   readonly goalData: T;
-  readonly task: TaskState;
+  readonly task: TaskState & { readonly result?: AnyData };
 }
 
 /** What a planner makes of a task's end. Nothing of it: the plan goes on with what it has. */

@@ -1,4 +1,4 @@
-import { NonRetryableError, sleep, type Task, type Worker } from "@soorma/core";
+import { NonRetryableError, type RetryPolicy, sleep, type Task, type Worker } from "@soorma/core";
 import type { Act, Behaviour, Returned } from "./ledger.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -31,10 +31,10 @@ export function doScripts(agent: Worker, { process, ledger, elapsedMs }: Surroun
       }
       case "delegate": {
         if (one.atOnce) {
-          return await task.delegateAll(one.tasks.map((data) => ({ assignedTo: "work", data, retry: patient })));
+          return await task.delegateAll(one.tasks.map((data) => ({ assignedTo: "work", data, ...howOf(data) })));
         }
         const results: unknown[] = [];
-        for (const data of one.tasks) results.push(await task.delegate("work", data, { retry: patient }));
+        for (const data of one.tasks) results.push(await task.delegate("work", data, howOf(data)));
         return results;
       }
       case "sleep":
@@ -74,6 +74,11 @@ export function doScripts(agent: Worker, { process, ledger, elapsedMs }: Surroun
     if (process.alive) ledger.undone.push({ planId: task.planId, of: task.data.of, atMs: elapsedMs() });
     return { undone: task.data.of };
   });
+}
+
+/** How a task that does so is tried. */
+export function howOf({ acts }: Behaviour): { readonly retry: RetryPolicy; readonly timeoutMs?: number } {
+  return { retry: patient, ...(acts.some((act) => act.do === "hang") ? { timeoutMs: 3_000 } : {}) };
 }
 
 /** Retries that outlast every fault: only what a script wants to fail does. */

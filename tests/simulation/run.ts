@@ -7,6 +7,7 @@ import { type Audited, audit, auditCalm } from "./invariants.ts";
 import type { GoalRecord } from "./ledger.ts";
 import * as roles from "./roles.ts";
 import { scriptOf } from "./scripts.ts";
+import { brief } from "./trace.ts";
 import { machineChance, World, type WorldOptions } from "./world.ts";
 
 /** How long after the last fault everything has to be done. */
@@ -143,7 +144,9 @@ async function auditAll(world: World, isCalm: boolean): Promise<void> {
     }
     const audited: Audited[] = [];
     for (const { planId } of plans) {
-      audited.push({ planId, entries: await client.tracker.read(planId), plan: await client.tracker.getPlan(planId) });
+      const entries = await client.tracker.read(planId);
+      audited.push({ planId, entries, plan: await client.tracker.getPlan(planId) });
+      if (world.trace.reading) for (const entry of entries) world.trace.show(planId, brief(entry));
     }
     audit(ledger, audited);
     if (isCalm) auditCalm(ledger, audited);

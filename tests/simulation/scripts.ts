@@ -1,6 +1,6 @@
 import type { TaskSpec } from "@soorma/core";
 import type { Chance } from "./chance.ts";
-import { patient } from "./handlers.ts";
+import { howOf, patient } from "./handlers.ts";
 import type { Act, Behaviour, GoalScript } from "./ledger.ts";
 
 type Made = Pick<GoalScript, "tasks" | "ends" | "code" | "budget" | "type">;
@@ -32,9 +32,8 @@ function task(
     assignedTo: "work",
     dependsOn,
     data,
-    retry: patient,
+    ...howOf(data),
     priority: chance.whole(0, 2),
-    ...(acts.some((act) => act.do === "hang") ? { timeoutMs: 3_000 } : {}),
     ...spec,
   };
 }
@@ -50,8 +49,8 @@ function chain(chance: Chance, prefix: string, length: number): TaskSpec[] {
 }
 
 /** A few steps, with trouble between them. */
-function steps(chance: Chance, count: number): Act[] {
-  return names("step", count).flatMap((name): Act[] => [
+function steps(chance: Chance, count: number, prefix = "step"): Act[] {
+  return names(prefix, count).flatMap((name): Act[] => [
     { do: "step", name, ms: Math.round(chance.between(0, 100)) },
     ...(chance.is(0.3) ? [work(chance)] : []),
     ...(chance.is(0.2) ? [{ do: "throw", until: chance.whole(2, 4) } as const] : []),
@@ -117,7 +116,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
         [
           ...steps(chance, 1),
           { do: "sleep", ms: Math.round(chance.between(10, 4_000)) },
-          ...steps(chance, 1),
+          ...steps(chance, 1, "later"),
           ...trouble(chance),
         ],
       ),

@@ -41,7 +41,12 @@ export class Trace {
   }
 
   say(who: string, what: string): void {
-    if (!what.startsWith("left a timer")) this.#mix(what.length);
+    this.#mix(what.length);
+    this.#line(who, what);
+  }
+
+  /** What a reader wants to know, and is no part of the run. */
+  show(who: string, what: string): void {
     this.#line(who, what);
   }
 

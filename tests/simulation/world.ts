@@ -122,7 +122,7 @@ export class World {
       await new Promise<void>((resolve) => void this.runtime.setTimer(resolve, 25));
     }
     this.trace.say(process.name, "ended");
-    for (const site of process.pendingSites) this.trace.say(process.name, `left a timer: ${site}`);
+    for (const site of process.pendingSites) this.trace.show(process.name, `left a timer: ${site}`);
     if (process.pending > 0) this.ledger.violated(`${process.name} stopped and left ${process.pending} timers behind`);
     process.crash();
   }

@@ -12,6 +12,8 @@ import type { NodeServices } from "./services.ts";
 /** Milliseconds a planner has to take a sub-plan before another is asked. */
 const submitTimeoutMs = 30_000;
 const pauseMs = 500;
+/** How often a sub-plan that is not in the log is looked for, to be cancelled. */
+const cancelRounds = 10;
 
 export interface SubPlanDispatcherOptions {
   readonly services: NodeServices;
@@ -48,9 +50,6 @@ export class SubPlanDispatcher implements TaskDispatcher {
     const { signal } = options;
     const goalId = subGoalIdOf(assignment.taskId, assignment.failures);
     const planId = planIdOf(goalId);
-    const cancel = async (reason: string): Promise<void> => {
-      await services.tracker.cancelPlan(planId, reason);
-    };
     try {
       signal.throwIfAborted();
       await this.#submit(goal, goalId, assignment, options);
@@ -69,7 +68,7 @@ export class SubPlanDispatcher implements TaskDispatcher {
       // Whoever drives the plan from now on waits for the same sub-plan.
       if (signal.aborted && !isHandOver(signal.reason)) {
         const why = signal.reason instanceof Error ? signal.reason.message : "its parent task is not wanted any more";
-        cancel(why).catch((failure) => this.#o.log.debug("subplan.uncancelled", { planId, error: failure }));
+        void this.#cancel(planId, why);
       }
       throw error;
     }
@@ -105,6 +104,23 @@ export class SubPlanDispatcher implements TaskDispatcher {
         if (signal.aborted || !isSoormaError(error) || !error.retryable) throw error;
         log.debug("subplan.unsubmitted", { goal, error });
         await sleep(node.runtime, pauseMs, signal);
+      }
+    }
+  }
+
+  /** A planner that was just asked may have it in the log only in a moment. */
+  async #cancel(planId: string, reason: string): Promise<void> {
+    const { services, log } = this.#o;
+    for (let round = 1; ; round++) {
+      try {
+        await services.tracker.cancelPlan(planId, reason);
+        return;
+      } catch (error) {
+        if (round > cancelRounds || !isSoormaError(error, "PLAN_NOT_FOUND")) {
+          log.debug("subplan.uncancelled", { planId, error });
+          return;
+        }
+        await sleep(services.node.runtime, pauseMs);
       }
     }
   }

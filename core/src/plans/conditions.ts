@@ -26,7 +26,7 @@ export type Comparison =
   | { readonly not: Comparison };
 
 /** What paths begin with. */
-export const conditionRoots = ["goal", "results", "result", "failure", "visits"] as const;
+const conditionRoots = ["goal", "results", "result", "failure", "visits"] as const;
 export type ConditionScope = Readonly<Record<(typeof conditionRoots)[number], unknown>>;
 
 type Test = (actual: unknown, expected: unknown) => boolean;

@@ -60,14 +60,14 @@ export interface MachineTask
 }
 
 /** An agent does something. */
-export interface TaskStateDefinition<S extends string = string, D = AnyData> extends Active<S, D> {
+interface TaskStateDefinition<S extends string = string, D = AnyData> extends Active<S, D> {
   readonly task: MachineTask;
   /** Where to go when the last attempt took longer than `task.timeoutMs`. Default: as `onFailure` says. */
   readonly onTimeout?: Transitions<S, D>;
 }
 
 /** A goal of its own: its answer is the state's result. */
-export interface GoalStateDefinition<S extends string = string, D = AnyData> extends Timed<S, D> {
+interface GoalStateDefinition<S extends string = string, D = AnyData> extends Timed<S, D> {
   readonly goal: string;
   readonly data?: unknown;
   readonly retry?: RetryPolicy;
@@ -75,30 +75,30 @@ export interface GoalStateDefinition<S extends string = string, D = AnyData> ext
 }
 
 /** A person is asked: the answer is the state's result. */
-export interface InputStateDefinition<S extends string = string, D = AnyData> extends Timed<S, D> {
+interface InputStateDefinition<S extends string = string, D = AnyData> extends Timed<S, D> {
   readonly input: string;
 }
 
 /** The first event that matches is the state's result. */
-export interface EventStateDefinition<S extends string = string, D = AnyData> extends Timed<S, D> {
+interface EventStateDefinition<S extends string = string, D = AnyData> extends Timed<S, D> {
   readonly event: string | { readonly pattern: string; readonly topic?: Topic };
 }
 
 /** Milliseconds to wait. */
-export interface SleepStateDefinition<S extends string = string, D = AnyData> {
+interface SleepStateDefinition<S extends string = string, D = AnyData> {
   readonly sleep: number;
   readonly on: Transitions<S, D>;
 }
 
 /** The goal is answered. */
-export interface FinalStateDefinition {
+interface FinalStateDefinition {
   readonly final: true;
   /** The answer, as a template. Default: the latest result of each state by its name. */
   readonly result?: unknown;
 }
 
 /** The goal fails, with this message. */
-export interface FailStateDefinition {
+interface FailStateDefinition {
   readonly fail: string;
 }
 

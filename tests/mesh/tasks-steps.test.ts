@@ -3,6 +3,7 @@ import { currentContext, defineTask, NonRetryableError, type Task } from "@soorm
 import { waitFor } from "@soorma/core/testing";
 import { Type } from "typebox";
 import { failureOf } from "./failure-of.ts";
+import { fakePlanner } from "./fixtures/fake-agents.ts";
 import { inProcessMesh } from "./in-process.ts";
 
 type TestMesh = Awaited<ReturnType<typeof inProcessMesh>>;
@@ -204,6 +205,28 @@ describe("a step", () => {
     const { error, reason } = await refused.promise;
     expect([error.code, reason.code]).toEqual(["ATTEMPT_STALE", "ATTEMPT_STALE"]);
   });
+});
+
+test("an offer that was long on its way repeats no step that another attempt recorded meanwhile", async () => {
+  await using mesh = await inProcessMesh();
+  const worker = mesh.worker({ name: "worker" });
+  let charged = 0;
+  worker.onTask("main", ({ step }) => step("charge", () => ++charged));
+  await worker.run();
+  const { tracker } = await mesh.client();
+  const planId = await tracker.startPlan({ tasks: [{ name: "main", assignedTo: "main" }] });
+  const taskId = `${planId}.1`;
+  await tracker.append(planId, 2, [
+    { type: "task.dispatched", taskId, attempt: 1 },
+    { type: "task.dispatched", taskId, attempt: 2 },
+    { type: "task.stepped", taskId, attempt: 2, key: "charge", value: "by the other" },
+  ]);
+  await using planner = await fakePlanner(mesh.mesh(), "planner-1");
+  // It was sent at time 0.
+  await planner.offer(worker.record(), { taskId, planId, attempt: 1 });
+  await waitFor(() => planner.of("task.result").length > 0);
+  expect(planner.of("task.result")).toMatchObject([{ ok: true, result: "by the other" }]);
+  expect(charged).toBe(0);
 });
 
 describe("a delegated task", () => {

@@ -12,6 +12,8 @@ export interface HeldAttemptOptions {
   readonly timeoutMs: number | undefined;
   readonly runtime: Runtime;
   readonly slots: Slots;
+  /** The offer was certainly made just now. */
+  readonly isFresh: boolean;
   /** Called when the handler begins to do nothing but wait, and when it goes on. */
   readonly onSuspended: (attempt: HeldAttempt) => void;
 }
@@ -38,6 +40,11 @@ export class HeldAttempt {
   notes = 0;
   /** Monotonic milliseconds. */
   readonly takenAt: number;
+  /**
+   * The same of when it was offered, going by the planner's clock, and never after `takenAt`: the offer may have been on its
+   * way for so long that somebody else does the task by now.
+   */
+  readonly offeredAt: number;
   readonly #o: HeldAttemptOptions;
   readonly #moved = new Set<() => void>();
   #abortedWith: { readonly reason: unknown } | undefined;
@@ -56,7 +63,9 @@ export class HeldAttempt {
     this.offer = options.offer;
     this.replyTo = options.offer.replyTo;
     this.epoch = options.offer.epoch;
-    this.takenAt = options.runtime.monotonic();
+    const { runtime, envelope } = options;
+    this.takenAt = runtime.monotonic();
+    this.offeredAt = this.takenAt - Math.max(0, runtime.now() - envelope.time);
   }
 
   /** Aborts when the end of the attempt is not wanted any more, and when its time is over. */

@@ -348,7 +348,7 @@ export class TaskHandle implements Task<AnyData> {
     const { node, tracker } = this.#shared.services();
     this.#journal = new Journal({
       offer: this.#attempt.offer,
-      takenAt: this.#attempt.takenAt,
+      currentAt: this.#attempt.offeredAt,
       log: tracker.logOf(this.#shared.agentId),
       runtime: node.runtime,
       logger: node.log,

@@ -13,8 +13,8 @@ const provenMs = 500;
 
 export interface JournalOptions {
   readonly offer: OfferedTask;
-  /** Monotonic milliseconds when the attempt was taken. */
-  readonly takenAt: number;
+  /** Monotonic milliseconds when the attempt was known to be the task's current one. */
+  readonly currentAt: number;
   readonly log: PlanLog;
   readonly runtime: Runtime;
   readonly logger: Logger;
@@ -43,8 +43,8 @@ export class Journal {
 
   constructor(options: JournalOptions) {
     this.#o = options;
-    const { log, offer, runtime, logger, signal, takenAt } = options;
-    this.#provenAt = takenAt;
+    const { log, offer, runtime, logger, signal, currentAt } = options;
+    this.#provenAt = currentAt;
     this.#access = new LogAccess({ log, planId: offer.planId, runtime, logger, signal });
   }
 

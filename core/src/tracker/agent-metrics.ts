@@ -74,5 +74,5 @@ function quantile(durations: readonly number[], share: number): number {
 function middleOf(bucket: number): number {
   const ms = bucket === 0 ? smallestMs : smallestMs * Math.exp((bucket - 0.5) * growth);
   // No more digits than it knows.
-  return Number(ms.toPrecision(3));
+  return Number(ms.toPrecision(4));
 }

@@ -6,7 +6,15 @@ import type { DeadLetter, PlanQueries, TaskSummary, Tracker } from "./contract.t
 import { createDriverClient } from "./driver-client.ts";
 import { allPages } from "./local-log.ts";
 import type { QueryPage } from "./plan-queries.ts";
-import { type EntriesNote, type EntriesPage, trackerMethods, trackerNotes, watchLeaseMs } from "./protocol.ts";
+import {
+  type EndAnswer,
+  type EntriesNote,
+  type EntriesPage,
+  type PlanEnd,
+  trackerMethods,
+  trackerNotes,
+  watchLeaseMs,
+} from "./protocol.ts";
 import { createTracker } from "./tracker.ts";
 
 export type TrackerClientOptions = MemoryClientOptions;
@@ -14,7 +22,16 @@ export type TrackerClientOptions = MemoryClientOptions;
 export interface TrackerClient extends Tracker, Disposable {
   /** The log for someone whose entries shall bear their name. What the tracker itself appends bears the node's id. */
   logOf(by: string): PlanLog;
+  /**
+   * Waits for the end of a plan, whatever outages there are meanwhile.
+   *
+   * @throws {SoormaError} `PLAN_NOT_FOUND`; the signal's reason.
+   */
+  end(planId: string, options?: { readonly signal?: AbortSignal }): Promise<PlanEnd>;
 }
+
+/** Milliseconds until the end of a plan is asked for again; the state node answers before. */
+const endAttemptMs = 10_000;
 
 interface Watch {
   /** Notes that came and were not looked at. */
@@ -167,6 +184,20 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
       ),
     );
 
+  const callLong = createStateCalls({ ...options, attemptMs: endAttemptMs });
+  const end: TrackerClient["end"] = async (planId, { signal } = {}) => {
+    for (;;) {
+      try {
+        const what = `wait for the end of plan ${planId}`;
+        const answer = await callLong<EndAnswer>(trackerMethods.end, { ...identity, planId }, what, signal);
+        if (!("pending" in answer)) return answer;
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!isSoormaError(error, "STORE_UNAVAILABLE")) throw error;
+      }
+    }
+  };
+
   const queries: PlanQueries = {
     listTasks: (query = {}) => pages<TaskSummary>(trackerMethods.tasks, query, "list tasks"),
     metrics: (query = {}) => call(trackerMethods.metrics, { ...identity, ...query }, "read the agents' metrics"),
@@ -176,6 +207,7 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
   return {
     ...createTracker({ log: logOf(), queries, tenant, nextId, ...(userId === undefined ? {} : { userId }) }),
     logOf,
+    end,
     [Symbol.dispose]() {
       notes[Symbol.dispose]();
       reconnects[Symbol.dispose]();

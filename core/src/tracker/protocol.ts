@@ -1,6 +1,7 @@
 import { Type } from "typebox";
+import type { Failure } from "../errors.ts";
 import { identity } from "../memory/protocol.ts";
-import { type PlanEntry, statuses } from "../plans/log.ts";
+import { type PlanEntry, type Status, statuses } from "../plans/log.ts";
 
 export const trackerMethods = {
   append: "tracker.append",
@@ -14,6 +15,8 @@ export const trackerMethods = {
   tasks: "tracker.tasks",
   metrics: "tracker.metrics",
   deadLetters: "tracker.deadLetters",
+  /** Answered when the plan has ended, or after a while with nothing but that it goes on. */
+  end: "tracker.end",
   watch: "tracker.watch",
   unwatch: "tracker.unwatch",
 } as const;
@@ -109,6 +112,7 @@ export const trackerParams = {
     limit,
     after: Type.Optional(Type.Tuple([Type.Number(), planId, taskId])),
   }),
+  end: Type.Object({ ...identity, planId }),
   watch: Type.Object({ ...identity, planId, watchId, afterVersion: version }),
   unwatch: Type.Object({ ...identity, watchId }),
 } as const;
@@ -121,6 +125,16 @@ export interface EntriesPage {
   /** The plan has ended. */
   readonly ended: boolean;
 }
+
+/** How a plan ended. */
+export interface PlanEnd {
+  readonly status: Status;
+  readonly result?: unknown;
+  /** Of one that failed, or was cancelled. */
+  readonly failure?: Failure;
+}
+
+export type EndAnswer = PlanEnd | { readonly pending: true };
 
 export interface EntriesNote extends EntriesPage {
   readonly watchId: string;

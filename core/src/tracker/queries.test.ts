@@ -73,6 +73,7 @@ describe.each(Object.entries(testStores))("queries on the %s store", (_name, mak
       if (isFailure) seen[agent].failures++;
     };
     const random = fakeRuntime({ seed: 7 });
+    const appends: Promise<number>[] = [];
     for (let i = 0; i < 300; i++) {
       const agent = i % 3 ? "fast" : "slow";
       const took = Math.round((agent === "fast" ? 3 : 900) * Math.exp(random.random() * 5) * 100) / 100;
@@ -95,8 +96,9 @@ describe.each(Object.entries(testStores))("queries on the %s store", (_name, mak
         list.push(succeeded("t", attempt, took), succeeded("t", attempt, 1e9));
         count(agent, took, false);
       }
-      await s.log.append(`p${i}`, 0, [created({}, "a"), ...list]);
+      appends.push(s.log.append(`p${i}`, 0, [created({}, "a"), ...list]));
     }
+    await Promise.all(appends);
     const metrics = await s.client.metrics();
     expect(metrics.map(({ agentName }) => agentName)).toEqual(["fast", "slow"]);
     for (const { agentName, count: counted, failures, medianMs, p95Ms } of metrics) {
@@ -107,7 +109,7 @@ describe.each(Object.entries(testStores))("queries on the %s store", (_name, mak
         [medianMs, 0.5],
         [p95Ms, 0.95],
       ] as const) {
-        expect(Math.abs(told / exact(durations, share) - 1)).toBeLessThan(0.03);
+        expect(Math.abs(told / exact(durations, share) - 1)).toBeLessThan(0.026);
       }
     }
     expect(await s.client.metrics({ agentName: "slow" })).toEqual(metrics.slice(1));
@@ -220,7 +222,10 @@ describe.each(Object.entries(testStores))("queries on the %s store", (_name, mak
     expect(ids(await s.client.listPlans({ untilMs, status: "running", limit: 1 }))).toEqual(["c2"]);
     expect(ids(await s.client.subPlans("x"))).toEqual(["c3", "c1"]);
     expect(ids(await s.client.listPlans({ parentPlanId: "y", status: "failed" }))).toEqual([]);
-    for (let i = 0; i < 1_100; i++) await s.log.append(`m${i}`, 0, [created({ goalType: "many" }), started("a")]);
+    const many = Array.from({ length: 1_100 }, (_, i) =>
+      s.log.append(`m${i}`, 0, [created({ goalType: "many" }), started("a")]),
+    );
+    await Promise.all(many);
     expect(await s.client.listPlans({ limit: 2_000 })).toHaveLength(1_105);
     expect(ids(await s.client.listPlans({ goalType: "research" }))).toHaveLength(5);
   });
@@ -278,7 +283,7 @@ describe.each(Object.entries(testStores))("queries on the %s store", (_name, mak
   });
 });
 
-test("median and p95 are within 3 % of the exact ones, whatever took how long", async () => {
+test("median and p95 are within 2.6 % of the exact ones, whatever took how long", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.double({ min: 0.02, max: 1e8, noNaN: true }), { minLength: 1, maxLength: 60 }),
@@ -296,8 +301,8 @@ test("median and p95 are within 3 % of the exact ones, whatever took how long", 
           ]);
         const [metrics] = tracker.metrics("acme");
         const sorted = durations.toSorted((a, b) => a - b);
-        expect(Math.abs((metrics?.medianMs ?? 0) / exact(sorted, 0.5) - 1)).toBeLessThan(0.03);
-        expect(Math.abs((metrics?.p95Ms ?? 0) / exact(sorted, 0.95) - 1)).toBeLessThan(0.03);
+        expect(Math.abs((metrics?.medianMs ?? 0) / exact(sorted, 0.5) - 1)).toBeLessThan(0.026);
+        expect(Math.abs((metrics?.p95Ms ?? 0) / exact(sorted, 0.95) - 1)).toBeLessThan(0.026);
       },
     ),
     { numRuns: 100 },

@@ -123,19 +123,23 @@ export class DirectoryView {
     );
   }
 
-  /** The queue groups that want an event, with their ready, reachable members. */
+  /**
+   * The queue groups that want an event, with their ready, reachable members: none for a group whose members cannot be
+   * reached just now, and still has to be waited for.
+   */
   groups(type: string, topic: string): readonly GroupMembers[] {
     return this.#remember(`g ${type} ${topic}`, () => {
       const groups = new Map<string, AgentRecord[]>();
-      for (const agent of this.#ready()) {
+      for (const agent of this.#agents.values()) {
+        if (!agent.ready) continue;
         const names = new Set<string>();
         for (const ref of agent.consumes) {
           if (ref.group !== undefined && this.takes(ref, type, topic)) names.add(ref.group);
         }
         for (const name of names) {
-          const members = groups.get(name);
-          if (members) members.push(agent);
-          else groups.set(name, [agent]);
+          const members = groups.get(name) ?? [];
+          if (!this.#lost.has(agent.address)) members.push(agent);
+          groups.set(name, members);
         }
       }
       return [...groups].map(([group, members]) => ({ group, members }));

@@ -128,6 +128,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const found = audit({ ledger, logs, faults });
   for (const { planId, rule, what } of found.slice(0, 20)) say(`          !  [${rule}] ${planId}: ${what}`);
   violations.push(...found);
+  for (const planId of new Set(found.flatMap(({ planId }) => planId ?? []))) {
+    writeFileSync(join(folder, `${planId}.json`), JSON.stringify(logs.get(planId), undefined, 1));
+  }
   if (violations.length === 0) rmSync(folder, { recursive: true, force: true });
   const kinds = (kind: LedgerLine["kind"]): number => ledger.filter((line) => line.kind === kind).length;
   return {

@@ -58,14 +58,14 @@ export async function clientRole(place: Place): Promise<() => Promise<void>> {
     ...left.map(async ({ shape, data, planId }) => follow(shape, data, await client.attach(planId))),
     ...Array.from({ length: setting.inFlight }, submit),
   ]);
-  const stop = async (): Promise<void> => {
-    stopping.abort(new Error("the client was told to stop"));
-    await everything;
+  const ended = everything.then(async () => {
     await client.stop();
     ledger[Symbol.dispose]();
+  });
+  return async () => {
+    stopping.abort(new Error("the client was told to stop"));
+    await ended;
   };
-  void everything.then(stop);
-  return stop;
 }
 
 /** How the goal ended, whatever has to be waited for; `undefined` when the signal aborted. */

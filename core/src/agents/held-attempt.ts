@@ -12,7 +12,7 @@ export interface HeldAttemptOptions {
   readonly timeoutMs: number | undefined;
   readonly runtime: Runtime;
   readonly slots: Slots;
-  /** The offer was certainly made just now. */
+  /** False if this process may have been stopped while the offer waited for it. */
   readonly isFresh: boolean;
   /** Called when the handler begins to do nothing but wait, and when it goes on. */
   readonly onSuspended: (attempt: HeldAttempt) => void;
@@ -41,8 +41,9 @@ export class HeldAttempt {
   /** Monotonic milliseconds. */
   readonly takenAt: number;
   /**
-   * The same of when it was offered, going by the planner's clock, and never after `takenAt`: the offer may have been on its
-   * way for so long that somebody else does the task by now.
+   * The same of when it was certainly offered already, never after `takenAt`: the offer may have been on its way for so long
+   * that somebody else does the task by now. It goes by the planner's wall clock, which may be wrong, and by whether this
+   * process was running all the time.
    */
   readonly offeredAt: number;
   readonly #o: HeldAttemptOptions;
@@ -65,7 +66,8 @@ export class HeldAttempt {
     this.epoch = options.offer.epoch;
     const { runtime, envelope } = options;
     this.takenAt = runtime.monotonic();
-    this.offeredAt = this.takenAt - Math.max(0, runtime.now() - envelope.time);
+    const ageMs = options.isFresh ? Math.max(0, runtime.now() - envelope.time) : Number.POSITIVE_INFINITY;
+    this.offeredAt = this.takenAt - ageMs;
   }
 
   /** Aborts when the end of the attempt is not wanted any more, and when its time is over. */

@@ -30,6 +30,7 @@ import {
   readOffer,
   taskMethods,
 } from "./task-wire.ts";
+import { Wakefulness } from "./wakefulness.ts";
 
 export type TaskHandler<T = unknown, R = unknown> = (task: Task<T>, context: PlatformContext) => R | Promise<R>;
 
@@ -71,6 +72,7 @@ export class Worker extends Agent {
   readonly #leaseMs: number;
   #shared: (TaskServices & { readonly signals: SignalWatches; readonly events: EventListeners }) | undefined;
   #holdingTimer: Timer | undefined;
+  #awake: Wakefulness | undefined;
   #idleWaiters: (() => void)[] = [];
 
   constructor(options: WorkerOptions) {
@@ -119,6 +121,7 @@ export class Worker extends Agent {
 
   protected override async onStart({ node, tracker }: NodeServices): Promise<void> {
     const { agentId, log } = this;
+    this.#awake = new Wakefulness(node.runtime);
     this.#shared = {
       agentId,
       services: () => this.services(),
@@ -141,6 +144,7 @@ export class Worker extends Agent {
 
   protected override async onStop(): Promise<void> {
     this.#holdingTimer?.cancel();
+    this.#awake?.close();
     // What did not finish in time goes back, so that another instance gets it at once.
     for (const attempt of this.#running) {
       attempt.abort(this.stopSignal.reason);
@@ -194,6 +198,7 @@ export class Worker extends Agent {
       timeoutMs: offer.timeoutMs ?? handled.contract?.timeoutMs,
       runtime,
       slots: this.#slots,
+      isFresh: this.#awake?.isCertain() ?? false,
       onSuspended: (attempt) => this.#suspended(attempt),
     });
     this.#attempts.set(offer.taskId, held);

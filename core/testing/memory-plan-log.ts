@@ -128,6 +128,10 @@ export function memoryPlanLog({ runtime, fault }: MemoryPlanLogOptions): MemoryP
       watchers: new Set(),
     };
     write(plan, agentId, changes);
+    const parent = known ? undefined : plans.get(plan.fold.origin.parentPlanId ?? "")?.fold;
+    if (parent && (parent.ending || parent.status === "failed" || parent.status === "cancelled")) {
+      write(plan, agentId, [{ type: "plan.cancelled", reason: "its parent plan had ended" }]);
+    }
     if (operationId !== undefined) plan.operations.set(operationId, plan.fold.version);
     return plan.fold.version;
   };

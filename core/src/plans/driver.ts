@@ -285,8 +285,9 @@ export class PlanDriver implements Turns {
 
   async #create(changes: readonly PlanChange[], steps: readonly (() => void)[]): Promise<boolean> {
     try {
-      const isWhole = await this.#plan.create(changes);
+      const { isWhole, version } = await this.#plan.create(changes);
       this.#created.resolve(true);
+      if (version > this.#plan.version) await this.#catchUp(false);
       if (!isWhole) this.#steps = [...steps, ...this.#steps];
       return isWhole;
     } catch (error) {

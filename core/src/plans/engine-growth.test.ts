@@ -378,6 +378,16 @@ describe("leases and epochs", () => {
     expect(engine.driving()).toEqual([]);
   });
 
+  test("a sub-plan whose parent ended while it was on its way ends at once, and none of its tasks runs", async () => {
+    const { engineFor, dispatcher, settle } = planEngines();
+    const engine = engineFor("p1");
+    await engine.accept(testOrigin, "p", { makeTasks: () => new Promise(() => {}) });
+    await engine.cancel("p", "enough");
+    expect(await engine.accept({ ...testOrigin, parentPlanId: "p" }, "child", plan(task("b")))).toBe(true);
+    expect(await settle(engine.ended("child"))).toMatchObject({ status: "cancelled" });
+    expect(dispatcher.calls).toEqual([]);
+  });
+
   test("sub-plans end with the plan they are part of", async () => {
     const { runtime, log, engineFor, lease, dispatcher, settle } = planEngines({}, { latencyMs: 60_000 });
     const engine = engineFor("p1");

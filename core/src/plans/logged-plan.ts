@@ -75,24 +75,25 @@ export class LoggedPlan {
    * Appends the first changes, `plan.created` before all. Not patient: whoever submitted the goal waits, and may ask another
    * planner.
    *
-   * @returns false when only `plan.created` could be appended; the fold is then of that.
+   * @returns the version the log is at, which may have added something: that its parent has ended, say. `isWhole` is false
+   * when only `plan.created` could be appended; the fold is then of that.
    * @throws {SoormaError} `PLAN_CONFLICT` when the plan is there already.
    */
-  async create(changes: readonly PlanChange[]): Promise<boolean> {
+  async create(changes: readonly PlanChange[]): Promise<{ readonly isWhole: boolean; readonly version: number }> {
     const { log, runtime } = this.#options;
     const nowMs = runtime.now();
     this.#epoch = 1;
     try {
       const version = await log.append(this.planId, 0, changes, { operationId: randomId(runtime) });
-      this.#history.appended(changes, version, nowMs);
-      return true;
+      this.#history.appended(changes, changes.length, nowMs);
+      return { isWhole: true, version };
     } catch (error) {
       if (changes.length === 1 || isPassing(error) || isSoormaError(error, "PLAN_CONFLICT")) throw error;
     }
     // The goal itself may be fine, and its plan is not: that is for the log to tell.
-    await this.create(changes.slice(0, 1));
+    const { version } = await this.create(changes.slice(0, 1));
     this.#fold = this.#history.rebuild();
-    return false;
+    return { isWhole: false, version };
   }
 
   /**

@@ -39,6 +39,8 @@ export interface WriteOptions {
   readonly operationId?: string | undefined;
   /** Nothing is written unless every change is legal. Default: what is illegal is written and changes nothing. */
   readonly onlyLegal?: boolean;
+  /** It follows from what happened to another plan: the driver has to hear of it even if it wrote that. */
+  readonly isConsequence?: boolean;
 }
 
 /** What others did and a driver need not act upon. It meets it when it next reads. */
@@ -101,7 +103,7 @@ export class PlanTransaction {
   #writeOne(
     memo: PlanMemo,
     changes: readonly PlanChange[],
-    { by, operationId, onlyLegal = false }: WriteOptions,
+    { by, operationId, onlyLegal = false, isConsequence = false }: WriteOptions,
   ): boolean {
     const { fold, tenant, planId, head: before } = memo;
     this.#touched.push(memo);
@@ -125,7 +127,7 @@ export class PlanTransaction {
     const summary = fold.summary();
     if (operationId !== undefined) memo.operations.add(operationId, summary.version, timeMs);
     if (isTerminal(summary.status)) derived.planEnded();
-    const isForeign = driver !== undefined && by !== driver;
+    const isForeign = driver !== undefined && (by !== driver || isConsequence);
     const isLoud = isForeign && changes.some((change) => !quiet.has(change.type));
     const head: Head = {
       summary,
@@ -193,7 +195,7 @@ export class PlanTransaction {
   }
 
   #cancel(plan: PlanMemo, reason: string, by: string): boolean {
-    return this.#writeOne(plan, [{ type: "plan.cancelled", reason }], { by, onlyLegal: true });
+    return this.#writeOne(plan, [{ type: "plan.cancelled", reason }], { by, onlyLegal: true, isConsequence: true });
   }
 }
 

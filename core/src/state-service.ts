@@ -9,6 +9,7 @@ import type { Runtime } from "./runtime.ts";
 import type { Store } from "./store/store.ts";
 import { createEventWaits, type EventSource, type EventWaits } from "./tracker/event-waits.ts";
 import type { Holder } from "./tracker/leases.ts";
+import { createPlanEnds } from "./tracker/plan-ends.ts";
 import { trackerMethods, trackerNotes, trackerParams } from "./tracker/protocol.ts";
 import { given, trackerCalls } from "./tracker/tracker-calls.ts";
 import { createTrackerStore, type TrackerStore } from "./tracker/tracker-store.ts";
@@ -50,6 +51,7 @@ export function createStateService(options: StateServiceOptions): StateService {
     // A node on this very process is here as long as this one is.
     link: (home) => (home === rpc.address ? { [Symbol.dispose]() {} } : rpc.link(home)),
   });
+  const ends = createPlanEnds(tracker, runtime);
   const watchers = createWatchers({ rpc, tracker, runtime, log: log.child("tracker") });
 
   let waits: EventWaits | undefined;
@@ -93,6 +95,7 @@ export function createStateService(options: StateServiceOptions): StateService {
       memory.search(tenant, query, given({ limit, prefix, minScore })),
     ),
     ...trackerCalls(answer, { tracker, holderOf, waits: () => waits }),
+    answer(trackerMethods.end, trackerParams.end, ({ tenant, planId }) => ends.wait(tenant, planId)),
     answer(trackerMethods.watch, trackerParams.watch, ({ tenant, planId, watchId, afterVersion }, peer) => {
       // Read first: a plan there is not is not watched. Both happen in one turn, so nothing slips in between.
       const page = tracker.read(tenant, planId, afterVersion);
@@ -120,6 +123,7 @@ export function createStateService(options: StateServiceOptions): StateService {
       driverNotes[Symbol.dispose]();
       await waits?.[Symbol.asyncDispose]();
       watchers[Symbol.dispose]();
+      ends[Symbol.dispose]();
       tracker[Symbol.dispose]();
       await memory.close();
     },

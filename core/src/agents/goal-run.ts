@@ -112,23 +112,12 @@ export function createGoalRun<R>({ goalId, planId, goalType, services }: GoalRun
             );
       const signals = [deadline?.signal, signal].filter((s) => s !== undefined);
       const either = signals.length > 0 ? AbortSignal.any(signals) : undefined;
-      for await (const { entry, plan } of progress(either ? { signal: either } : {})) {
-        if (!planEndings.has(entry.type)) continue;
-        const { status, result, failure } = plan();
-        // One that failed or was cancelled may first take back what was done.
-        if (!isTerminal(status)) continue;
-        if (status === "completed") return result as R;
-        if (status === "failed" && failure) throw fromFailure(failure);
-        throw new SoormaError(
-          "CANCELLED",
-          `goal "${goalType}" was cancelled: ${failure?.message ?? "no reason given"}`,
-          {
-            details: { goalId, planId },
-          },
-        );
-      }
-      either?.throwIfAborted();
-      throw new SoormaError("STORE_UNAVAILABLE", `the log of plan ${planId} ended before the goal was answered`);
+      const { status, result, failure } = await tracker.end(planId, either ? { signal: either } : {});
+      if (status === "completed") return result as R;
+      if (status === "failed" && failure) throw fromFailure(failure);
+      throw new SoormaError("CANCELLED", `goal "${goalType}" was cancelled: ${failure?.message ?? "no reason given"}`, {
+        details: { goalId, planId },
+      });
     },
     plan: () => tracker.getPlan(planId),
     async cancel(reason = "the client cancelled it") {

@@ -1,0 +1,93 @@
+import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+interface SystemCall {
+  readonly name: string;
+  readonly args: string;
+  /** Places in the order of what happened: when it began, and when it returned. */
+  readonly began: number;
+  ended: number;
+}
+
+/** The calls in strace's output. One that another thread's came in between of is written in two parts. */
+function readTrace(text: string): SystemCall[] {
+  const calls: SystemCall[] = [];
+  const unfinished = new Map<string, SystemCall>();
+  for (const [i, line] of text.split("\n").entries()) {
+    const resumed = /^(\d+) +<\.\.\. (\w+) resumed>/.exec(line);
+    if (resumed) {
+      const call = unfinished.get(`${resumed[1]} ${resumed[2]}`);
+      if (call) call.ended = i;
+      continue;
+    }
+    const begun = /^(\d+) +(\w+)\((.*)$/.exec(line);
+    if (!begun) continue;
+    const [, thread = "", name = "", args = ""] = begun;
+    const call: SystemCall = { name, args, began: i, ended: i };
+    calls.push(call);
+    if (args.endsWith("<unfinished ...>")) {
+      call.ended = Number.POSITIVE_INFINITY;
+      unfinished.set(`${thread} ${name}`, call);
+    }
+  }
+  return calls;
+}
+
+test.skipIf(Bun.which("strace") === null)(
+  "whatever is acknowledged was flushed to disk before: steps, memory, goals, results",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "soorma-flushed-"));
+    try {
+      const goals = 20;
+      const trace = join(folder, "trace");
+      const fixture = join(import.meta.dir, "fixtures", "acknowledged-steps.ts");
+      const child = Bun.spawn(
+        [
+          "strace",
+          "-f",
+          "-s",
+          "5000",
+          "-e",
+          "trace=openat,write,writev,pwrite64,pwritev,fdatasync,fsync,msync",
+          "-o",
+          trace,
+        ].concat([process.execPath, fixture, join(folder, "data"), String(goals)]),
+        { stdout: "pipe", stderr: "pipe" },
+      );
+      const [said, complained] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+      if ((await child.exited) !== 0 && /ptrace|not permitted/i.test(complained)) return; // tracing is forbidden here
+      expect([complained, await child.exited]).toEqual(["", 0]);
+      const told = said.split("\n").filter((line) => line !== "");
+      expect(told.length).toBe(goals * 6);
+
+      const calls = readTrace(await Bun.file(trace).text());
+      const opened = calls.filter(({ name, args }) => name === "openat" && args.includes("data.mdb"));
+      const descriptors = (direct: boolean): string[] =>
+        opened
+          .filter(({ args }) => args.includes("O_DSYNC") === direct)
+          .flatMap(({ args }) => /= (\d+)$/.exec(args)?.[1] ?? []);
+      const [pages, metas] = [descriptors(false), descriptors(true)];
+      const on = (fds: readonly string[], { args }: SystemCall): boolean => fds.includes(/^\d+/.exec(args)?.[0] ?? "");
+      const writes = calls.filter((call) => /^p?writev?(64)?$/.test(call.name) && on(pages, call));
+      const flushes = calls.filter((call) => call.name === "fdatasync" && on(pages, call));
+      // The page that makes a commit the current one goes to a descriptor whose writes are flushes.
+      const commits = calls.filter((call) => call.name === "pwrite64" && on(metas, call));
+      const unflushed = told.filter((line) => {
+        const marker = line.slice("acknowledged ".length);
+        const tell = calls.find(({ name, args }) => name === "write" && args.startsWith(`1, "${line}\\n"`));
+        const written = writes.find(({ args }) => args.includes(marker));
+        const flush = flushes.find(({ began }) => began > (written?.ended ?? Number.POSITIVE_INFINITY));
+        const commit = commits.find(({ began }) => began > (flush?.ended ?? Number.POSITIVE_INFINITY));
+        return !tell || !commit || commit.ended >= tell.began;
+      });
+      expect(unflushed).toEqual([]);
+      // They share flushes: with one each this would say nothing of many at a time.
+      expect(flushes.length).toBeLessThan(told.length);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+  60_000,
+);

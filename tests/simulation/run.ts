@@ -13,6 +13,9 @@ import { machineChance, World, type WorldOptions } from "./world.ts";
 /** How long after the last fault everything has to be done. */
 const convergeMs = 90_000;
 
+/** How long after that what nobody waited for may take. */
+const orphanMs = 60_000;
+
 export interface Outcome {
   readonly seed: number;
   readonly violations: readonly string[];
@@ -134,18 +137,26 @@ async function auditAll(world: World, isCalm: boolean): Promise<void> {
   }));
   const read = async (): Promise<void> => {
     const client = await Client.connect({ name: "auditor", mesh });
+    const { tracker } = client;
     const isOpen = ({ status }: PlanSummary): boolean => !["completed", "failed", "cancelled"].includes(status);
-    // A plan whose submission its client gave up on has the same time as all others.
-    const untilMs = monotonic() + 60_000;
-    let plans = await client.tracker.listPlans({ limit: 10_000 });
+    const known = new Set(ledger.goals.map(({ planId }) => planId));
+    const pause = (ms: number): Promise<void> => new Promise((resolve) => void runtime.setTimer(resolve, ms));
+    const untilMs = monotonic() + orphanMs;
+    let plans = await tracker.listPlans({ limit: 10_000 });
+    for (const { planId, parentPlanId } of plans.filter(isOpen)) {
+      // Its client died before it knew that it was accepted: nobody is there to tell it what it may wait for.
+      if (!known.has(planId) && parentPlanId === undefined) await tracker.cancelPlan(planId, "nobody knows of it");
+    }
     while (plans.some(isOpen) && monotonic() < untilMs) {
-      await new Promise<void>((resolve) => void runtime.setTimer(resolve, 500));
-      plans = await client.tracker.listPlans({ limit: 10_000 });
+      await pause(250);
+      plans = await tracker.listPlans({ limit: 10_000 });
     }
     const audited: Audited[] = [];
     for (const { planId } of plans) {
-      const entries = await client.tracker.read(planId);
-      audited.push({ planId, entries, plan: await client.tracker.getPlan(planId) });
+      // The last thing that happens to a plan; what clients saw came before.
+      while (!(await tracker.getPlan(planId)).answered && monotonic() < untilMs) await pause(100);
+      const entries = await tracker.read(planId);
+      audited.push({ planId, entries, plan: await tracker.getPlan(planId) });
       if (world.trace.reading) for (const entry of entries) world.trace.show(planId, brief(entry));
     }
     audit(ledger, audited);

@@ -32,7 +32,10 @@ export interface Outcome {
 export async function simulate(options: WorldOptions): Promise<Outcome> {
   const world = new World(options);
   const { runtime, ledger, hub } = world;
-  const unhandled = (reason: unknown): void => ledger.violated(`unhandled rejection: ${String(reason)}`);
+  const unhandled = (reason: unknown): void => {
+    ledger.violated(`unhandled rejection: ${brief(reason)}`);
+    world.trace.show("unhandled", reason instanceof Error ? (reason.stack ?? "") : brief(reason));
+  };
   process.on("unhandledRejection", unhandled);
   let convergedMs = -1;
   try {

@@ -77,6 +77,7 @@ export class EventListeners implements AsyncDisposable {
     shared.timer?.cancel();
     if (this.#shared.get(id) === shared) this.#shared.delete(id);
     const subscription = await shared.subscribed.catch(() => undefined);
-    await subscription?.unsubscribe();
+    // It is heard no more all the same; only the registry may go on saying so for a while.
+    await subscription?.unsubscribe().catch(() => {});
   }
 }

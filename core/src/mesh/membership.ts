@@ -67,7 +67,7 @@ export class Membership {
       this.#own.set(record.agentId, record);
       return revision;
     } catch (error) {
-      if (!known || !isSoormaError(error, "REGISTRY_UNAVAILABLE")) throw error;
+      if (!known || !isPassing(error)) throw error;
       log.warn("register.postponed", { agent: record.name, error });
       this.#missing.add(record.agentId);
       return this.#options.directory.revision;
@@ -139,4 +139,9 @@ export class Membership {
       this.#renewing = false;
     }
   }
+}
+
+/** The registry is away, or its disk is full: the record is not at fault, and it will have it later. */
+function isPassing(error: unknown): boolean {
+  return isSoormaError(error) && (error.code === "REGISTRY_UNAVAILABLE" || error.code.startsWith("STORE_"));
 }

@@ -1,0 +1,67 @@
+import { expect, test } from "bun:test";
+import { collectingLogger } from "../../testing/collecting-logger.ts";
+import { fakeRuntime } from "../../testing/fake-runtime.ts";
+import { memoryRegistry } from "../../testing/memory-registry.ts";
+import { agentRecord } from "../../testing/records.ts";
+import { type ErrorCode, SoormaError } from "../errors.ts";
+import type { RegistryBackend } from "../plugin/registry.ts";
+import { DirectoryView } from "./directory-view.ts";
+import { Membership } from "./membership.ts";
+
+/** A node's membership in a registry that refuses with a code for as long as there is one. */
+async function member() {
+  const runtime = fakeRuntime();
+  const log = collectingLogger();
+  const inner = memoryRegistry({ runtime }).connect();
+  const trouble: { code: ErrorCode | undefined } = { code: undefined };
+  const registry: RegistryBackend = {
+    ...inner,
+    supports: inner.supports,
+    async register(record, options) {
+      if (trouble.code) throw new SoormaError(trouble.code, "the registry has trouble");
+      return await inner.register(record, options);
+    },
+  };
+  const directory = new DirectoryView("default");
+  const membership = new Membership({ registry, directory, runtime, log, leaseMs: 10_000, renewMs: 3_000 });
+  /** What a promise comes to, moving time until it does. */
+  const end = async (promise: Promise<unknown>): Promise<string> => {
+    let outcome = "";
+    promise.then(
+      () => (outcome = "done"),
+      (error: SoormaError) => (outcome = error.code),
+    );
+    await runtime.runUntil(() => outcome !== "");
+    return outcome;
+  };
+  await end(membership.start());
+  return { runtime, trouble, directory, membership, log, end };
+}
+
+for (const code of ["REGISTRY_UNAVAILABLE", "STORE_FULL"] as const) {
+  test(`what changed of an agent reaches the registry later when it is ${code} now`, async () => {
+    const { runtime, trouble, directory, membership, log, end } = await member();
+    const record = agentRecord({ agentId: "a" });
+    expect(await end(membership.put(record))).toBe("done");
+    trouble.code = code;
+    expect(await end(membership.put({ ...record, description: "changed" }))).toBe("done");
+    expect(log.events("warn")).toEqual(["register.postponed"]);
+    await runtime.advance(5_000);
+    expect(directory.get("a")?.description).toBe(record.description);
+    trouble.code = undefined;
+    await runtime.advance(5_000);
+    expect(directory.get("a")?.description).toBe("changed");
+    expect(await end(membership.close())).toBe("done");
+  });
+}
+
+test("a first registration, and a record that is refused, fail at once", async () => {
+  const { trouble, membership, end } = await member();
+  const record = agentRecord({ agentId: "a" });
+  trouble.code = "STORE_FULL";
+  expect(await end(membership.put(record))).toBe("STORE_FULL");
+  trouble.code = undefined;
+  expect(await end(membership.put(record))).toBe("done");
+  trouble.code = "REGISTRY_REFUSED";
+  expect(await end(membership.put(record))).toBe("REGISTRY_REFUSED");
+});

@@ -6,6 +6,9 @@ import { backoffDelay } from "./timing.ts";
 
 const patience = { maxAttempts: Number.POSITIVE_INFINITY, backoffMs: 100, maxBackoffMs: 5_000 };
 
+/** The tracker takes up to twice as many in one append. */
+const mostChanges = 5_000;
+
 export interface LogAccessOptions {
   readonly log: PlanLog;
   readonly planId: string;
@@ -52,14 +55,18 @@ export class LogAccess {
   /** Appends all changes and resolves with the new version. What is too large for one message goes in several. */
   async append(expectedVersion: number, changes: readonly PlanChange[], epoch: number): Promise<number> {
     const { log, planId } = this.#options;
+    const inHalves = async (): Promise<number> => {
+      const half = changes.length >> 1;
+      const version = await this.append(expectedVersion, changes.slice(0, half), epoch);
+      return this.append(version, changes.slice(half), epoch);
+    };
+    if (changes.length > mostChanges) return inHalves();
     const options = { operationId: this.#nextOperation(), epoch };
     try {
       return await this.#patiently("append", () => log.append(planId, expectedVersion, changes, options));
     } catch (error) {
       if (!isSoormaError(error, "MESSAGE_TOO_LARGE") || changes.length === 1) throw error;
-      const half = changes.length >> 1;
-      const version = await this.append(expectedVersion, changes.slice(0, half), epoch);
-      return this.append(version, changes.slice(half), epoch);
+      return inHalves();
     }
   }
 

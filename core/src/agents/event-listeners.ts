@@ -17,6 +17,7 @@ export class EventListeners implements AsyncDisposable {
   readonly #bus: Bus;
   readonly #runtime: Runtime;
   readonly #shared = new Map<string, Shared>();
+  #closed = false;
 
   constructor(bus: Bus, runtime: Runtime) {
     this.#bus = bus;
@@ -43,6 +44,7 @@ export class EventListeners implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
     const all = [...this.#shared];
     await Promise.all(all.map(([id, shared]) => this.#end(id, shared)));
   }
@@ -64,6 +66,7 @@ export class EventListeners implements AsyncDisposable {
   #endSoon(id: string, shared: Shared): void {
     if (shared.listeners.size > 0) return;
     shared.timer?.cancel();
+    if (this.#closed) return;
     shared.timer = this.#runtime.setTimer(
       () => {
         if (shared.listeners.size === 0) void this.#end(id, shared);

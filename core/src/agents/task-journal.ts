@@ -86,9 +86,15 @@ export class Journal {
     return { wait, version };
   }
 
-  /** Says what a wait was for. The first one counts, so it does not matter whether this one is taken. */
-  async recordSignal(key: string, value: unknown): Promise<void> {
-    await this.#access.record({ type: "task.signalled", taskId: this.#o.offer.taskId, key, value });
+  /**
+   * Says what a wait was for. The first one counts, so it does not matter whether this one is taken.
+   *
+   * @param signal - Aborts when nothing waits any more: a log that is away is not tried for longer than that.
+   */
+  async recordSignal(key: string, value: unknown, signal: AbortSignal): Promise<void> {
+    const { log, offer, runtime, logger } = this.#o;
+    const access = new LogAccess({ log, planId: offer.planId, runtime, logger, signal });
+    await access.record({ type: "task.signalled", taskId: offer.taskId, key, value });
   }
 
   #earlier(): Promise<TaskJournal> {

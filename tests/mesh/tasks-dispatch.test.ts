@@ -147,6 +147,39 @@ describe("what a worker says of a task", () => {
     expect((await run.plan()).tasks[0]?.failures).toBe(1);
   });
 
+  test("is not called stale before the log says so: another planner may know better", async () => {
+    await using mesh = await inProcessMesh();
+    await startPlanner(mesh);
+    let asked = 0;
+    const holds = (): string[] => {
+      asked++;
+      return ["unknown"];
+    };
+    await using worker = await fakeWorker(mesh, "fake-1", { "task.attach": holds });
+    const client = await mesh.client();
+    const run = await client.submitGoal("run", single);
+    const offer = await worker.offer();
+    const { replyTo, taskId } = offer;
+    await waitFor(async () => (await run.plan()).tasks[0]?.agentId === "fake-1");
+    mesh.hub.partition(mesh.stateNodeId, "*");
+    await worker.tell(replyTo, "task.holding", { agentId: "fake-1", attempts: [] });
+    await waitFor(() => asked === 1);
+    const codeOf = (call: Promise<unknown>): Promise<string> =>
+      call.then(
+        () => "answered",
+        ({ code }) => code,
+      );
+    const join = { taskId, attempt: 1, agentId: "fake-1", name: "other" };
+    await waitFor(async () => (await codeOf(worker.call(replyTo, "task.join", join))) === "PLAN_FENCED");
+    const result = { taskId, attempt: 1, agentId: "fake-1", ok: true, result: 1 };
+    expect(await codeOf(worker.call(replyTo, "task.result", result, 200))).toBe("TIMEOUT");
+    mesh.hub.heal();
+    await worker.offer(1);
+    expect(await codeOf(worker.call(replyTo, "task.join", join))).toBe("ATTEMPT_STALE");
+    await worker.result(await worker.offer(1), 2);
+    expect(await run.result({ timeoutMs: 20_000 })).toEqual({ main: 2 });
+  });
+
   test("is not missed for a note that was sent before it took the task", async () => {
     await using mesh = await inProcessMesh();
     await startPlanner(mesh);

@@ -97,6 +97,8 @@ export class MeshTaskDispatcher implements TaskDispatcher {
         },
         reject: (error) => {
           end();
+          // Its agent may have it all the same, and is told nothing of its end that is not in the log.
+          if (!signal.aborted && !this.#acknowledgements.pending(job.key)) void this.#acknowledgements.expect(job.key);
           reject(error);
         },
       });
@@ -253,11 +255,12 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     return job.state === "sought" && job.asked.some((agent) => agent.agentId === agentId);
   }
 
-  /** @throws {SoormaError} `ATTEMPT_STALE`, or `PLAN_FENCED` when another instance knows more. */
+  /** @throws {SoormaError} `ATTEMPT_STALE` if the log says so, `PLAN_FENCED` while that is not certain: it is to ask again. */
   #wanted(of: TaskKey & { readonly agentId: string }): Job {
     const job = this.#jobOf(of);
     if (job) return job;
-    throw this.#acknowledgements.wasHandedOver(keyOf(of)) ? fenced(of) : stale(of);
+    const key = keyOf(of);
+    throw this.#acknowledgements.wasHandedOver(key) || this.#acknowledgements.pending(key) ? fenced(of) : stale(of);
   }
 
   #queue(assignedTo: string): PriorityQueue<Job> {

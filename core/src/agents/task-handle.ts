@@ -201,6 +201,7 @@ export class TaskHandle implements Task<AnyData> {
       const early: Envelope[] = [];
       let hear: ((event: Envelope) => void) | undefined;
       // The state node listens, too: this is for when it is away.
+      const over = new AbortController();
       const listening = await this.#shared.events.listen(pattern, topic, (heard) => {
         if (hear) hear(heard);
         else early.push(heard);
@@ -210,12 +211,15 @@ export class TaskHandle implements Task<AnyData> {
           const { node } = this.#shared.services();
           hear = (heard) => {
             this.#log()
-              .recordSignal(key, heard)
+              .recordSignal(key, heard, over.signal)
               .catch((error) => node.log.debug("signal.lost", { taskId: this.taskId, key, error }));
           };
           if (early[0]) hear(early[0]);
         },
-        end: () => listening[Symbol.dispose](),
+        end: () => {
+          over.abort(new SoormaError("CANCELLED", `task ${this.taskId} waits for "${pattern}" no more`));
+          listening[Symbol.dispose]();
+        },
       };
     });
     return event as Envelope<AnyData>;
@@ -331,11 +335,14 @@ export class TaskHandle implements Task<AnyData> {
     const { node } = this.#shared.services();
     for (let tries = 0; ; tries++) {
       signal.throwIfAborted();
+      const { epoch } = this.#attempt;
       try {
         const message = { taskId, attempt, agentId: this.#shared.agentId, ...params };
         return await node.callAgent(this.#attempt.replyTo, method, message, { timeoutMs, signal });
       } catch (error) {
         signal.throwIfAborted();
+        // What an earlier driver thinks of it does not matter any more.
+        if (this.#attempt.epoch !== epoch) continue;
         if (isSoormaError(error, "ATTEMPT_STALE")) this.#attempt.abort(error);
         if (!isPlannerTrouble(error)) throw error;
         await this.#attempt.pause(Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(tries, 6)));

@@ -5,6 +5,9 @@ import type { HostName } from "./network.ts";
 export const roleNames = ["broker", "state", "planner", "worker", "tool", "client"] as const;
 export type RoleName = (typeof roleNames)[number];
 
+/** Exit code of a process that could not reach the mesh when it started. */
+export const tryAgain = 75;
+
 /** One place in the mesh: it has a process, or is between two. */
 export interface Slot {
   readonly role: RoleName;
@@ -51,6 +54,31 @@ export function createSlot(role: RoleName, who: string, host: HostName, options:
     return await subprocess.exited;
   };
 
+  /** Starts a process; resolves with how it ended, if it did before it was ready. */
+  const launch = async (): Promise<number | undefined> => {
+    const script = join(import.meta.dir, "process.ts");
+    const argv = [...options.prefix(host), process.execPath, script, settingPath, role, who, host];
+    const log = openSync(join(logs, `${who}.log`), "a");
+    const subprocess = Bun.spawn(argv, { stdin: "ignore", stdout: "pipe", stderr: log });
+    closeSync(log);
+    const started = { subprocess, expected: false };
+    current = started;
+    void subprocess.exited.then((code) => {
+      if (current !== started) return;
+      current = undefined;
+      // A client ends by itself when it has every answer.
+      const wanted = started.expected || (ready ? role === "client" && code === 0 : code === tryAgain);
+      ready = false;
+      if (!wanted) options.onCrash(who, `ended with ${subprocess.signalCode ?? code}`);
+    });
+    const reader = subprocess.stdout.getReader();
+    const { done } = await reader.read();
+    reader.releaseLock();
+    if (done) return await subprocess.exited;
+    if (current === started) ready = true;
+    return undefined;
+  };
+
   const slot: Slot = {
     role,
     who,
@@ -63,25 +91,8 @@ export function createSlot(role: RoleName, who: string, host: HostName, options:
       return ready;
     },
     async start() {
-      const script = join(import.meta.dir, "process.ts");
-      const argv = [...options.prefix(host), process.execPath, script, settingPath, role, who, host];
-      const log = openSync(join(logs, `${who}.log`), "a");
-      const subprocess = Bun.spawn(argv, { stdin: "ignore", stdout: "pipe", stderr: log });
-      closeSync(log);
-      const started = { subprocess, expected: role === "client" };
-      current = started;
-      void subprocess.exited.then((code) => {
-        if (current !== started) return;
-        current = undefined;
-        ready = false;
-        // A client ends by itself when it has every answer.
-        const wanted = role === "client" ? code === 0 || subprocess.signalCode === "SIGKILL" : started.expected;
-        if (!wanted) options.onCrash(who, `ended with ${subprocess.signalCode ?? code}`);
-      });
-      const reader = subprocess.stdout.getReader();
-      const { done } = await reader.read();
-      reader.releaseLock();
-      if (!done && current === started) ready = true;
+      // Whoever starts agents starts them again when the mesh cannot be reached just now.
+      while ((await launch()) === tryAgain) await Bun.sleep(200);
     },
     signal(signal) {
       options.onFault(who, signal);

@@ -81,13 +81,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   let faultCount = 0;
   try {
     for (const role of ["broker", "state"] as const) await Promise.all(byRole(role).map((slot) => slot.start()));
-    await Promise.all(slots.filter(({ role }) => role !== "broker" && role !== "state").map((slot) => slot.start()));
     const mesh = meshOf({ setting, host: "home" }, { log: silentLogger, runtime: systemRuntime });
     const client = await Client.connect({ name: "chaos-auditor", mesh });
     using heard = openLedger(ledgerFolder(setting), "auditor");
     await client.bus.subscribe("chaos.answered", ({ id, data }) => void heard.write(heardLine(id, data)), {
       group: "chaos-auditor",
     });
+    const rest = slots.filter(({ role }) => role !== "broker" && role !== "state");
+    await Promise.all(rest.map((slot) => slot.start()));
     say(`${slots.length} processes are ready`);
 
     faultCount = await causeFaults({

@@ -44,28 +44,29 @@ export function createDriverClient(options: DriverClientOptions): DriverClient {
   const listeners = new Map<string, Set<Listener>>();
 
   const renew = (driver: string, state: Driver): Promise<Lease> => {
-    state.renewal ??= (async () => {
-      try {
-        const { planner, leaseMs, heard } = state;
-        const params = {
-          ...identity,
-          planner,
-          driver,
-          ...(leaseMs === undefined ? {} : { leaseMs }),
-          ...(heard === undefined ? {} : { heard }),
-        };
-        const { session, ...lease } = await callSoon<Lease & { readonly session: string }>(
-          trackerMethods.lease,
-          params,
-          `renew the lease of ${driver}`,
-        );
-        if (state.heard?.session !== session) state.heard = { session, upTo: 0 };
-        return lease;
-      } finally {
-        state.renewal = undefined;
-      }
-    })();
-    return state.renewal;
+    if (state.renewal) return state.renewal;
+    const send = async (): Promise<Lease> => {
+      const { planner, leaseMs, heard } = state;
+      const params = {
+        ...identity,
+        planner,
+        driver,
+        ...(leaseMs === undefined ? {} : { leaseMs }),
+        ...(heard === undefined ? {} : { heard }),
+      };
+      const { session, ...lease } = await callSoon<Lease & { readonly session: string }>(
+        trackerMethods.lease,
+        params,
+        `renew the lease of ${driver}`,
+      );
+      if (state.heard?.session !== session) state.heard = { session, upTo: 0 };
+      return lease;
+    };
+    const renewal = send().finally(() => {
+      if (state.renewal === renewal) state.renewal = undefined;
+    });
+    state.renewal = renewal;
+    return renewal;
   };
 
   const notes = caller.onNote(trackerNotes.changed, (params) => {
@@ -83,7 +84,11 @@ export function createDriverClient(options: DriverClientOptions): DriverClient {
   });
 
   const reconnects = caller.onReconnect(() => {
-    for (const [driver, state] of drivers) renew(driver, state).catch(() => {});
+    for (const [driver, state] of drivers) {
+      // One that is under way may be pausing for longer than the new state node waits for drivers to show up.
+      state.renewal = undefined;
+      renew(driver, state).catch(() => {});
+    }
   });
 
   return {

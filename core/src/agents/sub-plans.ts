@@ -3,6 +3,7 @@ import type { Envelope } from "../events/envelope.ts";
 import type { Logger } from "../log.ts";
 import { type DispatchOptions, isHandOver, type TaskAssignment, type TaskDispatcher } from "../plans/dispatcher.ts";
 import type { PlanState } from "../plans/log.ts";
+import { isPassing } from "../plans/log-access.ts";
 import { isTerminal } from "../plans/task-node.ts";
 import { sleep } from "../runtime.ts";
 import { createGoalRun, planEndings } from "./goal-run.ts";
@@ -89,6 +90,7 @@ export class SubPlanDispatcher implements TaskDispatcher {
     for (;;) {
       await node.until(() => planners().length > 0, submitTimeoutMs, signal);
       signal.throwIfAborted();
+      if (node.isClosing) throw new SoormaError("NODE_STOPPED", "the planner has stopped");
       if (planners().length === 0) {
         log.warn("subplan.waits", { goal, planId: planIdOf(goalId), why: "no planner takes the goal" });
         continue;
@@ -101,7 +103,7 @@ export class SubPlanDispatcher implements TaskDispatcher {
         onAssigned(accepted.agentId, accepted.agentName);
         return;
       } catch (error) {
-        if (signal.aborted || !isSoormaError(error) || !error.retryable) throw error;
+        if (signal.aborted || !isPassing(error)) throw error;
         log.debug("subplan.unsubmitted", { goal, error });
         await sleep(node.runtime, pauseMs, signal);
       }

@@ -2,7 +2,7 @@ import { expectTypeOf, test } from "bun:test";
 import { Type } from "typebox";
 import type { AnyData } from "../agents/any-data.ts";
 import { defineGoal } from "../contracts.ts";
-import { definePlan, type MachineDefinition } from "./machine.ts";
+import { definePlan, type MachineDefinition, type Transition } from "./machine.ts";
 
 const Research = defineGoal({
   name: "research.goal",
@@ -28,8 +28,7 @@ test("names of states and the goal's data are typed", () => {
             },
             to: "done",
           },
-          // @ts-expect-error there is no such operator
-          { when: { path: "result.count", greater: 0 }, to: "done" },
+          { when: { path: "result.count", gt: 0 }, to: "done" },
         ],
       },
       done: { final: true },
@@ -39,6 +38,9 @@ test("names of states and the goal's data are typed", () => {
 });
 
 test("what names no state does not compile", () => {
+  // @ts-expect-error there is no such operator
+  const more: Transition = { when: { path: "result", more: 0 }, to: "a" };
+  expectTypeOf(more).toExtend<object>();
   const wrong = () => [
     // @ts-expect-error no state of that name to begin in
     definePlan({ goal: "g", initial: "b", states: { a: { sleep: 1, on: "a" } } }),

@@ -1,3 +1,5 @@
+type Fields = Readonly<Record<string, unknown>>;
+
 /** About how many bytes a value takes when packed, without packing it. Never much too small. */
 export function roughBytes(value: unknown): number {
   switch (typeof value) {
@@ -15,6 +17,6 @@ export function roughBytes(value: unknown): number {
   if (ArrayBuffer.isView(value)) return value.byteLength + 5;
   let bytes = 5;
   if (Array.isArray(value)) for (const item of value) bytes += roughBytes(item);
-  else for (const [key, item] of Object.entries(value)) bytes += key.length * 3 + 5 + roughBytes(item);
+  else for (const key of Object.keys(value)) bytes += key.length * 3 + 5 + roughBytes((value as Fields)[key]);
   return bytes;
 }

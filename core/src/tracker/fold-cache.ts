@@ -1,5 +1,5 @@
 import type { PlanEntry } from "../plans/log.ts";
-import { PlanFold } from "../plans/reducer.ts";
+import { isTerminal, PlanFold } from "../plans/reducer.ts";
 import { roughBytes } from "../rough-size.ts";
 import type { StoreReader, StoreTransaction } from "../store/store.ts";
 import { entriesOf, type Head, hasPlan, readBatches } from "./plan-records.ts";
@@ -62,6 +62,12 @@ export class FoldCache {
     const memo = newMemo(tenant, planId);
     this.#add(memo);
     return memo;
+  }
+
+  /** Whether the plan is here and has not ended. */
+  isOpen(tenant: string, planId: string): boolean {
+    const fold = this.#memos.get(tenant)?.get(planId)?.fold;
+    return fold !== undefined && !isTerminal(fold.status);
   }
 
   /** As {@link get}, but what is not here is read for this once. */

@@ -49,7 +49,9 @@ export function createPlanEnds(tracker: TrackerStore, runtime: Runtime): PlanEnd
   return {
     wait(tenant, planId) {
       // In one turn with what follows, so that no end slips in between.
-      if (tracker.read(tenant, planId, Number.MAX_SAFE_INTEGER).ended) return readEnd(tenant, planId);
+      if (!tracker.isOpen(tenant, planId) && tracker.read(tenant, planId, Number.MAX_SAFE_INTEGER).ended) {
+        return readEnd(tenant, planId);
+      }
       const key = keyOf(tenant, planId);
       const waiters = waiting.get(key) ?? new Set();
       waiting.set(key, waiters);

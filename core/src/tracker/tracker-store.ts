@@ -97,6 +97,8 @@ export interface TrackerStore extends Disposable {
   ): Promise<Claim>;
   /** The entries after a version, as many as fit one answer. @throws {SoormaError} `PLAN_NOT_FOUND` */
   read(tenant: string, planId: string, afterVersion: number): EntriesPage;
+  /** True for a plan that goes on, as far as that is known without reading. */
+  isOpen(tenant: string, planId: string): boolean;
   list(tenant: string, query: PlanQuery, after?: PlanCursor): QueryPage<PlanSummary, PlanCursor>;
   tasks(tenant: string, query: TaskQuery, after?: TaskCursor): Promise<QueryPage<TaskSummary, TaskCursor>>;
   metrics(tenant: string, agentName?: string): AgentMetrics[];
@@ -307,6 +309,7 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
       return { items, version, ended: isTerminal(status) };
     },
 
+    isOpen: (tenant, planId) => folds.isOpen(tenant, planId),
     list: (tenant, query, after) => readPlans(store, tenant, query, after),
     tasks: (tenant, query, after) => store.transact((tx) => readTasks(tx, folds, tenant, query, after)),
     metrics: (tenant, agentName) => readMetrics(store, tenant, agentName),

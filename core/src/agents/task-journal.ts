@@ -55,12 +55,22 @@ export class Journal {
   /**
    * What the log has of a step that is about to be done. Asked for anew unless the attempt was the current one a moment ago:
    * this process may have been stopped, or cut off, while another instance went on with the task.
+   *
+   * @throws {SoormaError} `ATTEMPT_STALE`
    */
   async stepByNow(key: string): Promise<StepState | undefined> {
     const { offer, runtime } = this.#o;
-    if (runtime.monotonic() - this.#provenAt < provenMs) return undefined;
-    this.#known = this.#access.journal(offer.taskId);
-    return await this.step(key);
+    // An answer that was long on its way says nothing of now; where all of them are, there is no better one.
+    for (let tries = 0; tries < 3 && runtime.monotonic() - this.#provenAt >= provenMs; tries++) {
+      const askedAt = runtime.monotonic();
+      const journal = await this.#access.journal(offer.taskId);
+      this.#known = Promise.resolve(journal);
+      const known = journal.steps.find((step) => step.key === key);
+      if (known) return known;
+      if (journal.attempt !== offer.attempt) throw this.#stale(`step "${key}"`);
+      this.#provenAt = askedAt;
+    }
+    return undefined;
   }
 
   async wait(key: string): Promise<WaitState | undefined> {

@@ -274,10 +274,12 @@ export interface StepState {
 export interface TaskJournal {
   readonly steps: readonly StepState[];
   readonly waits: readonly WaitState[];
+  /** The attempt that is under way; absent when none is. */
+  readonly attempt?: number;
 }
 
 /** What a task looks like now. `paused` is a task that waits for a person. */
-export interface TaskState extends PlannedTask, Partial<TaskJournal> {
+export interface TaskState extends PlannedTask, Partial<Omit<TaskJournal, "attempt">> {
   readonly dependsOn: readonly string[];
   readonly data: unknown;
   readonly status: Status;

@@ -213,7 +213,9 @@ export class PlanFold {
 
   /** What the attempts of a task have done for good; undefined if there is no such task. */
   journal(taskId: string): TaskJournal | undefined {
-    return this.#tasks.nodes.get(taskId)?.journal();
+    const node = this.#tasks.nodes.get(taskId);
+    if (!node || !this.#tasks.running.has(taskId)) return node?.journal();
+    return { ...node.journal(), attempt: node.core.attempt };
   }
 
   /** Whether there is anything in a task's journal. */

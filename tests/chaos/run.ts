@@ -167,6 +167,7 @@ async function readLogs(
   ledger: readonly LedgerLine[],
   withinMs: number,
 ): Promise<Map<string, PlanEntry[]>> {
+  const accepted = new Set(ledger.flatMap((line) => (line.kind === "accepted" ? [line.planId] : [])));
   const planIds = new Set(ledger.map(({ planId }) => planId));
   for (const status of ["pending", "running", "paused"] as const) {
     for (const { planId } of await client.tracker.listPlans({ status, limit: 1_000 })) planIds.add(planId);
@@ -175,7 +176,9 @@ async function readLogs(
   const untilMs = Date.now() + withinMs;
   for (const planId of planIds) {
     let entries = await readLog(client, planId);
-    // What no client waits for, since nobody was told that it was accepted, may still be under way.
+    // What no client knows of, since nobody was told that it was accepted, nobody answers or hears the questions of.
+    if (entries && !entries.some(({ type }) => isEnd(type)) && !accepted.has(planId))
+      await client.tracker.cancelPlan(planId, "no client knows of it");
     while (entries && !entries.some(({ type }) => isEnd(type)) && Date.now() < untilMs) {
       await Bun.sleep(100);
       entries = await readLog(client, planId);

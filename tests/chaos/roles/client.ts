@@ -24,10 +24,10 @@ export async function clientRole(place: Place): Promise<() => Promise<void>> {
 
   const follow = async (shape: string, data: AnyData, run: GoalRun<AnyData>): Promise<void> => {
     const steering = shapeOf(shape)
-      .steer?.({ run, client, data })
+      .steer?.({ run, client, data, signal })
       .catch((error) => {
         // Whoever steers may come too late, or be away; what counts is how the goal ends.
-        if (!isSoormaError(error)) throw error;
+        if (!isSoormaError(error) && !signal.aborted) throw error;
       });
     const outcome = await answerOf(run, signal);
     if (outcome) ledger.write({ kind: "answered", planId: run.planId, outcome });
@@ -42,7 +42,7 @@ export async function clientRole(place: Place): Promise<() => Promise<void>> {
       try {
         run = await client.submitGoal(shape.goal, data, { timeoutMs: 5_000, responseEvent: "chaos.answered", signal });
       } catch (error) {
-        if (!isSoormaError(error)) throw error;
+        if (!isSoormaError(error) && !signal.aborted) throw error;
         await Bun.sleep(50);
         continue;
       }

@@ -19,6 +19,8 @@ export interface Steering {
   readonly run: GoalRun<AnyData>;
   readonly client: Client;
   readonly data: AnyData;
+  /** Aborts when the client is told to stop. */
+  readonly signal: AbortSignal;
 }
 
 /** A judge for goals that have to be completed with what `expected` says of their data. */

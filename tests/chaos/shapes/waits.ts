@@ -1,5 +1,5 @@
-import { type AnyData, type Client, type GoalRun, isSoormaError } from "@soorma/core";
-import { completedWith, type Shape } from "./shape.ts";
+import { isSoormaError } from "@soorma/core";
+import { completedWith, type Shape, type Steering } from "./shape.ts";
 
 /** The plan sleeps, and then a worker does. */
 export const sleeping: Shape = {
@@ -35,12 +35,12 @@ export const asking: Shape = {
     ({ value }) => [value, value + 1],
     (result) => [result.plan, result.worker.answer],
   ),
-  async steer({ run, client, data }) {
-    for await (const { entry } of run.progress()) {
+  async steer({ run, client, data, signal }) {
+    for await (const { entry } of run.progress({ signal })) {
       if (entry.type !== "task.waiting" || entry.on.kind !== "input") continue;
       const { taskId, key } = entry;
       const value = key === "wait" ? data.value : data.value + 1;
-      await insist(() => client.tracker.answer(run.planId, value, { taskId, key }));
+      await insist(signal, () => client.tracker.answer(run.planId, value, { taskId, key }));
     }
   },
 };
@@ -61,34 +61,34 @@ export const listening: Shape = {
     ({ value }) => [value, value + 1],
     (result) => [result.worker.heard, result.after.n],
   ),
-  async steer({ run, client, data }) {
-    await Promise.all([publishUntilEnd(run, client, data), pauseOnce(run, client)]);
+  async steer(steering) {
+    await Promise.all([publishUntilHeard(steering), pauseOnce(steering)]);
   },
 };
 
-async function publishUntilEnd(run: GoalRun<AnyData>, client: Client, data: AnyData): Promise<void> {
+async function publishUntilHeard({ run, client, data, signal }: Steering): Promise<void> {
   let ended = false;
   const watching = (async () => {
-    for await (const { entry } of run.progress()) if (entry.type === "task.signalled") break;
+    for await (const { entry } of run.progress({ signal })) if (entry.type === "task.signalled") break;
     ended = true;
   })();
   // An event that nobody waited for yet is gone: whoever wants to be heard says it again.
   while (!ended) {
-    await insist(() => client.bus.publish(`chaos.signal.${data.signal}`, { value: data.value }));
+    await insist(signal, () => client.bus.publish(`chaos.signal.${data.signal}`, { value: data.value }));
     await Promise.race([watching, Bun.sleep(200)]);
   }
   await watching;
 }
 
-async function pauseOnce(run: GoalRun<AnyData>, client: Client): Promise<void> {
-  await insist(() => client.tracker.pausePlan(run.planId));
+async function pauseOnce({ run, client, signal }: Steering): Promise<void> {
+  await insist(signal, () => client.tracker.pausePlan(run.planId));
   await Bun.sleep(50);
-  await insist(() => client.tracker.resumePlan(run.planId));
+  await insist(signal, () => client.tracker.resumePlan(run.planId));
 }
 
 /** Does it again while that can help: the state node may be away longer than one call waits. */
-async function insist(what: () => Promise<unknown>): Promise<void> {
-  for (;;) {
+async function insist(signal: AbortSignal, what: () => Promise<unknown>): Promise<void> {
+  while (!signal.aborted) {
     try {
       await what();
       return;

@@ -4,7 +4,7 @@ import { type AttemptEnd, Attempts } from "./attempts.ts";
 import { Delegations } from "./delegations.ts";
 import type { TaskAssignment } from "./dispatcher.ts";
 import type { DriverOptions } from "./driver.ts";
-import type { PlanChange, RetryPolicy, TaskState } from "./log.ts";
+import type { PlanChange, RetryPolicy, TaskState, WaitSpec } from "./log.ts";
 import { dependencyFailure, waitFailure } from "./outcome.ts";
 import { dataOf, expandGroup, inputsOf, waitOf } from "./task-data.ts";
 import { isTerminal } from "./task-node.ts";
@@ -272,7 +272,7 @@ export class TaskRunner {
       return;
     }
     if (!on || !this.#turns.propose({ type: "task.dispatched", taskId, attempt })) return;
-    const lastsMs = on.kind === "sleep" ? on.ms : task.timeoutMs;
+    const lastsMs = lengthOf(task, on);
     this.#turns.propose({
       type: "task.waiting",
       taskId,
@@ -301,8 +301,9 @@ export class TaskRunner {
     const task = this.#turns.fold.task(taskId);
     const wait = task?.waits?.find(({ key }) => key === waitKey);
     if (!task || !wait || wait.untilMs === undefined || !this.#turns.fold.running.has(taskId)) return;
-    // As above: another machine's clock.
-    const restMs = Math.min(wait.untilMs - this.#options.runtime.now(), wait.untilMs - wait.sinceMs);
+    // As above: another machine's clock. The state node's, which `sinceMs` is of, is a third one.
+    const lastsMs = lengthOf(task, wait.on) ?? Number.POSITIVE_INFINITY;
+    const restMs = Math.min(wait.untilMs - this.#options.runtime.now(), lastsMs);
     const { attempt } = task;
     this.#setTimer(taskId, restMs, () => {
       if (!this.#turns.fold.running.has(taskId)) return;
@@ -338,4 +339,9 @@ function isLost({
   readonly details?: Readonly<Record<string, unknown>>;
 }): boolean {
   return code === "NODE_STOPPED" || code === "ATTEMPT_LOST" || details?.suspended === true;
+}
+
+/** Milliseconds a wait may last; undefined for as long as it takes. */
+function lengthOf(task: Pick<TaskState, "timeoutMs">, on: WaitSpec): number | undefined {
+  return on.kind === "sleep" ? on.ms : task.timeoutMs;
 }

@@ -25,7 +25,7 @@ planner.onGoal("order.goal", async (goal) => ({
 planner.onGoal("review.goal", async (goal) => ({
   tasks: [
     { name: "approval", wait: { kind: "input", prompt: "Publish it?" } },
-    { name: "echo", assignedTo: "reserve", data: "{{results.approval}}", dependsOn: ["approval"] },
+    { name: "echo", assignedTo: "reserve", data: "{{results.approval}}", templated: true, dependsOn: ["approval"] },
   ],
 }));
 planner.onGoal("slow.goal", async () => ({ tasks: [{ name: "slow", assignedTo: "slow" }] }));

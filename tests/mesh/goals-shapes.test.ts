@@ -49,7 +49,7 @@ describe("a plan", () => {
       const name = `n${plan.tasks.length + 1}`;
       return {
         tasks: [
-          { name, assignedTo: "add", data: `{{results.${task.name}}}`, dependsOn: [task.name] },
+          { name, assignedTo: "add", data: `{{results.${task.name}}}`, templated: true, dependsOn: [task.name] },
           ...(plan.tasks.length === 1 ? [{ name: "never", wait: { kind: "input" as const, prompt: "?" } }] : []),
         ],
       };
@@ -115,6 +115,7 @@ describe("a plan", () => {
           name: "reserve",
           assignedTo: "add",
           data: { item: "{{item}}", at: "{{index}}" },
+          templated: true,
           dependsOn: ["list"],
           forEach: { over: "{{results.list}}", concurrency: 2 },
           undo: { assignedTo: "add", data: { back: "{{item}}" } },
@@ -155,7 +156,7 @@ describe("a plan", () => {
       tasks: [
         { name: "plain", assignedTo: "add", data: 1 },
         planTask(Add, 1, { name: "typed", priority: 0 }),
-        planTask(Add, "{{results.plain}}", { name: "later", dependsOn: ["plain"], timeoutMs: 5 }),
+        planTask(Add, "{{results.plain}}", { name: "later", dependsOn: ["plain"], timeoutMs: 5, templated: true }),
         { name: "own", assignedTo: "add", data: 1, priority: 2, timeoutMs: 3_000, retry: { maxAttempts: 4 } },
         { name: "nap", wait: { kind: "sleep", ms: 1 } },
       ],
@@ -172,7 +173,7 @@ describe("a plan", () => {
       ["own", 4, 3_000, 2],
       ["nap", undefined, undefined, 1],
     ]);
-    // @ts-expect-error neither a number nor a template
+    // @ts-expect-error not a number
     expect(() => planTask(Add, "three")).toThrow(/data of task "add" does not match/);
   });
 });
@@ -183,8 +184,8 @@ describe("a plan that has ended", () => {
     at.planner.onGoal("chain.goal", ({ data }) => ({
       tasks: [
         { name: "a", assignedTo: "add", data },
-        { name: "b", assignedTo: "add", data: "{{results.a}}", dependsOn: ["a"] },
-        { name: "c", assignedTo: "add", data: "{{results.b}}", dependsOn: ["b"] },
+        { name: "b", assignedTo: "add", data: "{{results.a}}", templated: true, dependsOn: ["a"] },
+        { name: "c", assignedTo: "add", data: "{{results.b}}", templated: true, dependsOn: ["b"] },
         { name: "aside", assignedTo: "add", data: 10 },
       ],
     }));
@@ -215,7 +216,7 @@ describe("a plan that has ended", () => {
       tasks: [
         { name: "good", assignedTo: "add", data: 1 },
         { name: "bad", assignedTo: "fail", dependsOn: ["good"] },
-        { name: "after", assignedTo: "add", data: "{{results.bad}}", dependsOn: ["bad"] },
+        { name: "after", assignedTo: "add", data: "{{results.bad}}", templated: true, dependsOn: ["bad"] },
       ],
     }));
     const { run, client } = await at.submit("brittle.goal");

@@ -12,8 +12,13 @@ async function travels() {
     if (name === "trips") {
       planner.onGoal("trip.goal", ({ data }) => ({
         tasks: [
-          { name: "leg", goal: "leg.goal", data: { to: "{{goal.data.to}}", stay: data.stay ?? false } },
-          { name: "sum", assignedTo: "sum", data: "{{results.leg.book}}", dependsOn: ["leg"] },
+          {
+            name: "leg",
+            goal: "leg.goal",
+            data: { to: "{{goal.data.to}}", stay: data.stay ?? false },
+            templated: true,
+          },
+          { name: "sum", assignedTo: "sum", data: "{{results.leg.book}}", templated: true, dependsOn: ["leg"] },
         ],
       }));
     } else {

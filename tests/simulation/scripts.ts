@@ -162,6 +162,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
             ...(chance.is(0.5) ? { concurrency: chance.whole(1, 3) } : {}),
           },
           returns: "{{item}}",
+          templated: true,
         }),
         task(chance, "join", ["each"]),
       ],

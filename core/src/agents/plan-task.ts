@@ -1,8 +1,7 @@
 import { checkData, type InputOf, type TaskContract } from "../contracts.ts";
 import type { TaskSpec } from "../plans/log.ts";
-import { findTemplates } from "../plans/template.ts";
 
-/** A value, or a template that becomes it: `{{results.search.papers}}`; likewise any part of it. */
+/** Data of a `templated` task: a value, or a template that becomes it, `{{results.search.papers}}`; likewise any part of it. */
 export type Templated<T> =
   | T
   | `{{${string}}}`
@@ -17,17 +16,19 @@ export interface PlanTaskOptions extends Omit<TaskSpec, "assignedTo" | "data" | 
 
 /**
  * A task typed by its contract: for a planner's list of tasks. The contract's `retry`, `timeoutMs` and `priority` are the
- * defaults of the task's own.
+ * defaults of the task's own. Only with `templated: true` may the data hold templates.
  *
- * @throws {SoormaError} `PAYLOAD_INVALID`. Data with templates in it is checked by the worker, when they are filled in.
+ * @throws {SoormaError} `PAYLOAD_INVALID`. Data of a `templated` task is checked by the worker, when it is filled in.
  */
+export function planTask<C extends TaskContract>(contract: C, data: InputOf<C>, options?: PlanTaskOptions): TaskSpec;
 export function planTask<C extends TaskContract>(
   contract: C,
   data: Templated<InputOf<C>>,
-  options: PlanTaskOptions = {},
-): TaskSpec {
+  options: PlanTaskOptions & { readonly templated: true },
+): TaskSpec;
+export function planTask(contract: TaskContract, data: unknown, options: PlanTaskOptions = {}): TaskSpec {
   const { name = contract.name, assignedTo = contract.name } = options;
-  if (findTemplates(data, "data").length === 0) checkData(contract.input, data, `data of task "${name}"`);
+  if (!options.templated) checkData(contract.input, data, `data of task "${name}"`);
   const { retry, timeoutMs, priority } = contract;
   return {
     ...(retry ? { retry } : {}),

@@ -11,7 +11,6 @@ import { beginMachine, stepMachine } from "../plans/machine-run.ts";
 import { resultsByName } from "../plans/outcome.ts";
 import { replayDraft } from "../plans/replay.ts";
 import { isTerminal, isTopLevel } from "../plans/task-node.ts";
-import { findTemplates } from "../plans/template.ts";
 import type { AnyData } from "./any-data.ts";
 import { type BusOwner, makeEnvelope } from "./bus.ts";
 import type { PlatformContext } from "./context.ts";
@@ -183,8 +182,8 @@ export class PlannerHandlers {
     for (const [i, task] of tasks.entries()) {
       if (typeof task?.assignedTo !== "string") continue;
       const operation = handlerOf(node.directory, { assignedTo: task.assignedTo, name: task.name });
-      // What templates become is not known yet.
-      if (!operation?.input || findTemplates(task.data, "data").length > 0) continue;
+      // What templates become is not known yet, nor are the items of a list.
+      if (!operation?.input || task.templated || (task.forEach && task.data === undefined)) continue;
       const wait = check(operation.input, task.data ?? null, `tasks[${i}].data of task "${task.name}"`);
       if (wait) waits.push(wait);
     }

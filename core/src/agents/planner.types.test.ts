@@ -49,13 +49,23 @@ test("handlers get the goal's data typed by its contract", () => {
   expectTypeOf(uses).toBeFunction();
 });
 
-test("a task's data is typed by its contract, and any part of it may be a template", () => {
+test("a task's data is typed by its contract, and any part of a templated one's may be a template", () => {
   const uses = () => [
     planTask(Search, { query: "a", limit: 1, tags: [] }),
-    planTask(Search, { query: "about {{goal.data.topic}}", limit: "{{goal.data.limit}}", tags: ["{{item}}"] }),
-    planTask(Search, "{{results.query}}"),
-    // @ts-expect-error neither a number nor a template
+    planTask(
+      Search,
+      { query: "about {{goal.data.topic}}", limit: "{{goal.data.limit}}", tags: ["{{item}}"] },
+      { templated: true },
+    ),
+    planTask(Search, "{{results.query}}", { templated: true }),
+    // @ts-expect-error templates are for tasks that say so
+    planTask(Search, { query: "a", limit: "{{goal.data.limit}}", tags: [] }),
+    // @ts-expect-error nor are they where a task says that it has none
+    planTask(Search, "{{results.query}}", { templated: false }),
+    // @ts-expect-error not a number
     planTask(Search, { query: "a", limit: "one", tags: [] }),
+    // @ts-expect-error neither a number nor a template
+    planTask(Search, { query: "a", limit: "one", tags: [] }, { templated: true }),
     // @ts-expect-error a field is missing
     planTask(Search, { query: "a", limit: 1 }),
     // @ts-expect-error who does it is the contract's to say

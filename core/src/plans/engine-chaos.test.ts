@@ -16,7 +16,12 @@ const everything: PlanHandlers = {
   makeTasks: () => ({
     tasks: [
       task("list"),
-      { ...task("each", "list"), forEach: { over: "{{results.list}}", concurrency: 2 }, data: "{{item}}" },
+      {
+        ...task("each", "list"),
+        forEach: { over: "{{results.list}}", concurrency: 2 },
+        data: "{{item}}",
+        templated: true,
+      },
       { name: "nap", wait: { kind: "sleep", ms: 40 }, dependsOn: ["list"] },
       { name: "ask", wait: { kind: "input", prompt: "?" } },
       task("order", "ask"),

@@ -23,7 +23,8 @@ describe("a plan that grows", () => {
     const state = await run(
       growing([task("a"), task("b")], ({ name, status }, { tasks }) => {
         asked.push(`${name} ${status} of ${tasks.length}`);
-        if (name === "a") return { tasks: [{ ...task("c", "a", "b"), data: "{{results.a.name}}" }], to: "second" };
+        if (name === "a")
+          return { tasks: [{ ...task("c", "a", "b"), data: "{{results.a.name}}", templated: true }], to: "second" };
         return undefined;
       }),
     );
@@ -232,6 +233,7 @@ describe("delegated tasks", () => {
 describe("undo", () => {
   const undoable = (name: string, ...dependsOn: string[]): TaskSpec => ({
     ...task(name, ...dependsOn),
+    templated: true,
     undo: { assignedTo: "undoer", ...(name === "b" ? { data: { id: "{{result.id}}" } } : {}) },
   });
   const scripts: Record<string, ScriptedTask> = {

@@ -91,6 +91,7 @@ describe("templates", () => {
       plan(task("search"), {
         ...task("sum", "search"),
         data: { all: "{{results.search.papers}}", text: "{{results.search.count}} on {{goal.data.topic}}" },
+        templated: true,
       }),
       { goalData: { topic: "whales" } },
     );
@@ -100,7 +101,7 @@ describe("templates", () => {
 
   test("one that names what is not there fails its task before any agent hears of it", async () => {
     const { begin, end, dispatcher } = await setUp();
-    await begin(plan(task("a"), { ...task("b", "a"), data: "{{results.a.nothing}}" }, task("c", "b")));
+    await begin(plan(task("a"), { ...task("b", "a"), data: "{{results.a.nothing}}", templated: true }, task("c", "b")));
     const state = await end();
     expect(state.tasks.map(({ failure }) => failure?.code)).toEqual([
       undefined,
@@ -116,6 +117,7 @@ describe("one task for each item", () => {
     ...task("each", "list"),
     forEach: { over: "{{results.list}}", concurrency: 3 },
     data: "{{index}}:{{item.id}}",
+    templated: true,
   };
 
   test("has the items' results in their order, with no more at a time than it says", async () => {
@@ -194,6 +196,7 @@ describe("waiting", () => {
     const ask: TaskSpec = {
       name: "ask",
       wait: { kind: "input", prompt: "Ship {{goal.data.what}}?" },
+      templated: true,
       timeoutMs: 60_000,
     };
     await begin(plan(ask, task("ship", "ask")), { goalData: { what: "it" } });

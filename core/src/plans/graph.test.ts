@@ -5,6 +5,7 @@ import { checkAddition, checkPlan } from "./graph.ts";
 import { PlanFold } from "./reducer.ts";
 
 const task = (name: string, ...dependsOn: string[]) => ({ name, assignedTo: "w", dependsOn });
+const templated = (name: string) => ({ ...task(name), templated: true });
 const refusal = (draft: unknown): { path: unknown; message: string; hint: string | undefined } => {
   try {
     checkPlan(draft, "p");
@@ -109,10 +110,10 @@ describe("what a planner returned", () => {
     [{ ...task("a"), undo: {} }, "tasks[0].undo.assignedTo", "is missing, not text"],
     [{ ...task("a"), undo: { assignedTo: "u", data: [() => 1] } }, "tasks[0].undo.data[0]", "is a function"],
     [{ ...task("a"), undo: { assignedTo: "u", priority: 1 } }, "tasks[0].undo.priority", "is no field of an undo"],
-    [{ ...task("a"), data: ["{{item}}"] }, "tasks[0].data[0]", "holds {{item}}, which means something only"],
-    [{ ...task("a"), data: "{{result}}" }, "tasks[0].data", "holds {{result}}, which means something only"],
-    [{ ...task("a"), data: "{{goal.topic}}" }, "tasks[0].data", "holds {{goal.topic}}: a goal has data, id, type"],
-    [{ ...task("a"), data: "{{results.a | x}}" }, "tasks[0].data", 'holds "{{results.a | x}}", which is no path'],
+    [{ ...templated("a"), data: ["{{item}}"] }, "tasks[0].data[0]", "holds {{item}}, which means something only"],
+    [{ ...templated("a"), data: "{{result}}" }, "tasks[0].data", "holds {{result}}, which means something only"],
+    [{ ...templated("a"), data: "{{goal.topic}}" }, "tasks[0].data", "holds {{goal.topic}}: a goal has data, id, type"],
+    [{ ...templated("a"), data: "{{results.a | x}}" }, "tasks[0].data", 'holds "{{results.a | x}}", which is no path'],
   ];
   test.each(refused.map(([bad, path, problem]) => [path, problem, bad] as const))("%s %s", (path, problem, bad) => {
     const refused = refusal({ tasks: [bad] });
@@ -146,17 +147,27 @@ describe("what a planner returned", () => {
 
   test("every field that a task may have is taken as it is", () => {
     const tasks = [
-      { name: "list", goal: "papers.wanted", data: "{{goal.data.topic}}", timeoutMs: 5 },
+      { name: "list", goal: "papers.wanted", data: "{{goal.data.topic}}", templated: true, timeoutMs: 5 },
       {
         name: "read",
         assignedTo: "reader",
         dependsOn: ["list"],
         forEach: { over: "{{results.list.papers}}", concurrency: 3 },
         data: { paper: "{{item}}", at: "{{index}}", all: "{{results}}", other: "{{name}}" },
+        templated: true,
         undo: { assignedTo: "forget", data: { id: "{{result.id}}", of: "{{item.id}}" }, retry: { maxAttempts: 9 } },
       },
-      { name: "ask", wait: { kind: "input", prompt: "Read {{results.read.length}}. Go on?" }, dependsOn: ["read"] },
-      { name: "paid", wait: { kind: "event", pattern: "order.{{goal.data.id}}.paid", topic: "business-facts" } },
+      {
+        name: "ask",
+        wait: { kind: "input", prompt: "Read {{results.read.length}}. Go on?" },
+        templated: true,
+        dependsOn: ["read"],
+      },
+      {
+        name: "paid",
+        wait: { kind: "event", pattern: "order.{{goal.data.id}}.paid", topic: "business-facts" },
+        templated: true,
+      },
       { name: "nap", wait: { kind: "sleep", ms: 0 } },
     ];
     const draft = { tasks, budget: { maxTasks: 5, maxDurationMs: 1 }, grows: true, state: "list", reused: { list: 1 } };
@@ -245,7 +256,7 @@ describe("tasks added to a plan under way", () => {
   test("they go on where the plan's numbers end, may depend on what it has, and are legal", () => {
     const fold = underWay();
     fold.propose({ type: "task.succeeded", taskId: "p.1", attempt: 1, result: 1 }, 4);
-    const tasks = checkAddition([task("c", "a", "d"), { ...task("d"), data: "{{goal.data}}" }], fold);
+    const tasks = checkAddition([task("c", "a", "d"), { ...templated("d"), data: "{{goal.data}}" }], fold);
     expect(tasks.map(({ taskId, name }) => [taskId, name])).toEqual([
       ["p.3", "c"],
       ["p.4", "d"],

@@ -84,7 +84,7 @@ export function checkAddition(tasks: unknown, fold: PlanFold, parentTaskId?: str
   if (parentTaskId !== undefined && !parent) throw invalid("tasks", `plan ${planId} has no task ${parentTaskId}`);
   const prefix = parent ? `${parent.name}/` : "";
   const specs = tasks.map((task: unknown, index) => {
-    const spec = checkTask(task, `tasks[${index}]`, { literal: parent !== undefined });
+    const spec = checkTask(task, `tasks[${index}]`, { delegated: parent !== undefined });
     if (parent && spec.forEach) {
       throw invalid(`tasks[${index}].forEach`, "cannot be delegated", "delegate one task for each item");
     }

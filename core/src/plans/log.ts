@@ -22,9 +22,12 @@ export type WaitSpec =
   | { readonly kind: "event"; readonly pattern: string; readonly topic?: string }
   | { readonly kind: "sleep"; readonly ms: number };
 
-/** One task for each item of an earlier result. */
+/** One task for each item of an earlier result. Without `data` of its own, a task's data is its item. */
 export interface ForEachSpec {
-  /** Where the list is: `{{results.search.papers}}`, `{{goal.data.items}}`. The tasks named there have to be in `dependsOn`. */
+  /**
+   * Where the list is, always as a template: `{{results.search.papers}}`, `{{goal.data.items}}`. The tasks named there have to
+   * be in `dependsOn`.
+   */
   readonly over: string;
   /** Items worked at at the same time. Default: all. */
   readonly concurrency?: number;
@@ -33,7 +36,9 @@ export interface ForEachSpec {
 /** What takes a completed task back when its plan fails or is cancelled later on. */
 export interface UndoSpec {
   readonly assignedTo: string;
-  /** As a task's `data`; `{{result}}` is what the task returned. Default `{ data, result }` of the task. */
+  /**
+   * As a task's `data`; if the task is `templated`, `{{result}}` is what it returned. Default `{ data, result }` of the task.
+   */
   readonly data?: unknown;
   readonly retry?: RetryPolicy;
   readonly timeoutMs?: number;
@@ -49,12 +54,16 @@ export interface TaskSpec {
   readonly goal?: string;
   /** The task is to wait: its result is the answer or the event. */
   readonly wait?: WaitSpec;
-  /**
-   * Text in it may hold `{{goal.data.topic}}`, `{{results.search.papers}}` and, under `forEach`, `{{item}}` and
-   * `{{index}}`, filled in when the task begins. Text that is nothing but one of these becomes the value itself, whatever its type.
-   * Likewise in `wait`. What a handler delegates is taken as it is.
-   */
+  /** What the agent or the sub-plan gets. Under `forEach` default: the item. */
   readonly data?: unknown;
+  /**
+   * Whether `data`, `wait` and `undo.data` hold templates: `{{goal.data.topic}}`, `{{results.search.papers}}` and, under
+   * `forEach`, `{{item}}` and `{{index}}`, filled in when the task begins. Text that is nothing but one of these becomes the
+   * value itself, whatever its type; what is filled in is not looked at again. Not for tasks that a handler delegates.
+   *
+   * Default false: text is taken as it is, whatever it holds, so that nobody but the plan's author writes templates.
+   */
+  readonly templated?: boolean;
   readonly dependsOn?: readonly string[];
   /** The task is done once for each item; its result is the list of their results, in the items' order. */
   readonly forEach?: ForEachSpec;

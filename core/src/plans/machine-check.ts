@@ -101,7 +101,7 @@ function checkTaskField(task: unknown, at: string): void {
   if (typeof task !== "object" || task === null || Array.isArray(task)) {
     throw new TypeError(`${at} must be { assignedTo, data?, … }`);
   }
-  for (const field of ["name", "dependsOn", "goal", "wait"]) {
+  for (const field of ["name", "dependsOn", "goal", "wait", "templated"]) {
     if (Object.hasOwn(task, field)) throw new TypeError(`${at}.${field} is not for a state's task to say`);
   }
 }
@@ -114,7 +114,7 @@ function withDependencies(state: StateDefinition, name: string, at: string, name
   for (const template of findTemplates({ data, wait, forEach, undo: undo?.data }, at)) {
     if (template.root === "results") dependsOn.add(checkResultsTemplate(template, names));
   }
-  return { ...task, dependsOn: [...dependsOn] };
+  return { ...task, templated: true, dependsOn: [...dependsOn] };
 }
 
 function checkResultsTemplate({ at, text, path }: FoundTemplate, names: readonly string[]): string {

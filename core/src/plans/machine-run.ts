@@ -156,8 +156,10 @@ function enter(machine: MachineDefinition, state: string, latest: ReadonlyMap<st
     return result;
   };
   const { data, wait, forEach, undo } = task;
+  // All of it is its author's text; what goals and results fill in is not looked at again.
   const changed = {
     ...task,
+    templated: true,
     ...(data === undefined ? {} : { data: mapText(data, renamed) }),
     ...(wait === undefined ? {} : { wait: mapText(wait, renamed) as NonNullable<TaskSpec["wait"]> }),
     ...(forEach === undefined ? {} : { forEach: { ...forEach, over: renamed(forEach.over) } }),

@@ -53,7 +53,7 @@ interface Timed<S extends string, D> extends Active<S, D> {
 
 /** What an agent does in a state. `{{results.search.papers}}` is the latest result of the state `search`. */
 export interface MachineTask
-  extends Omit<TaskSpec, "name" | "assignedTo" | "goal" | "wait" | "dependsOn" | "timeoutMs"> {
+  extends Omit<TaskSpec, "name" | "assignedTo" | "goal" | "wait" | "templated" | "dependsOn" | "timeoutMs"> {
   /** Name, id or capability of an agent, or the task's contract, whose `retry`, `timeoutMs` and `priority` then are the defaults. */
   readonly assignedTo: string | TaskContract;
   readonly timeoutMs?: number;

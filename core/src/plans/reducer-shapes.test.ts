@@ -126,9 +126,10 @@ describe("forEach", () => {
       dependsOn: ["list"],
       forEach: { over: "{{results.list}}", concurrency: 2 },
       data: { n: "{{item}}", at: "{{index}}", of: "{{goal.data.topic}}" },
+      templated: true,
       ...more,
     }),
-    task("after", { dependsOn: ["each"], data: "{{results.each}}" }),
+    task("after", { dependsOn: ["each"], data: "{{results.each}}", templated: true }),
   ];
   const expanded = (items: unknown[], more?: Partial<PlannedTask>) => {
     const plan = planOf(each(more));
@@ -256,8 +257,8 @@ describe("taking back", () => {
 
   test("the plan ends once everything was taken back, in reverse order, whatever came of it", () => {
     const { fold, run, fail, take, propose, dispatch, status } = planOf([
-      task("a", { undo, data: "{{goal.data.topic}}" }),
-      task("b", { undo: { ...undo, data: { id: "{{result.id}}" } } }),
+      task("a", { undo, data: "{{goal.data.topic}}", templated: true }),
+      task("b", { undo: { ...undo, data: { id: "{{result.id}}" } }, templated: true }),
       task("c", { undo }),
       task("d"),
       task("e"),
@@ -301,6 +302,7 @@ test("what a task waits for is filled in like its data", () => {
       name: "ask",
       dependsOn: ["draft"],
       wait: { kind: "input", prompt: "Send {{results.draft.title}}?" },
+      templated: true,
     },
   ]);
   run("draft", { title: "Bees" });

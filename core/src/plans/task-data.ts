@@ -20,27 +20,27 @@ export function inputsOf(fold: PlanFold, task: TaskState): Record<string, unknow
 }
 
 /**
- * A task's data with its templates filled in. What a handler delegated has none: it is taken as it is.
+ * A task's data, of a templated one with the templates filled in. Default: of one of a `forEach` its item, of one that
+ * takes another back that one's data and result.
  *
  * @throws {SoormaError} `TEMPLATE_UNRESOLVED`
  */
 export function dataOf(fold: PlanFold, task: TaskState): unknown {
-  if (task.undoes !== undefined) {
-    const undone = fold.task(task.undoes);
-    if (undone && undone.undo?.data === undefined) return { data: dataOf(fold, undone), result: undone.result };
-  } else if (isDelegated(task)) {
-    return task.data;
+  const { data, item, undoes, templated, name } = task;
+  if (data === undefined) {
+    const undone = undoes === undefined ? undefined : fold.task(undoes);
+    return undone ? { data: dataOf(fold, undone), result: undone.result } : item?.value;
   }
-  return resolveTemplates(task.data, scopeOf(fold, task), `data of task "${task.name}"`);
+  return templated ? resolveTemplates(data, scopeOf(fold, task), `data of task "${name}"`) : data;
 }
 
 /**
- * What a task waits for, with the templates in it filled in.
+ * What a task waits for, of a templated one with the templates filled in.
  *
  * @throws {SoormaError} `TEMPLATE_UNRESOLVED`
  */
 export function waitOf(fold: PlanFold, task: TaskState): WaitSpec | undefined {
-  if (!task.wait || isDelegated(task)) return task.wait;
+  if (!task.wait || !task.templated) return task.wait;
   return resolveTemplates(task.wait, scopeOf(fold, task), `wait of task "${task.name}"`) as WaitSpec;
 }
 
@@ -61,8 +61,8 @@ export function expandGroup(fold: PlanFold, task: TaskState): PlannedTask[] {
     );
   }
   checkBudget(fold, items.length, `the forEach of task "${name}"`);
-  const { assignedTo, goal, wait, data, retry, timeoutMs, priority, undo } = rest;
-  const shared = Object.entries({ assignedTo, goal, wait, data, retry, timeoutMs, priority, undo }).filter(
+  const { assignedTo, goal, wait, data, templated, retry, timeoutMs, priority, undo } = rest;
+  const shared = Object.entries({ assignedTo, goal, wait, data, templated, retry, timeoutMs, priority, undo }).filter(
     ([, value]) => value !== undefined,
   );
   return items.map((value: unknown, index) => ({
@@ -110,10 +110,6 @@ function originOf(fold: PlanFold, task: TaskState): TaskState {
   if (undone) return originOf(fold, undone);
   const parent = task.item === undefined ? undefined : fold.task(task.parentTaskId ?? "");
   return parent ?? task;
-}
-
-function isDelegated(task: TaskState): boolean {
-  return task.parentTaskId !== undefined && task.item === undefined;
 }
 
 function describe(value: unknown): string {

@@ -13,6 +13,7 @@ const taskFields: Record<keyof TaskSpec, true> = {
   goal: true,
   wait: true,
   data: true,
+  templated: true,
   dependsOn: true,
   forEach: true,
   retry: true,
@@ -35,10 +36,10 @@ const goalFields = ["data", "id", "type"];
 /**
  * Checks one task by itself. Its dependencies are for the caller to find.
  *
- * @param options.literal - Its data holds no templates: a handler delegated it.
+ * @param options.delegated - A handler delegated it: it may hold no templates.
  * @throws {SoormaError} `PLAN_INVALID`; `details.path` is where.
  */
-export function checkTask(task: unknown, path: string, options: { readonly literal?: boolean } = {}): TaskSpec {
+export function checkTask(task: unknown, path: string, options: { readonly delegated?: boolean } = {}): TaskSpec {
   if (!isRecord(task)) throw invalid(path, `is ${describe(task)}`, "a task is { name, assignedTo, … }");
   checkFields(task, taskFields, path, "a task");
   const name = checkText(task.name, `${path}.name`);
@@ -48,6 +49,7 @@ export function checkTask(task: unknown, path: string, options: { readonly liter
   if (name.startsWith("undo:")) {
     throw invalid(`${path}.name`, `is "${name}"; names with "undo:" are those of tasks that take others back`);
   }
+  checkTemplated(task.templated, `${path}.templated`, options.delegated === true);
   checkDoer(task, path);
   if (task.dependsOn !== undefined) {
     if (!Array.isArray(task.dependsOn)) {
@@ -65,8 +67,16 @@ export function checkTask(task: unknown, path: string, options: { readonly liter
   if (task.undo !== undefined) checkUndo(task.undo, `${path}.undo`);
   // Fields given as undefined are left out, so that what is logged is what is meant.
   const spec = defined(task) as unknown as TaskSpec;
-  checkTemplates(spec, path, options.literal === true);
+  checkTemplates(spec, path);
   return spec;
+}
+
+function checkTemplated(templated: unknown, path: string, delegated: boolean): void {
+  if (templated === undefined) return;
+  if (typeof templated !== "boolean") throw invalid(path, `is ${describe(templated)}, not true or false`);
+  if (templated && delegated) {
+    throw invalid(path, "is not for a delegated task to say", "its data is taken as it is: fill it in before");
+  }
 }
 
 function checkDoer(task: Record<string, unknown>, path: string): void {
@@ -75,14 +85,14 @@ function checkDoer(task: Record<string, unknown>, path: string): void {
     throw invalid(path, `has ${given.join(" and ")}`, "exactly one of assignedTo, goal and wait says who does it");
   }
   if (task.goal !== undefined) checkText(task.goal, `${path}.goal`, "it is the type of a goal that some planner takes");
-  else if (task.wait !== undefined) checkWait(task.wait, `${path}.wait`);
+  else if (task.wait !== undefined) checkWait(task.wait, `${path}.wait`, task.templated === true);
   else {
     const hint = "say which agent shall do it: its name, id or capability; or give a goal, or what to wait for";
     checkText(task.assignedTo, `${path}.assignedTo`, hint);
   }
 }
 
-function checkWait(wait: unknown, path: string): void {
+function checkWait(wait: unknown, path: string, templated: boolean): void {
   const hint = 'it is { kind: "input", prompt }, { kind: "event", pattern, topic? } or { kind: "sleep", ms }';
   if (!isRecord(wait)) throw invalid(path, `is ${describe(wait)}`, hint);
   switch (wait.kind) {
@@ -92,7 +102,7 @@ function checkWait(wait: unknown, path: string): void {
       return;
     case "event":
       checkFields(wait, waitFields.event, path, "a wait for an event");
-      checkPattern(checkText(wait.pattern, `${path}.pattern`), `${path}.pattern`);
+      checkPattern(checkText(wait.pattern, `${path}.pattern`), `${path}.pattern`, templated);
       if (wait.topic !== undefined && !isTopic(wait.topic)) {
         throw invalid(`${path}.topic`, `is ${describe(wait.topic)}`, `topics are ${topics.join(", ")}`);
       }
@@ -107,14 +117,15 @@ function checkWait(wait: unknown, path: string): void {
   }
 }
 
-function checkPattern(pattern: string, path: string): void {
+function checkPattern(pattern: string, path: string, templated: boolean): void {
   // What a template will become is not known yet.
-  if (pattern.includes("{{")) return;
+  if (templated && pattern.includes("{{")) return;
   try {
     compilePattern(pattern);
   } catch (error) {
     if (!isSoormaError(error, "PAYLOAD_INVALID")) throw error;
-    throw invalid(path, `is ${describe(pattern)}, which is no event pattern`, error.hint);
+    const hint = pattern.includes("{{") ? "templates are filled in only where a task says templated: true" : error.hint;
+    throw invalid(path, `is ${describe(pattern)}, which is no event pattern`, hint);
   }
 }
 
@@ -137,16 +148,15 @@ function checkUndo(undo: unknown, path: string): void {
   checkNumber(undo.timeoutMs, `${path}.timeoutMs`, 1);
 }
 
-function checkTemplates(task: TaskSpec, path: string, literal: boolean): void {
+function checkTemplates(task: TaskSpec, path: string): void {
   const own: readonly TemplateRoot[] = task.forEach ? ["goal", "results", "item", "index"] : ["goal", "results"];
   const found = (value: unknown, at: string, roots: readonly TemplateRoot[]): void => {
     for (const template of findTemplates(value, at)) checkTemplate(template, roots, task.dependsOn ?? []);
   };
-  if (!literal) {
-    found(task.data, `${path}.data`, own);
-    found(task.wait, `${path}.wait`, own);
-  }
   found(task.forEach?.over, `${path}.forEach.over`, ["goal", "results"]);
+  if (!task.templated) return;
+  found(task.data, `${path}.data`, own);
+  found(task.wait, `${path}.wait`, own);
   found(task.undo?.data, `${path}.undo.data`, [...own, "result"]);
 }
 

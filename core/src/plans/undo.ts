@@ -1,9 +1,6 @@
 import type { PlannedTask, TaskState } from "./log.ts";
 
-/**
- * The task that takes a completed one back. Its data is a template: the engine fills in `{{result}}`, so that text in a
- * result is never taken for one.
- */
+/** The task that takes a completed one back. What its data is by default, and what templates in it become, `dataOf` says. */
 export function undoTask(task: TaskState, taskId: string): PlannedTask | undefined {
   const { undo } = task;
   if (!undo) return undefined;
@@ -11,8 +8,9 @@ export function undoTask(task: TaskState, taskId: string): PlannedTask | undefin
     taskId,
     name: `undo:${task.name}`,
     assignedTo: undo.assignedTo,
-    data: undo.data === undefined ? { data: task.data, result: "{{result}}" } : undo.data,
     undoes: task.taskId,
+    ...(undo.data === undefined ? {} : { data: undo.data }),
+    ...(task.templated === undefined ? {} : { templated: task.templated }),
     ...(undo.retry === undefined ? {} : { retry: undo.retry }),
     ...(undo.timeoutMs === undefined ? {} : { timeoutMs: undo.timeoutMs }),
     ...(task.priority === undefined ? {} : { priority: task.priority }),

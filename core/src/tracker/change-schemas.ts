@@ -39,6 +39,7 @@ const task = Type.Object({
   assignedTo: Type.Optional(text),
   goal: Type.Optional(text),
   wait: Type.Optional(waitSpec),
+  templated: Type.Optional(Type.Boolean()),
   dependsOn: Type.Optional(Type.Array(name)),
   forEach: Type.Optional(Type.Object({ over: text, concurrency: Type.Optional(Type.Number()) })),
   retry: Type.Optional(retry),

@@ -214,6 +214,6 @@ function isWantedTask(task: TaskState, { status, agentName, assignedTo }: TaskQu
 
 function toSummary(task: TaskState, { planId, goalType, planner }: PlanSummary): TaskSummary {
   const { data: _data, result: _result, steps: _steps, waits: _waits, item: _item, undo: _undo, ...rest } = task;
-  const { dependsOn: _on, forEach: _each, retry: _retry, wait: _wait, ...line } = rest;
+  const { dependsOn: _on, forEach: _each, templated: _text, retry: _retry, wait: _wait, ...line } = rest;
   return { ...line, planId, goalType, planner };
 }

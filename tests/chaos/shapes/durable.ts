@@ -45,6 +45,7 @@ export const each: Shape = {
           dependsOn: ["list"],
           forEach: { over: "{{results.list.items}}", concurrency: data.concurrency },
           data: { n: "{{item}}" },
+          templated: true,
         },
         { name: "sum", assignedTo: "sum-each", dependsOn: ["each"] },
       ],

@@ -7,23 +7,13 @@ type Services = Awaited<ReturnType<Mesh["acquire"]>>;
 export function brokenPlannerMesh(mesh: Mesh, broken: Break | undefined): Mesh {
   if (broken === "version") return withLog(mesh, withoutVersions);
   if (broken === "lease") return withLog(mesh, withoutLeases);
+  if (broken === "wait") return withLog(mesh, withoutWaiting);
   return mesh;
 }
 
-/** The mesh as a worker gets it, without what makes its results and steps last. */
+/** The mesh as a worker gets it, without what makes its steps last. */
 export function brokenWorkerMesh(mesh: Mesh, broken: Break | undefined): Mesh {
-  if (broken === "steps") return withLog(mesh, withoutJournal);
-  if (broken !== "ack") return mesh;
-  return withServices(mesh, (services) => {
-    const { node } = services;
-    const callAgent = node.callAgent.bind(node);
-    node.callAgent = async (agent, method, params, options) => {
-      if (method !== "task.result") return await callAgent(agent, method, params, options);
-      callAgent(agent, method, params, options).catch(() => {});
-      return undefined as never;
-    };
-    return services;
-  });
+  return broken === "steps" ? withLog(mesh, withoutJournal) : mesh;
 }
 
 function withServices(mesh: Mesh, change: (services: Services) => Services): Mesh {
@@ -53,6 +43,16 @@ function withoutVersions(log: PlanLog): PlanLog {
         const epoch = entries.findLast((entry) => entry.type === "plan.driven")?.epoch ?? 1;
         return await log.append(planId, entries.at(-1)?.version ?? 0, changes, { epoch });
       }
+    },
+  };
+}
+
+function withoutWaiting(log: PlanLog): PlanLog {
+  return {
+    ...log,
+    async append(planId, expectedVersion, changes, options) {
+      log.append(planId, expectedVersion, changes, options).catch(() => {});
+      return expectedVersion + changes.length;
     },
   };
 }

@@ -12,8 +12,10 @@ const later = (world: World, ms: number, what: () => void): void =>
     if (!world.isHealed) what();
   }, ms);
 
+/** Any of them, and those that the others depend on more often. */
 function anyMember(world: World, chance: Chance): Member {
-  return chance.one([...world.members.values()]);
+  const all = [...world.members.values()];
+  return chance.is(0.4) ? chance.one(all.filter(({ name }) => /^(state|planner)/.test(name))) : chance.one(all);
 }
 
 const faults: Readonly<Record<string, Fault>> = {
@@ -92,14 +94,20 @@ const faults: Readonly<Record<string, Fault>> = {
 /** A good network. */
 export const quiet = { delayMs: [0.05, 1] } as const;
 
-/** Lets a seed's faults come over a world until `untilMs`; tells how many. In one seed of twenty nothing goes wrong. */
-export function scheduleFaults(world: World, chance: Chance, untilMs: number): number {
+/**
+ * Lets a seed's faults come over a world until `untilMs`, many of them soon after one of `busyMs`, when there is something
+ * to lose. In one seed of twenty nothing goes wrong.
+ *
+ * @returns how many there are.
+ */
+export function scheduleFaults(world: World, chance: Chance, untilMs: number, busyMs: readonly number[]): number {
   const kinds = chance.some(Object.keys(faults));
   const all = chance.is(0.05) ? 0 : chance.whole(1, 24);
   for (let count = all; count > 0; count--) {
     const kind = chance.one(kinds);
     const fault = faults[kind] as Fault;
-    later(world, chance.between(0, untilMs), () => fault(world, chance));
+    const atMs = chance.is(0.6) ? chance.one(busyMs) + chance.between(0, 1_000) : chance.between(0, untilMs);
+    later(world, Math.min(atMs, untilMs), () => fault(world, chance));
   }
   return all;
 }

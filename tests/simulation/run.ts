@@ -42,16 +42,19 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
     hub.setEveryLink(quiet);
     const names = populate(world);
     const chance = machineChance(world, "scenario");
-    const faultsUntilMs = chance.between(3_000, 25_000);
+    const faultsUntilMs = chance.between(2_000, 18_000);
     world.untilMs = faultsUntilMs;
+    const busyMs: number[] = [];
     const clients = names.filter((name) => name.startsWith("client"));
-    for (let id = 1, count = chance.whole(1, 10); id <= count; id++) {
+    for (let id = 1, count = chance.whole(1, 16); id <= count; id++) {
       const record: GoalRecord = { script: scriptOf(chance, id), answers: [] };
       ledger.goals.push(record);
-      world.member(chance.one(clients)).goals.push({ atMs: chance.between(0, faultsUntilMs), record });
+      const atMs = chance.between(0, faultsUntilMs);
+      busyMs.push(atMs);
+      world.member(chance.one(clients)).goals.push({ atMs, record });
     }
     for (const member of world.members.values()) runtime.setTimer(() => world.start(member), chance.between(0, 400));
-    const isCalm = scheduleFaults(world, machineChance(world, "faults"), faultsUntilMs) === 0;
+    const isCalm = scheduleFaults(world, machineChance(world, "faults"), faultsUntilMs, busyMs) === 0;
     await runtime.advance(faultsUntilMs);
     endFaults(world);
     const isReady = (): boolean => [...world.members.values()].every(({ running }) => running !== undefined);
@@ -145,14 +148,19 @@ async function auditAll(world: World, isCalm: boolean): Promise<void> {
     const known = new Set(ledger.goals.map(({ planId }) => planId));
     const pause = (ms: number): Promise<void> => new Promise((resolve) => void runtime.setTimer(resolve, ms));
     const untilMs = monotonic() + orphanMs;
-    let plans = await tracker.listPlans({ limit: 10_000 });
-    for (const { planId, parentPlanId } of plans.filter(isOpen)) {
-      // Its client died before it knew that it was accepted: nobody is there to tell it what it may wait for.
-      if (!known.has(planId) && parentPlanId === undefined) await tracker.cancelPlan(planId, "nobody knows of it");
-    }
-    while (plans.some(isOpen) && monotonic() < untilMs) {
+    // A goal whose client gave up on it may come out of a process that was stopped only now.
+    await pause(1_000);
+    const list = (): Promise<PlanSummary[]> => tracker.listPlans({ limit: 10_000 });
+    const cancelled = new Set<string>();
+    let plans = await list();
+    for (; plans.some(isOpen) && monotonic() < untilMs; plans = await list()) {
+      for (const { planId, parentPlanId } of plans.filter(isOpen)) {
+        // Its client died before it knew that it was accepted: nobody is there to tell it what it may wait for.
+        if (known.has(planId) || parentPlanId !== undefined || cancelled.has(planId)) continue;
+        cancelled.add(planId);
+        await tracker.cancelPlan(planId, "nobody knows of it");
+      }
       await pause(250);
-      plans = await tracker.listPlans({ limit: 10_000 });
     }
     const audited: Audited[] = [];
     for (const { planId } of plans) {

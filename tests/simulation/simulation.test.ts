@@ -3,7 +3,7 @@ import { simulate } from "./run.ts";
 import type { Break } from "./surroundings.ts";
 
 test("whatever goes wrong, what has to hold does", async () => {
-  for (let seed = 1; seed <= 40; seed++) {
+  for (let seed = 1; seed <= 20; seed++) {
     const { violations } = await simulate({ seed });
     expect({ again: `bun run simulate --seed ${seed} --trace`, violations }).toMatchObject({ violations: [] });
   }
@@ -30,7 +30,7 @@ const breaks: readonly (readonly [Break, RegExp])[] = [
   ["flush", /acknowledged|not there|not in the log|never ended|answered/],
   ["version", /drives in epoch|twice|was answered/],
   ["lease", /not every goal was answered/],
-  ["ack", /not every goal was answered|is failed, not|never ended/],
+  ["wait", /not there|not every goal was answered|never ended|the run broke|unhandled|twice/],
   ["steps", /had its effect again|had its effect in attempt|recorded twice|to one attempt/],
 ];
 

@@ -11,10 +11,10 @@ import type { GoalRecord, Ledger } from "./ledger.ts";
  * - `flush`: disks acknowledge what they have not flushed.
  * - `version`: planners append whatever version or epoch the log is at.
  * - `lease`: no plan of a planner that is gone is handed to another.
- * - `ack`: workers do not wait for their results to be acknowledged.
+ * - `wait`: planners go on before the log has acknowledged what they append.
  * - `steps`: attempts do not know which steps earlier ones did.
  */
-export type Break = "flush" | "version" | "lease" | "ack" | "steps";
+export type Break = "flush" | "version" | "lease" | "wait" | "steps";
 
 /** What a process of a certain role is started with. */
 export interface Surroundings {

@@ -7,13 +7,15 @@ import { type Runtime, sleep } from "../runtime.ts";
 const retryMs = 500;
 
 interface Listener {
+  readonly taskId: string;
+  readonly key: string;
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
 
 interface PlanWatch {
-  /** By task and key. */
-  readonly listeners: Map<string, Listener>;
+  /** Two attempts at one task wait for the same while the earlier one is being ended. */
+  readonly listeners: Set<Listener>;
   readonly controller: AbortController;
   begun: boolean;
 }
@@ -43,14 +45,14 @@ export class SignalWatches implements Disposable {
   listen(planId: string, taskId: string, key: string): SignalWatch {
     let plan = this.#plans.get(planId);
     if (!plan) {
-      plan = { listeners: new Map(), controller: new AbortController(), begun: false };
+      plan = { listeners: new Set(), controller: new AbortController(), begun: false };
       this.#plans.set(planId, plan);
     }
     const watch = plan;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     promise.catch(() => {});
-    const id = listenerId(taskId, key);
-    watch.listeners.set(id, { resolve, reject });
+    const listener: Listener = { taskId, key, resolve, reject };
+    watch.listeners.add(listener);
     return {
       value: promise,
       // A watch that runs is at an earlier version: it began when an earlier wait did, and everything passes by it.
@@ -60,7 +62,7 @@ export class SignalWatches implements Disposable {
         void this.#follow(planId, watch, version);
       },
       [Symbol.dispose]: () => {
-        watch.listeners.delete(id);
+        watch.listeners.delete(listener);
         if (watch.listeners.size > 0) return;
         watch.controller.abort();
         if (this.#plans.get(planId) === watch) this.#plans.delete(planId);
@@ -80,11 +82,14 @@ export class SignalWatches implements Disposable {
       try {
         for await (const entry of this.#log.watch(planId, { afterVersion, signal })) {
           afterVersion = entry.version;
-          if (entry.type === "task.signalled") listeners.get(listenerId(entry.taskId, entry.key))?.resolve(entry.value);
+          if (entry.type !== "task.signalled") continue;
+          for (const { taskId, key, resolve } of listeners) {
+            if (taskId === entry.taskId && key === entry.key) resolve(entry.value);
+          }
         }
         if (signal.aborted) return;
         const error = new SoormaError("ATTEMPT_STALE", `plan ${planId} ended while a task of it was waiting`);
-        for (const listener of listeners.values()) listener.reject(error);
+        for (const listener of listeners) listener.reject(error);
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -93,8 +98,4 @@ export class SignalWatches implements Disposable {
       }
     }
   }
-}
-
-function listenerId(taskId: string, key: string): string {
-  return `${taskId} ${key}`;
 }

@@ -143,6 +143,33 @@ describe("a plan", () => {
     expect(await broke.plan()).toMatchObject({ status: "failed" });
   });
 
+  test("gives tasks the text of its goal as it is, and an item that is all of a task's data", async () => {
+    await using at = await setting();
+    const Note = defineTask({
+      name: "note",
+      input: Type.Object({ text: Type.String() }),
+      output: Type.String(),
+    });
+    const noter = at.mesh.worker({ name: "noter" });
+    noter.onTask(Note, ({ data }) => data.text);
+    await noter.run();
+    at.planner.onGoal("note.goal", ({ data }) => ({
+      tasks: [
+        planTask(Note, { text: data.text }, { name: "first" }),
+        // The contract is checked with what is known: not before there is an item.
+        { name: "each", assignedTo: "note", forEach: { over: "{{goal.data.notes}}" } },
+        planTask(Note, { text: "{{goal.data.text}}!" }, { name: "filled", templated: true }),
+      ],
+    }));
+    const text = "{{results.first}}, {{item}} and {{goal.data.text | upper}}";
+    const { run, client } = await at.submit("note.goal", { text, notes: [{ text }, { text: "b" }] });
+    expect(await run.result()).toEqual({ first: text, each: [text, "b"], filled: `${text}!` });
+    const wrong = await client.submitGoal("note.goal", { text, notes: [{ text: 1 }] });
+    expect(await failureOf(wrong.result())).toThrow(/PAYLOAD_INVALID/);
+    // @ts-expect-error templates are for tasks that say so
+    expect(() => planTask(Note, "{{item}}")).toThrow(/data of task "note" does not match/);
+  });
+
   test("takes what a task leaves open from its contract, and the rest from the planner", async () => {
     await using at = await setting({ retry: { maxAttempts: 2 }, timeoutMs: 9_000, priority: 1 });
     const Add = defineTask({

@@ -99,6 +99,30 @@ describe("templates", () => {
     expect(dispatcher.callsOf("sum")[0]?.assignment.data).toEqual({ all: ["x", "y"], text: "2 on whales" });
   });
 
+  test("text of users that looks like one arrives as it is, copied into a task or filled in", async () => {
+    const prompt = "{{results.x}}, {{item}} and {{goal.data.secret}}";
+    const { begin, end, dispatcher } = await setUp({ a: ({ data }) => data });
+    const handlers: PlanHandlers = {
+      makeTasks: ({ goalData }) => {
+        const { prompt: text } = goalData as { prompt: string };
+        return {
+          tasks: [
+            { ...task("a"), data: { text } },
+            { ...task("b", "a"), data: { text: "{{goal.data.prompt}}", of: "{{results.a.text}}" }, templated: true },
+            { ...task("each"), forEach: { over: "{{goal.data.prompts}}" } },
+          ],
+        };
+      },
+    };
+    await begin(handlers, { goalData: { prompt, prompts: [prompt, { prompt }], secret: "s" } });
+    await end();
+    const dataOfTask = (name: string): unknown => dispatcher.callsOf(name)[0]?.assignment.data;
+    expect(dataOfTask("a")).toEqual({ text: prompt });
+    expect(dataOfTask("b")).toEqual({ text: prompt, of: prompt });
+    expect([dataOfTask("each[0]"), dataOfTask("each[1]")]).toEqual([prompt, { prompt }]);
+    expect(dispatcher.calls).toHaveLength(4);
+  });
+
   test("one that names what is not there fails its task before any agent hears of it", async () => {
     const { begin, end, dispatcher } = await setUp();
     await begin(plan(task("a"), { ...task("b", "a"), data: "{{results.a.nothing}}", templated: true }, task("c", "b")));

@@ -110,6 +110,17 @@ describe("what a planner returned", () => {
     [{ ...task("a"), undo: {} }, "tasks[0].undo.assignedTo", "is missing, not text"],
     [{ ...task("a"), undo: { assignedTo: "u", data: [() => 1] } }, "tasks[0].undo.data[0]", "is a function"],
     [{ ...task("a"), undo: { assignedTo: "u", priority: 1 } }, "tasks[0].undo.priority", "is no field of an undo"],
+    [{ ...task("a"), templated: "yes" }, "tasks[0].templated", 'is "yes", not true or false'],
+    [
+      { ...templated("a"), undo: { assignedTo: "u", data: "{{item}}" } },
+      "tasks[0].undo.data",
+      "holds {{item}}, which means something only",
+    ],
+    [
+      { name: "a", wait: { kind: "input", prompt: "{{results.b}}?" }, templated: true },
+      "tasks[0].wait.prompt",
+      'holds {{results.b}}, but the task does not depend on "b"',
+    ],
     [{ ...templated("a"), data: ["{{item}}"] }, "tasks[0].data[0]", "holds {{item}}, which means something only"],
     [{ ...templated("a"), data: "{{result}}" }, "tasks[0].data", "holds {{result}}, which means something only"],
     [{ ...templated("a"), data: "{{goal.topic}}" }, "tasks[0].data", "holds {{goal.topic}}: a goal has data, id, type"],
@@ -172,6 +183,25 @@ describe("what a planner returned", () => {
     ];
     const draft = { tasks, budget: { maxTasks: 5, maxDurationMs: 1 }, grows: true, state: "list", reused: { list: 1 } };
     expect(checkPlan(draft, "p")).toEqual(tasks.map((one, i) => ({ ...one, taskId: `p.${i + 1}` }) as never));
+  });
+
+  test("text in a task that is not templated may be anything", () => {
+    const prompt = "{{item}} {{results.b}} {{results.b | x}} {{result}} {{goal.topic}}";
+    const undo = { assignedTo: "u", data: [prompt] };
+    const tasks = [
+      { ...task("a"), data: { prompt }, undo },
+      { ...task("b"), data: prompt, templated: false },
+      { name: "ask", wait: { kind: "input", prompt } },
+    ];
+    expect(checkPlan({ tasks }, "p")).toEqual(tasks.map((one, i) => ({ ...one, taskId: `p.${i + 1}` }) as never));
+  });
+
+  test("a template where only text is expected is refused with how to have it filled in", () => {
+    const wait = { kind: "event", pattern: "order.{{goal.data.id}}.paid" };
+    expect(refusal({ tasks: [{ name: "paid", wait }] })).toMatchObject({
+      path: "tasks[0].wait.pattern",
+      hint: "templates are filled in only where a task says templated: true",
+    });
   });
 
   test("what it says beside its tasks is checked, too", () => {
@@ -300,6 +330,9 @@ describe("tasks added to a plan under way", () => {
       problem(() => checkAddition([{ ...task("x"), forEach: { over: "{{goal.data}}" } }], fold, "p.1")),
     ).toMatchObject({
       message: "tasks[0].forEach cannot be delegated",
+    });
+    expect(problem(() => checkAddition([templated("x")], fold, "p.1"))).toMatchObject({
+      message: "tasks[0].templated is not for a delegated task to say",
     });
     expect(problem(() => checkAddition([task("c"), task("d"), task("e")], fold))).toMatchObject({
       code: "BUDGET_EXCEEDED",

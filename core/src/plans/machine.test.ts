@@ -5,7 +5,7 @@ import type { PlanOrigin } from "./log.ts";
 import { definePlan, type MachineDefinition } from "./machine.ts";
 import { beginMachine, stepMachine } from "./machine-run.ts";
 import { PlanFold } from "./reducer.ts";
-import { dataOf } from "./task-data.ts";
+import { dataOf, waitOf } from "./task-data.ts";
 
 const origin: PlanOrigin = {
   goalId: "g",
@@ -17,14 +17,18 @@ const origin: PlanOrigin = {
   planner: "planner",
 };
 
-/** Runs a machine on a fold; `ends` say how each task in turn ends. Tells the names and data of the tasks, and the end. */
-function run(machine: MachineDefinition, ends: readonly ({ result: unknown } | { failure: Failure })[]) {
+/** Runs a machine on a fold; `ends` say how each task in turn ends. Tells the tasks' names and data or waits, and the end. */
+function run(
+  machine: MachineDefinition,
+  ends: readonly ({ result: unknown } | { failure: Failure })[],
+  goalData: unknown = origin.goalData,
+) {
   const fold = new PlanFold("p");
   const did = (change: Parameters<PlanFold["propose"]>[0]): void => {
     expect([change.type, fold.propose(change, 1)]).toEqual([change.type, true]);
   };
   const draft = beginMachine(machine);
-  did({ type: "plan.created", origin });
+  did({ type: "plan.created", origin: { ...origin, goalData } });
   did({
     type: "plan.started",
     tasks: checkPlan(draft, "p"),
@@ -36,7 +40,7 @@ function run(machine: MachineDefinition, ends: readonly ({ result: unknown } | {
     const [taskId = ""] = fold.ready;
     const task = fold.task(taskId);
     if (!task) throw new Error("no task is ready");
-    tasks.push([task.name, dataOf(fold, task)]);
+    tasks.push([task.name, waitOf(fold, task) ?? dataOf(fold, task)]);
     did({ type: "task.dispatched", taskId, attempt: 1 });
     if ("result" in end) did({ type: "task.succeeded", taskId, attempt: 1, result: end.result });
     else did({ type: "task.failed", taskId, attempt: 1, failure: end.failure });
@@ -112,6 +116,31 @@ describe("a state machine", () => {
   test("text in a result is not taken for a template", () => {
     const { tasks } = run(research, [{ result: { count: 1, papers: "{{goal.data.topic}}" } }, { result: "" }]);
     expect(tasks[1]).toEqual(["summarize", "{{goal.data.topic}}"]);
+  });
+
+  test("nor is text in the goal's data", () => {
+    const echo = definePlan({
+      goal: "echo.goal",
+      initial: "ask",
+      states: {
+        ask: { input: "{{goal.data.topic}}?", on: "say" },
+        say: {
+          task: { assignedTo: "x", data: ["{{goal.data.topic}}", "{{results.ask}}"] },
+          on: [{ when: { path: "result", eq: "bad" }, to: "bad" }, { to: "good" }],
+        },
+        good: { final: true, result: { of: "{{goal.data.topic}}", said: "{{result}}" } },
+        bad: { fail: "not {{goal.data.topic}}" },
+      },
+    });
+    const topic = "{{results.ask}} {{goal.id}} {{failure.message}}";
+    const data = { topic, least: 0 };
+    const good = run(echo, [{ result: topic }, { result: "{{goal.data.least}}" }], data);
+    expect(good.tasks).toEqual([
+      ["ask", { kind: "input", prompt: `${topic}?` }],
+      ["say", [topic, topic]],
+    ]);
+    expect(good.step?.complete).toEqual({ result: { of: topic, said: "{{goal.data.least}}" } });
+    expect(run(echo, [{ result: "" }, { result: "bad" }], data).step?.fail).toMatchObject({ message: `not ${topic}` });
   });
 
   test("ends with its own message", () => {
@@ -271,6 +300,11 @@ describe("a definition is refused", () => {
     ["a negative sleep", { a: { sleep: -1, on: "b" }, b: end }, /least is 0/],
     ["a bad name", { a: { task, on: "b c" }, "b c": end }, /a state's name must match/],
     ["a task with a name", { a: { task: { ...task, name: "n" }, on: "b" }, b: end }, /task\.name is not for/],
+    [
+      "a task without templates",
+      { a: { task: { ...task, templated: false }, on: "b" }, b: end },
+      /templated is not for/,
+    ],
   ])("with %s", (_what, states, message) => {
     let error: unknown;
     try {

@@ -160,6 +160,28 @@ describe("forEach", () => {
     expect(after && dataOf(fold, after)).toEqual(["A", "B", "C"]);
   });
 
+  test("without data of its own, the data of each is its item, whatever that holds, and so it is when taken back", () => {
+    const items = [{ n: 1 }, "{{index}} {{item}}", null];
+    for (const templated of [false, true]) {
+      const undo = { assignedTo: "undoer" };
+      const { fold, run, take } = expanded(items, {
+        data: undefined,
+        templated,
+        undo,
+        forEach: { over: "{{results.list}}" },
+      });
+      const dataOfTask = (taskId: string): unknown => {
+        const one = fold.task(taskId);
+        return one && dataOf(fold, one);
+      };
+      const ids = items.map((_, index) => `each.${index + 1}`);
+      expect(ids.map(dataOfTask)).toEqual(items);
+      for (const id of ids) run(id, "{{result}}");
+      take({ type: "plan.failed", failure });
+      expect(ids.map((id) => dataOfTask(`${id}.undo`))).toEqual(items.map((data) => ({ data, result: "{{result}}" })));
+    }
+  });
+
   test("of an empty list it is done at once", () => {
     expect(expanded([]).fold.task("each")).toMatchObject({ status: "completed", result: [] });
   });
@@ -287,11 +309,36 @@ describe("taking back", () => {
     expect(fold.state().tasks.filter(isDeadLetter)).toEqual([]);
   });
 
+  test("what takes an untemplated task back gets the text it was given", () => {
+    const { fold, run, take } = planOf([
+      task("a", { undo: { ...undo, data: "{{result.id}} of {{goal.data.topic}}" }, data: "{{item}}" }),
+      task("b", { undo, data: "{{results.a}}" }),
+    ]);
+    for (const id of ["a", "b"]) run(id, `{{${id}}}`);
+    take({ type: "plan.failed", failure });
+    const data = ["a.undo", "b.undo"].map((id) => fold.task(id)).map((one) => one && dataOf(fold, one));
+    expect(data).toEqual(["{{result.id}} of {{goal.data.topic}}", { data: "{{results.a}}", result: "{{b}}" }]);
+  });
+
   test("a plan with nothing to take back ends at once; what another plan did is its own", () => {
     const { fold, take } = planOf([task("a", { undo }), task("b")]);
     take({ type: "task.reused", taskId: "a", result: 1 }, { type: "plan.cancelled", reason: "enough" });
     expect([fold.status, fold.task("a")?.reused]).toEqual(["cancelled", true]);
   });
+});
+
+test("text is no template unless its task says so", () => {
+  const text = "{{results.draft.title}} and {{item}}";
+  const wait = { kind: "input", prompt: text } as const;
+  const { fold, run } = planOf([
+    task("draft"),
+    task("send", { dependsOn: ["draft"], data: { text, same: "{{goal.data.topic}}" } }),
+    { taskId: "ask", name: "ask", dependsOn: ["draft"], wait, templated: false },
+  ]);
+  run("draft", { title: "Bees" });
+  const [send, ask] = [fold.task("send"), fold.task("ask")];
+  expect(send && dataOf(fold, send)).toEqual({ text, same: "{{goal.data.topic}}" });
+  expect(ask && waitOf(fold, ask)).toEqual(wait);
 });
 
 test("what a task waits for is filled in like its data", () => {

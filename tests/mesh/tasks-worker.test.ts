@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { Task } from "@soorma/core";
+import type { Client, Task } from "@soorma/core";
 import { waitFor } from "@soorma/core/testing";
 import { failureOf } from "./failure-of.ts";
 import { type Answers, fakePlanner } from "./fixtures/fake-agents.ts";
@@ -28,6 +28,15 @@ async function withWorker(handler: (task: Task) => unknown, options: { leaseMs?:
     planner: async (agentId: string, answers?: Answers) => stack.use(await fakePlanner(mesh.mesh(), agentId, answers)),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+/** A plan with one task under way, as its planner would have logged it. */
+async function logOf({ tracker }: Client): Promise<{ planId: string; taskId: string }> {
+  const planId = await tracker.startPlan({ tasks: [{ name: "main", assignedTo: "main" }] });
+  const { tasks, version } = await tracker.getPlan(planId);
+  const taskId = tasks[0]?.taskId ?? "";
+  await tracker.append(planId, version, [{ type: "task.dispatched", taskId, attempt: 1 }]);
+  return { planId, taskId };
 }
 
 /** A handler that ends when it is told to, and says when its signal aborts. */
@@ -109,6 +118,30 @@ describe("a worker", () => {
     await waitFor(() => second.of("task.result").length > 0);
     expect(second.of<Outcome>("task.result")).toMatchObject([{ ok: true, result: "done" }]);
     expect(first.of("task.result")).toEqual([]);
+  });
+
+  test("keeps a result no longer than the log waits for it", async () => {
+    await using mesh = await inProcessMesh();
+    const worker = mesh.worker({ name: "worker", drainMs: 60_000 });
+    worker.onTask("main", () => 7);
+    await worker.run();
+    const client = await mesh.client();
+    const { planId, taskId } = await logOf(client);
+    const planner = await fakePlanner(mesh.mesh(), "planner-1", {
+      "task.result": () => {
+        throw refusal("PLAN_FENCED");
+      },
+    });
+    await planner.offer(worker.record(), { planId, taskId });
+    await waitFor(() => planner.of("task.result").length > 2);
+    const attempts = [{ taskId, attempt: 1, planId, epoch: 1 }];
+    const ask = () => planner.call(worker.record(), "task.attach", { replyTo: planner.replyTo, attempts });
+    expect(await ask()).toEqual(["done"]);
+    await client.tracker.cancelPlan(planId);
+    await waitFor(async () => Bun.deepEquals(await ask(), ["unknown"]));
+    // There is nothing to drain, either.
+    await worker.stop();
+    await planner[Symbol.asyncDispose]();
   });
 
   test("keeps a result whose planner is gone for the next one", async () => {

@@ -15,6 +15,8 @@ export interface DeliveryOptions {
   readonly log: Logger;
   /** Milliseconds after which the outcome is given up. The plan's driver then has the task tried again. */
   readonly patienceMs: number;
+  /** Whether the log has the attempt as ended. Asked when its planner does not answer: there may never be another one. */
+  readonly hasEnded: () => Promise<boolean>;
 }
 
 /**
@@ -23,10 +25,12 @@ export interface DeliveryOptions {
  * @returns whether the attempt can be forgotten: false when there is a later delivery, to another planner.
  */
 export async function deliver(attempt: HeldAttempt, options: DeliveryOptions): Promise<boolean> {
-  const { node, agentId, log, patienceMs } = options;
+  const { node, agentId, log, patienceMs, hasEnded } = options;
   const { taskId, attempt: number } = attempt.offer;
   const delivery = ++attempt.deliveries;
   const deadline = node.runtime.monotonic() + patienceMs;
+  let asking = false;
+  let isOver = false;
   for (let tries = 0; attempt.outcome; tries++) {
     const message: TaskOutcome = { taskId, attempt: number, agentId, ...attempt.outcome };
     const { replyTo } = attempt;
@@ -44,8 +48,22 @@ export async function deliver(attempt: HeldAttempt, options: DeliveryOptions): P
         log.warn("task.result.undelivered", { taskId, attempt: number, planner: replyTo.agentId, error });
         return true;
       }
+      // Beside the tries, since the log may be away, too.
+      if (tries > 0 && !asking) {
+        asking = true;
+        hasEnded().then(
+          (ended) => {
+            asking = false;
+            isOver ||= ended;
+          },
+          () => {
+            asking = false;
+          },
+        );
+      }
       await attempt.pause(Math.min(left, longestPauseMs, firstPauseMs * 2 ** Math.min(tries, 6)));
       if (delivery !== attempt.deliveries) return false;
+      if (isOver) return true;
     }
   }
   return true;

@@ -262,11 +262,18 @@ export class Worker extends Agent {
 
   #deliver(attempt: HeldAttempt, patienceMs: number): void {
     const { node } = this.services();
-    const delivering = deliver(attempt, { node, agentId: this.agentId, log: this.log, patienceMs }).then((isOver) => {
+    const { agentId, log } = this;
+    const hasEnded = (): Promise<boolean> => this.#hasEnded(attempt.offer);
+    const delivering = deliver(attempt, { node, agentId, log, patienceMs, hasEnded }).then((isOver) => {
       this.#delivering.delete(delivering);
       if (isOver) this.#forget(attempt);
     });
     this.#delivering.add(delivering);
+  }
+
+  async #hasEnded({ planId, taskId, attempt }: OfferedTask): Promise<boolean> {
+    const { tracker } = this.services();
+    return (await tracker.logOf(this.agentId).journal(planId, taskId)).attempt !== attempt;
   }
 
   #forget(attempt: HeldAttempt): void {

@@ -9,8 +9,8 @@ async function run(options: Partial<ChaosOptions> = {}): Promise<ChaosReport> {
   const lines: string[] = [];
   const report = await runChaos({
     seed: "broken",
-    durationMs: 20_000,
-    calmMs: 20_000,
+    durationMs: 12_000,
+    calmMs: 12_000,
     roles: ["planner"],
     say: (line) => void lines.push(line),
     ...options,

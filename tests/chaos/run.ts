@@ -112,9 +112,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     });
     ledger = readLedgers(ledgerFolder(setting));
     logs = await readLogs(client, ledger, calmMs);
+    const wanted = [...logs.values()].filter(([first]) => first?.type === "plan.created" && first.origin.responseEvent);
     const allHeard = (): boolean => {
       ledger = readLedgers(ledgerFolder(setting));
-      return ledger.filter(({ kind }) => kind === "heard").length >= logs.size;
+      return ledger.filter(({ kind }) => kind === "heard").length >= wanted.length;
     };
     // The response event follows the end of a plan; whatever is missing then is what the audit tells.
     if (violations.length === 0) await waitFor(allHeard, { timeoutMs: 15_000 }).catch(() => {});

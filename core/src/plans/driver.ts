@@ -173,6 +173,17 @@ export class PlanDriver implements Turns {
     await this.gone;
   }
 
+  /** The epoch it believes in. */
+  get epoch(): number {
+    return this.#plan.epoch;
+  }
+
+  /** Lets go of the plan because another engine drove it meanwhile. Resolves as `gone` does. */
+  async yield(): Promise<void> {
+    this.#fenced("another engine");
+    await this.gone;
+  }
+
   step(step: () => void): void {
     if (this.#over) return;
     this.#steps.push(step);

@@ -143,17 +143,18 @@ export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
   };
 
   const take = async (
-    { planId, entries }: ClaimedPlan,
+    { planId, epoch, entries }: ClaimedPlan,
     handlersFor: (origin: PlanOrigin) => PlanHandlers,
   ): Promise<boolean> => {
     checkRunning(planId);
     const known = drivers.get(planId);
-    if (known && !known.isOver) {
+    if (known && !known.isOver && epoch <= known.epoch + 1) {
       // Claimed from itself, after its lease had run out: there is a new epoch.
       known.refresh();
       return true;
     }
-    if (known) await known.gone;
+    // Somebody else drove it in between, and this engine did not notice: it was stopped, say.
+    if (known) await (known.isOver ? known.gone : known.yield());
     const log = entries ?? (await access(planId).read());
     checkRunning(planId);
     if (drivers.has(planId)) return true;

@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { planEngines, testOrigin } from "../../testing/plan-engines.ts";
+import { SimulatedProcess } from "../../testing/simulated-process.ts";
+import { silentLogger } from "../log.ts";
+import { sleep } from "../runtime.ts";
+import type { PlanHandlers } from "./driver.ts";
+import { createPlanEngine } from "./engine.ts";
+
+const handlers: PlanHandlers = {
+  makeTasks: () => ({
+    tasks: [
+      { name: "first", assignedTo: "slow" },
+      { name: "second", assignedTo: "worker", dependsOn: ["first"] },
+    ],
+  }),
+};
+
+test("an engine that was stopped while others drove its plan, and claims it back, drives it again", async () => {
+  const fixture = planEngines({ slow: (_, { signal }) => sleep(fixture.runtime, 10_000, signal).then(() => "done") });
+  const { runtime: world, log, dispatcher, takeOver, settle, changes } = fixture;
+  const engineOn = (agentId: string) => {
+    const process = new SimulatedProcess({ name: agentId, world, seed: 1 });
+    const { runtime } = process;
+    return {
+      process,
+      engine: createPlanEngine({ log: log.as(agentId), dispatcher, runtime, logger: silentLogger, agentId }),
+    };
+  };
+  const a = engineOn("a");
+  await settle(a.engine.accept(testOrigin, "p", handlers));
+  await world.advance(500);
+  a.process.freeze();
+  const b = engineOn("b");
+  expect(await takeOver(b.engine, "b", () => handlers)).toBe(1);
+  await world.advance(500);
+  b.process.crash();
+  a.process.thaw();
+  // It has not heard of the other one yet.
+  expect(a.engine.driving()).toEqual(["p"]);
+  expect(await takeOver(a.engine, "a", () => handlers)).toBe(1);
+  expect((await settle(a.engine.ended("p")))?.status).toBe("completed");
+  expect(changes("plan.driven").map(({ driver, epoch }) => [driver, epoch])).toEqual([
+    ["b", 2],
+    ["a", 3],
+  ]);
+});

@@ -60,6 +60,7 @@ export {
 export { currentContext, type HandlingContext } from "./events/context.ts";
 export { type Envelope, toCloudEvent } from "./events/envelope.ts";
 export { type Topic, topicOf, topics } from "./events/topics.ts";
+export type { EventWhere, WhereValue } from "./events/where.ts";
 export {
   createLogger,
   type LogFields,

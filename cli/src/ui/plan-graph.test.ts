@@ -117,6 +117,9 @@ test("what a task waits for is told", () => {
   expect(draw(plan([asks]))).toContain(
     "‖ review  paused · 10 s · worker · asks “Publish?”, 1 min left".replace("worker · ", ""),
   );
+  const on = { kind: "event", pattern: "order.paid", where: { "data.id": "a7", "data.late": false } } as const;
+  const waits = task("paid", { status: "running", attempt: 1, waits: [{ key: "wait", on, sinceMs: 1 }] });
+  expect(draw(plan([waits]))).toContain('waits for order.paid with data.id "a7", data.late false');
 });
 
 test("a chain of thousands of tasks is drawn, and no line is wider than the terminal", () => {

@@ -1,4 +1,4 @@
-import type { PlanState, Status, TaskState } from "@soorma/core";
+import type { EventWhere, PlanState, Status, TaskState } from "@soorma/core";
 import type { Colors } from "./colors.ts";
 import { formatDuration } from "./time.ts";
 
@@ -182,13 +182,19 @@ function rowOf({ task, note, also }: Row, lead: string, options: DrawOptions): {
   return { text, facts: [colors.dim(facts.join(" · ")), failure].filter((part) => part !== "").join("  ") };
 }
 
+/** The events that are waited for, as a person reads it. */
+export function eventText({ pattern, where = {} }: { readonly pattern: string; readonly where?: EventWhere }): string {
+  const parts = Object.entries(where).map(([path, value]) => `${path} ${JSON.stringify(value)}`);
+  return oneLine(parts.length === 0 ? pattern : `${pattern} with ${parts.join(", ")}`);
+}
+
 function waitText(on: NonNullable<TaskState["wait"]>, untilMs: number | undefined, nowMs: number): string {
   const left = untilMs === undefined ? "" : `, ${formatDuration(untilMs - nowMs)} left`;
   switch (on.kind) {
     case "input":
       return `asks “${oneLine(on.prompt)}”${left}`;
     case "event":
-      return `waits for ${on.pattern}${left}`;
+      return `waits for ${eventText(on)}${left}`;
     case "sleep":
       return `sleeps${left}`;
   }

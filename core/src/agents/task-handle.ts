@@ -3,6 +3,7 @@ import { checkData, type TaskContract } from "../contracts.ts";
 import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { compilePattern } from "../events/pattern.ts";
+import { type EventWhere, findWhereProblem, matchesWhere } from "../events/where.ts";
 import type { TaskSpec, WaitSpec } from "../plans/log.ts";
 import { findUnpackable } from "../plans/packable.ts";
 import { setLongTimer } from "../plans/timing.ts";
@@ -195,14 +196,20 @@ export class TaskHandle implements Task<AnyData> {
 
   async #waitForEvent(pattern: string, options: WaitForEventOptions = {}): Promise<Envelope<AnyData>> {
     compilePattern(pattern);
-    const { topic } = options;
-    const on: WaitSpec = { kind: "event", pattern, ...(topic === undefined ? {} : { topic }) };
+    const { topic, where } = options;
+    const on: WaitSpec = {
+      kind: "event",
+      pattern,
+      ...(topic === undefined ? {} : { topic }),
+      ...(where === undefined ? {} : { where: checkedWhere(where) }),
+    };
     const event = await this.#waitFor("event", on, options, `an event "${pattern}"`, async (key) => {
       const early: Envelope[] = [];
       let hear: ((event: Envelope) => void) | undefined;
       // The state node listens, too: this is for when it is away.
       const over = new AbortController();
       const listening = await this.#shared.events.listen(pattern, topic, (heard) => {
+        if (!matchesWhere(heard, where)) return;
         if (hear) hear(heard);
         else early.push(heard);
       });
@@ -390,6 +397,13 @@ function addresseeOf({ assignedTo, contract }: DelegatedTask): string {
   const to = assignedTo ?? contract?.name;
   if (typeof to !== "string" || to === "") throw new TypeError("a delegated task needs an assignedTo or a contract");
   return to;
+}
+
+function checkedWhere(where: EventWhere): EventWhere {
+  const found = findWhereProblem(where);
+  if (!found) return where;
+  const at = found.path === undefined ? "where" : `where[${JSON.stringify(found.path)}]`;
+  throw new TypeError(`${at} ${found.problem}${found.hint === undefined ? "" : `; ${found.hint}`}`);
 }
 
 function checkPackable(value: unknown, what: string): void {

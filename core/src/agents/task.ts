@@ -1,6 +1,7 @@
 import type { InputOf, OutputOf, TaskContract } from "../contracts.ts";
 import type { Envelope } from "../events/envelope.ts";
 import type { Topic } from "../events/topics.ts";
+import type { EventWhere } from "../events/where.ts";
 import type { RetryPolicy } from "../plans/log.ts";
 import type { AnyData } from "./any-data.ts";
 
@@ -34,6 +35,11 @@ export interface WaitOptions {
 export interface WaitForEventOptions extends WaitOptions {
   /** Default: whatever topic the event is on. */
   readonly topic?: Topic;
+  /**
+   * What parts of the event have to be, so that of many events of one type the right one is taken:
+   * `{ "data.orderId": task.data.orderId }`. Compared exactly; the values have to be the same in each attempt.
+   */
+  readonly where?: EventWhere;
 }
 
 /**
@@ -100,8 +106,8 @@ export interface Task<T = unknown> {
   /** Waits, also across restarts: a later attempt waits for what is left. */
   sleep(ms: number): Promise<void>;
   /**
-   * Waits for the first event whose type matches `pattern` (`*` one token, `>` the rest), published after this call began to
-   * wait; the wait then is in the log, and so is the event.
+   * Waits for the first event whose type matches `pattern` (`*` one token, `>` the rest) and that is as `where` says,
+   * published after this call began to wait; the wait then is in the log, and so is the event.
    *
    * @throws {SoormaError} `TIMEOUT`, not retryable, after `timeoutMs`
    */

@@ -86,6 +86,17 @@ describe("what a planner returned", () => {
     [{ name: "a", wait: { kind: "input" } }, "tasks[0].wait.prompt", "is missing, not text"],
     [{ name: "a", wait: { kind: "event", pattern: "a..b" } }, "tasks[0].wait.pattern", 'is "a..b", which is no event'],
     [{ name: "a", wait: { kind: "event", pattern: "a.*", topic: "x" } }, "tasks[0].wait.topic", 'is "x"'],
+    [{ name: "a", wait: { kind: "event", pattern: "a.*", where: "x" } }, "tasks[0].wait.where", "is no object"],
+    [
+      { name: "a", wait: { kind: "event", pattern: "a.*", where: { orderId: 7 } } },
+      'tasks[0].wait.where["orderId"]',
+      "is no part of an event",
+    ],
+    [
+      { name: "a", wait: { kind: "event", pattern: "a.*", where: { "data.order": { id: 7 } } } },
+      'tasks[0].wait.where["data.order"]',
+      "can only be compared with text",
+    ],
     [{ name: "a", wait: { kind: "sleep" } }, "tasks[0].wait.ms", "is missing"],
     [{ name: "a", wait: { kind: "sleep", ms: -1 } }, "tasks[0].wait.ms", "is -1; the least is 0"],
     [{ name: "a", wait: { kind: "sleep", seconds: 1 } }, "tasks[0].wait.seconds", "is no field of a sleep"],

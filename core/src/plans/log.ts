@@ -1,4 +1,5 @@
 import type { Failure } from "../errors.ts";
+import type { EventWhere } from "../events/where.ts";
 
 /** The one vocabulary of states, for plans and tasks alike. */
 export const statuses = ["pending", "running", "paused", "completed", "failed", "cancelled"] as const;
@@ -18,8 +19,8 @@ export interface RetryPolicy {
 export type WaitSpec =
   /** A person's answer, given with `answer()` or `soorma plans answer`. */
   | { readonly kind: "input"; readonly prompt: string }
-  /** An event whose type matches; `topic` narrows it. */
-  | { readonly kind: "event"; readonly pattern: string; readonly topic?: string }
+  /** The first event whose type matches; `topic` narrows it, and `where` says what parts of the event have to be. */
+  | { readonly kind: "event"; readonly pattern: string; readonly topic?: string; readonly where?: EventWhere }
   | { readonly kind: "sleep"; readonly ms: number };
 
 /** One task for each item of an earlier result. Without `data` of its own, a task's data is its item. */

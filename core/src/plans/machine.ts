@@ -2,6 +2,7 @@ import type { AnyData } from "../agents/any-data.ts";
 import type { GoalContract, InputOf, TaskContract } from "../contracts.ts";
 import type { Failure } from "../errors.ts";
 import type { Topic } from "../events/topics.ts";
+import type { EventWhere } from "../events/where.ts";
 import type { Comparison } from "./conditions.ts";
 import type { PlanBudget, PlanState, RetryPolicy, TaskSpec } from "./log.ts";
 import { checkMachine } from "./machine-check.ts";
@@ -81,7 +82,7 @@ interface InputStateDefinition<S extends string = string, D = AnyData> extends T
 
 /** The first event that matches is the state's result. */
 interface EventStateDefinition<S extends string = string, D = AnyData> extends Timed<S, D> {
-  readonly event: string | { readonly pattern: string; readonly topic?: Topic };
+  readonly event: string | { readonly pattern: string; readonly topic?: Topic; readonly where?: EventWhere };
 }
 
 /** Milliseconds to wait. */

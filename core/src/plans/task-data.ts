@@ -1,6 +1,7 @@
 import { SoormaError } from "../errors.ts";
 import type { PlannedTask, TaskState, WaitSpec } from "./log.ts";
 import type { PlanFold } from "./reducer.ts";
+import { checkWait } from "./task-spec.ts";
 import { resolveTemplates, type TemplateScope } from "./template.ts";
 
 /**
@@ -37,11 +38,13 @@ export function dataOf(fold: PlanFold, task: TaskState): unknown {
 /**
  * What a task waits for, of a templated one with the templates filled in.
  *
- * @throws {SoormaError} `TEMPLATE_UNRESOLVED`
+ * @throws {SoormaError} `TEMPLATE_UNRESOLVED`; `PLAN_INVALID` when what was filled in is nothing to wait for.
  */
 export function waitOf(fold: PlanFold, task: TaskState): WaitSpec | undefined {
   if (!task.wait || !task.templated) return task.wait;
-  return resolveTemplates(task.wait, scopeOf(fold, task), `wait of task "${task.name}"`) as WaitSpec;
+  const wait = resolveTemplates(task.wait, scopeOf(fold, task), `wait of task "${task.name}"`);
+  checkWait(wait, `wait of task "${task.name}"`, false);
+  return wait as WaitSpec;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { isSoormaError, SoormaError } from "../errors.ts";
 import { compilePattern } from "../events/pattern.ts";
 import { isTopic, topics } from "../events/topics.ts";
+import { findWhereProblem } from "../events/where.ts";
 import { nearest } from "../nearest.ts";
 import type { ForEachSpec, RetryPolicy, TaskSpec, UndoSpec, WaitSpec } from "./log.ts";
 import { findUnpackable } from "./packable.ts";
@@ -26,7 +27,7 @@ const forEachFields: Record<keyof ForEachSpec, true> = { over: true, concurrency
 const undoFields: Record<keyof UndoSpec, true> = { assignedTo: true, data: true, retry: true, timeoutMs: true };
 const waitFields: { [K in WaitSpec["kind"]]: Record<keyof Extract<WaitSpec, { kind: K }>, true> } = {
   input: { kind: true, prompt: true },
-  event: { kind: true, pattern: true, topic: true },
+  event: { kind: true, pattern: true, topic: true, where: true },
   sleep: { kind: true, ms: true },
 };
 
@@ -92,8 +93,13 @@ function checkDoer(task: Record<string, unknown>, path: string): void {
   }
 }
 
-function checkWait(wait: unknown, path: string, templated: boolean): void {
-  const hint = 'it is { kind: "input", prompt }, { kind: "event", pattern, topic? } or { kind: "sleep", ms }';
+/**
+ * Checks what a task waits for.
+ *
+ * @throws {SoormaError} `PLAN_INVALID`; `details.path` is where.
+ */
+export function checkWait(wait: unknown, path: string, templated: boolean): void {
+  const hint = 'it is { kind: "input", prompt }, { kind: "event", pattern, topic?, where? } or { kind: "sleep", ms }';
   if (!isRecord(wait)) throw invalid(path, `is ${describe(wait)}`, hint);
   switch (wait.kind) {
     case "input":
@@ -106,6 +112,7 @@ function checkWait(wait: unknown, path: string, templated: boolean): void {
       if (wait.topic !== undefined && !isTopic(wait.topic)) {
         throw invalid(`${path}.topic`, `is ${describe(wait.topic)}`, `topics are ${topics.join(", ")}`);
       }
+      if (wait.where !== undefined) checkWhere(wait.where, `${path}.where`);
       return;
     case "sleep":
       checkFields(wait, waitFields.sleep, path, "a sleep");
@@ -127,6 +134,12 @@ function checkPattern(pattern: string, path: string, templated: boolean): void {
     const hint = pattern.includes("{{") ? "templates are filled in only where a task says templated: true" : error.hint;
     throw invalid(path, `is ${describe(pattern)}, which is no event pattern`, hint);
   }
+}
+
+function checkWhere(where: unknown, at: string): void {
+  const found = findWhereProblem(where);
+  if (!found) return;
+  throw invalid(found.path === undefined ? at : `${at}[${JSON.stringify(found.path)}]`, found.problem, found.hint);
 }
 
 function checkForEach(forEach: unknown, path: string): void {

@@ -1,6 +1,7 @@
 import { type TSchema, Type } from "typebox";
 import { checkData } from "../contracts.ts";
 import { SoormaError } from "../errors.ts";
+import { isWherePath, maxWhereParts, maxWhereText } from "../events/where.ts";
 import type { PlanChange } from "../plans/log.ts";
 
 const id = Type.String({ minLength: 1, maxLength: 512 });
@@ -29,6 +30,16 @@ const waitSpec = Type.Union([
     kind: Type.Literal("event"),
     pattern: Type.String({ minLength: 1, maxLength: 200 }),
     topic: Type.Optional(Type.String({ maxLength: 100 })),
+    where: Type.Optional(
+      Type.Refine(
+        Type.Record(
+          Type.String(),
+          Type.Union([Type.String({ maxLength: maxWhereText }), Type.Number(), Type.Boolean(), Type.Null()]),
+          { maxProperties: maxWhereParts },
+        ),
+        (where) => Object.keys(where).every(isWherePath),
+      ),
+    ),
   }),
   Type.Object({ kind: Type.Literal("sleep"), ms: Type.Number() }),
 ]);

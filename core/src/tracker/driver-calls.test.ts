@@ -183,6 +183,13 @@ test("changes that are not what they should be are refused, and nothing is writt
     { type: "task.failed", taskId: "t", attempt: 1, failure: 7 },
     { type: "plan.started", tasks: [{ taskId: "x" }] },
     { type: "task.waiting", taskId: "t", attempt: 1, key: "k", on: { kind: "event" } },
+    ...[[1], "data.a", { a: 1 }, { "data.a": [1] }, { "data.a": {} }, { "data.__proto__": { x: 1 } }].map((where) => ({
+      type: "task.waiting",
+      taskId: "t",
+      attempt: 1,
+      key: "k",
+      on: { kind: "event", pattern: "a.b", where },
+    })),
     { type: "task.waiting", taskId: "t", attempt: 1, key: "k".repeat(600), on: { kind: "sleep", ms: 1 } },
     { type: "task.assigned", taskId: "t", attempt: 1, agentId: "x", agentName: "n".repeat(300) },
     { type: "plan.driven", driver: "", epoch: 2 },
@@ -293,6 +300,29 @@ test("the first event that matches is the signal of whatever waits for it, also 
   expect((await run(a.read("p1"))).at(-1)).toMatchObject({ type: "task.signalled", by: "state-1" });
   await runtime.advance(10_000);
   expect(events.patterns).toEqual([]);
+});
+
+test("of several that wait for one type each gets the event that is as it says, also over a restart", async () => {
+  const { start, kill, a, plan, run, runtime } = stage();
+  const events = bus();
+  start().listenForEvents(events.source);
+  for (const [n, planId] of ["p1", "p2"].entries()) {
+    await plan(planId);
+    const on = { kind: "event", pattern: "order.paid", where: { "data.orderId": n + 1 } } as const;
+    await run(a.record(planId, { type: "task.waiting", taskId: "t", attempt: 1, key: "w", on }));
+  }
+  const signal = async (planId: string) => (await run(a.journal(planId, "t"))).waits[0]?.signalled?.value;
+  events.publish("order.paid", { orderId: 3 });
+  events.publish("order.paid", { orderId: 2 });
+  await runtime.advance(1_000);
+  expect(await signal("p1")).toBeUndefined();
+  expect(await signal("p2")).toMatchObject({ data: { orderId: 2 } });
+  await kill();
+  start().listenForEvents(events.source);
+  events.publish("order.paid", { orderId: "1" });
+  events.publish("order.paid", { orderId: 1, late: true });
+  await runtime.advance(1_000);
+  expect(await signal("p1")).toMatchObject({ data: { orderId: 1, late: true } });
 });
 
 test("what nobody waits for any more is unsubscribed: the task ended, its plan ended, somebody else signalled", async () => {

@@ -1,5 +1,6 @@
 import { isSoormaError } from "../errors.ts";
 import type { Envelope } from "../events/envelope.ts";
+import { matchesWhere } from "../events/where.ts";
 import type { Logger } from "../log.ts";
 import type { PlanChange } from "../plans/log.ts";
 import { atMost, type Runtime, type Timer } from "../runtime.ts";
@@ -65,14 +66,19 @@ export function createEventWaits({ tracker, source, runtime, log }: EventWaitsOp
     const change: PlanChange = { type: "task.signalled", taskId, key, value: event };
     tracker
       .record(tenant, planId, change, { by: source.by })
-      // If it was refused it does not wait any more.
-      .then(() => close(wait))
+      // If it was refused it does not wait any more; unless it began anew meanwhile.
+      .then(() => isOpen(wait) && close(wait))
       .catch((error: unknown) => {
         if (closed || isSoormaError(error, "PLAN_NOT_FOUND")) return;
         log.warn("signal.failed", { planId, taskId, key, error });
         // A disk that is full may have room again; the event would not come again.
-        runtime.setTimer(() => !closed && places.has(idOf(wait)) && signal(wait, event), retryMs, { background: true });
+        runtime.setTimer(() => !closed && isOpen(wait) && signal(wait, event), retryMs, { background: true });
       });
+  };
+
+  const isOpen = (wait: EventWait): boolean => {
+    const id = idOf(wait);
+    return places.get(id)?.waits.get(id) === wait;
   };
 
   const subscriptionOf = (pattern: string, topic: string | undefined): Subscribed => {
@@ -95,7 +101,7 @@ export function createEventWaits({ tracker, source, runtime, log }: EventWaitsOp
     subscriptions.set(id, made);
     made.ready = source
       .subscribe(pattern, topic, (event) => {
-        for (const wait of [...made.waits.values()]) signal(wait, event);
+        for (const wait of [...made.waits.values()]) if (matchesWhere(event, wait.where)) signal(wait, event);
       })
       .catch((error: unknown) => {
         // Its waits stay in the log; their workers may still hear the event.
@@ -164,8 +170,9 @@ export function createEventWaits({ tracker, source, runtime, log }: EventWaitsOp
   };
 
   const appends = tracker.onAppend(({ tenant, planId, opened, closed: over }) => {
-    for (const wait of opened) open(wait);
+    // In this order: a wait may have ended and begun anew.
     for (const wait of over) close({ tenant, planId, ...wait });
+    for (const wait of opened) open(wait);
   });
   for (const wait of tracker.eventWaits()) open(wait);
 

@@ -1,4 +1,5 @@
 import { SoormaError } from "../errors.ts";
+import type { EventWhere } from "../events/where.ts";
 import type { PlanChange, PlanEntry, TaskState, WaitSpec } from "../plans/log.ts";
 import { isTerminal, type PlanFold } from "../plans/reducer.ts";
 import { roughBytes } from "../rough-size.ts";
@@ -23,6 +24,9 @@ export interface Appended extends Batch {
   readonly closed: readonly Pick<EventWait, "taskId" | "key">[];
 }
 
+/** As it lies in the store: pattern, topic, `where`. */
+export type StoredWait = readonly [pattern: string, topic?: string | null, where?: EventWhere];
+
 /** A task waits for an event. */
 export interface EventWait {
   readonly tenant: string;
@@ -31,6 +35,7 @@ export interface EventWait {
   readonly key: string;
   readonly pattern: string;
   readonly topic?: string;
+  readonly where?: EventWhere;
 }
 
 export interface WriteOptions {
@@ -269,20 +274,12 @@ class Derived {
   }
 
   #open(taskId: string, key: string, on: Extract<WaitSpec, { kind: "event" }>): void {
-    const { pattern, topic } = on;
-    this.#tx.put(
-      ["planw", this.#tenant, this.#planId, taskId, key],
-      topic === undefined ? [pattern] : [pattern, topic],
-    );
+    const { kind: _kind, ...wanted } = on;
+    const { pattern, topic = null, where } = wanted;
+    const stored: StoredWait = where === undefined ? [pattern, topic] : [pattern, topic, where];
+    this.#tx.put(["planw", this.#tenant, this.#planId, taskId, key], stored);
     this.waits++;
-    this.opened.push({
-      tenant: this.#tenant,
-      planId: this.#planId,
-      taskId,
-      key,
-      pattern,
-      ...(topic === undefined ? {} : { topic }),
-    });
+    this.opened.push({ tenant: this.#tenant, planId: this.#planId, taskId, key, ...wanted });
   }
 
   #close(taskId: string, key: string): void {
@@ -290,7 +287,10 @@ class Derived {
     if (this.#tx.get(at) === undefined) return;
     this.#tx.delete(at);
     this.waits--;
-    this.closed.push({ taskId, key });
+    const begun = this.opened.findIndex((wait) => wait.taskId === taskId && wait.key === key);
+    // One that began and ended at once never was.
+    if (begun >= 0) this.opened.splice(begun, 1);
+    else this.closed.push({ taskId, key });
   }
 
   #closeAll(taskId: string): void {

@@ -35,7 +35,7 @@ import {
   type TaskSummary,
 } from "./plan-queries.ts";
 import { entriesOf, readEntries, readHead } from "./plan-records.ts";
-import { type Appended, type EventWait, PlanTransaction, planNotFound } from "./plan-transaction.ts";
+import { type Appended, type EventWait, PlanTransaction, planNotFound, type StoredWait } from "./plan-transaction.ts";
 import type { EntriesPage } from "./protocol.ts";
 
 export type { Appended, EventWait } from "./plan-transaction.ts";
@@ -316,17 +316,15 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
     deadLetters: (tenant, query, after) => readDeadLetters(store, tenant, query, after),
 
     eventWaits: () =>
-      Array.from(
-        store.range<readonly [string, string?]>({ prefix: ["planw"] }),
-        ({ key, value: [pattern, topic] }) => ({
-          tenant: String(key[1]),
-          planId: String(key[2]),
-          taskId: String(key[3]),
-          key: String(key[4]),
-          pattern,
-          ...(topic === undefined ? {} : { topic }),
-        }),
-      ),
+      Array.from(store.range<StoredWait>({ prefix: ["planw"] }), ({ key, value: [pattern, topic, where] }) => ({
+        tenant: String(key[1]),
+        planId: String(key[2]),
+        taskId: String(key[3]),
+        key: String(key[4]),
+        pattern,
+        ...(topic === undefined || topic === null ? {} : { topic }),
+        ...(where === undefined ? {} : { where }),
+      })),
 
     peerDown: (home) => leases.peerDown(home),
     onAppend: (listener) => subscribed(listeners, listener),

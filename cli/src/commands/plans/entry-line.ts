@@ -1,6 +1,6 @@
-import type { PlanEntry } from "@soorma/core";
+import type { PlanEntry, WaitSpec } from "@soorma/core";
 import type { Colors } from "../../ui/colors.ts";
-import { oneLine } from "../../ui/plan-graph.ts";
+import { eventText, oneLine } from "../../ui/plan-graph.ts";
 import { formatDuration } from "../../ui/time.ts";
 
 /** An entry of a plan's log as a line: when, what, and what is worth knowing about it. */
@@ -61,8 +61,6 @@ function detailOf(entry: PlanEntry): string {
   }
 }
 
-function describeWait(
-  on: { readonly kind: "event"; readonly pattern: string } | { readonly kind: "sleep"; readonly ms: number },
-): string {
-  return on.kind === "event" ? `for ${on.pattern}` : `for ${formatDuration(on.ms)}`;
+function describeWait(on: Exclude<WaitSpec, { kind: "input" }>): string {
+  return on.kind === "event" ? `for ${eventText(on)}` : `for ${formatDuration(on.ms)}`;
 }

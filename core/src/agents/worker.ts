@@ -52,6 +52,8 @@ const defaultLeaseMs = 10_000;
 const resultPatienceMs = 60_000;
 /** Milliseconds for handing back what is not done when the worker stops. */
 const handBackMs = 1_000;
+/** Milliseconds of handlers beginning one after the other before others get the thread. */
+const longTurnMs = 10;
 /** Epochs of plans that were taken over are remembered for so many plans. */
 const rememberedEpochs = 10_000;
 
@@ -63,6 +65,8 @@ export class Worker extends Agent {
   readonly #attempts = new Map<string, HeldAttempt>();
   /** Whose handlers have not ended. */
   readonly #running = new Set<HeldAttempt>();
+  /** Taken in this turn; their handlers begin in a moment. */
+  readonly #beginning: [HeldAttempt, Handled][] = [];
   readonly #delivering = new Set<Promise<void>>();
   /** Plans that another driver took over, with its epoch: what an earlier one still asks for comes too late. */
   readonly #epochs = new Map<string, number>();
@@ -204,7 +208,21 @@ export class Worker extends Agent {
     this.#attempts.set(offer.taskId, held);
     this.#running.add(held);
     this.#tellHolding();
-    void this.#run(held, handled);
+    // The answers to offers go first, at the end of the turn: a handler may keep the thread from its first line on.
+    if (this.#beginning.push([held, handled]) === 1)
+      runtime.defer(() => runtime.defer(() => this.#beginHandlers(runtime)));
+  }
+
+  #beginHandlers(runtime: Runtime): void {
+    const beganAt = runtime.monotonic();
+    for (let next = this.#beginning.shift(); next; next = this.#beginning.shift()) {
+      void this.#run(...next);
+      // What one that kept the thread returned is not held up by those after it.
+      if (this.#beginning.length > 0 && runtime.monotonic() - beganAt > longTurnMs) {
+        runtime.defer(() => this.#beginHandlers(runtime));
+        return;
+      }
+    }
   }
 
   async #run(attempt: HeldAttempt, { contract, handler }: Handled): Promise<void> {
@@ -214,6 +232,7 @@ export class Worker extends Agent {
     try {
       if (contract) checkData(contract.input, offer.data, `data of task "${offer.name}"`);
       if (!this.#shared) throw this.#stopping();
+      if (attempt.abortedWith) throw attempt.abortedWith.reason;
       const task = new TaskHandle(attempt, this.#shared);
       const result = await runWith(envelope, () => handler(task, this.context));
       if (contract) checkResult(contract.output, result, `result of task "${offer.name}" by ${this.name}`);

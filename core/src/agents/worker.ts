@@ -6,7 +6,7 @@ import { envelopeOf } from "../mesh/node.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { setLongTimer } from "../plans/timing.ts";
 import type { AgentRecord } from "../registry/records.ts";
-import { atMost, type Timer } from "../runtime.ts";
+import { atMost, type Runtime, type Timer } from "../runtime.ts";
 import { Agent, type AgentOptions } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
 import type { PlatformContext } from "./context.ts";

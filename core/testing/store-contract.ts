@@ -47,6 +47,42 @@ export function storeContract(subject: StoreContractSubject): void {
       expect(store.get<number>(["n"])).toBe(2);
     });
 
+    check("what is put later is made when it is read or written, by the last one who put it", async (store, reopen) => {
+      let n = 0;
+      let makes = 0;
+      const count = (): Promise<number | undefined> =>
+        store.transact((tx) => {
+          const before = tx.get<number>(["n"]);
+          n++;
+          tx.putLater(["n"], () => {
+            makes++;
+            return n;
+          });
+          return before;
+        });
+      // Read while they wait for the disk, each sees the one before it.
+      expect(await Promise.all([count(), count(), count()])).toEqual([undefined, 1, 2]);
+      expect(store.get<number>(["n"])).toBe(3);
+      const made = makes;
+      await Promise.all(
+        Array.from({ length: 50 }, () =>
+          store.transact((tx) => {
+            n++;
+            tx.putLater(["n"], () => {
+              makes++;
+              return n;
+            });
+          }),
+        ),
+      );
+      expect(makes).toBe(made + 1);
+      expect(await store.transact((tx) => Array.from(tx.range({ prefix: ["n"] }), ({ value }) => value))).toEqual([53]);
+      if (!reopen) return;
+      await store.close();
+      await using again = await reopen();
+      expect(again.get<number>(["n"])).toBe(53);
+    });
+
     check("a throwing body writes nothing and rejects with what it threw", async (store) => {
       await put(store, ["kept"], 1);
       const thrown = new Error("no");

@@ -27,14 +27,34 @@ export class CommitRefused extends Error {
 }
 
 interface Batch {
-  readonly writes: Map<string, Uint8Array | null>;
+  readonly writes: Map<string, Written>;
   readonly done: PromiseWithResolvers<void>;
 }
 
-type Layer = OrderedMap<Uint8Array | null>;
+/** Bytes, nothing, or what makes the bytes when they are needed. */
+type Written = Uint8Array | null | Later;
+
+type Layer = OrderedMap<Written>;
 
 // Plain maps rather than records: record definitions would have to be stored apart from the values they belong to.
 const packr = new Packr({ useRecords: false, copyBuffers: true });
+
+/** A value that is packed when its batch is written, or somebody reads it. */
+class Later {
+  readonly #make: () => unknown;
+
+  constructor(make: () => unknown) {
+    this.#make = make;
+  }
+
+  pack(): Uint8Array {
+    return new Uint8Array(packr.pack(this.#make()));
+  }
+}
+
+function bytesOf(written: Written): Uint8Array | null {
+  return written instanceof Later ? written.pack() : written;
+}
 
 /**
  * A {@link Store} over bytes that are committed in batches.
@@ -44,7 +64,7 @@ const packr = new Packr({ useRecords: false, copyBuffers: true });
  */
 export function createStoreEngine(base: Base, name: string): Store {
   /** Accepted and not yet on disk. */
-  const pending = new OrderedMap<{ readonly bytes: Uint8Array | null; readonly batch: Batch }>();
+  const pending = new OrderedMap<{ readonly bytes: Written; readonly batch: Batch }>();
   let next: Batch | undefined;
   let running: Batch | undefined;
   let failure: SoormaError | undefined;
@@ -74,7 +94,9 @@ export function createStoreEngine(base: Base, name: string): Store {
       running = next;
       next = undefined;
       try {
-        await base.commit(running.writes);
+        const { writes } = running;
+        for (const [key, written] of writes) if (written instanceof Later) writes.set(key, written.pack());
+        await base.commit(writes as Writes);
         for (const key of running.writes.keys()) if (pending.get(key)?.batch === running) pending.delete(key);
         running.done.resolve();
       } catch (error) {
@@ -151,10 +173,10 @@ class Transaction implements StoreTransaction {
   readonly writes: Layer = new OrderedMap();
   readonly losses: number;
   readonly #base: Base;
-  readonly #pending: OrderedMap<{ readonly bytes: Uint8Array | null }>;
+  readonly #pending: OrderedMap<{ readonly bytes: Written }>;
   #ended = false;
 
-  constructor(base: Base, pending: OrderedMap<{ readonly bytes: Uint8Array | null }>, losses: number) {
+  constructor(base: Base, pending: OrderedMap<{ readonly bytes: Written }>, losses: number) {
     this.losses = losses;
     this.#base = base;
     this.#pending = pending;
@@ -168,9 +190,9 @@ class Transaction implements StoreTransaction {
     this.#open();
     const encoded = encodeKey(key);
     const own = this.writes.get(encoded);
-    if (own !== undefined) return unpackValue(own ?? undefined, "store") as V | undefined;
+    if (own !== undefined) return unpackValue(bytesOf(own) ?? undefined, "store") as V | undefined;
     const accepted = this.#pending.get(encoded);
-    if (accepted) return unpackValue(accepted.bytes ?? undefined, "store") as V | undefined;
+    if (accepted) return unpackValue(bytesOf(accepted.bytes) ?? undefined, "store") as V | undefined;
     return unpackValue(readBytes(this.#base, encoded, "store"), "store") as V | undefined;
   }
 
@@ -179,7 +201,7 @@ class Transaction implements StoreTransaction {
     return rangeOf<V>(
       options,
       (low, high, reverse) => {
-        const changed = new OrderedMap<Uint8Array | null>();
+        const changed: Layer = new OrderedMap();
         for (const key of this.#pending.keys(low, high)) changed.set(key, this.#pending.get(key)?.bytes ?? null);
         for (const key of this.writes.keys(low, high)) changed.set(key, this.writes.get(key) ?? null);
         const below = this.#base.range(low, high, reverse);
@@ -194,6 +216,11 @@ class Transaction implements StoreTransaction {
     if (value === undefined) throw new TypeError("put() of undefined: use delete()");
     // A copy: packr hands out slices of a buffer it goes on using for the values that follow.
     this.writes.set(encodeKey(key), new Uint8Array(packr.pack(value)));
+  }
+
+  putLater(key: Key, make: () => unknown): void {
+    this.#open();
+    this.writes.set(encodeKey(key), new Later(make));
   }
 
   delete(key: Key): void {
@@ -259,7 +286,7 @@ function* merge(
         step = below.next();
       }
       if (!step.done && step.value[0] === key) step = below.next();
-      const bytes = changed.get(key);
+      const bytes = bytesOf(changed.get(key) ?? null);
       if (bytes) yield [key, bytes];
     }
     while (!step.done) {

@@ -31,6 +31,12 @@ export interface StoreTransaction extends StoreReader {
    */
   readonly losses: number;
   put(key: Key, value: unknown): void;
+  /**
+   * As `put` of what `make` returns, which is asked when the transaction's batch is written, or the value is read before: for what
+   * changes with nearly every transaction, and is in memory anyway. Of several in a batch the last one is asked. What it returns
+   * has to be packable: the store fails with it.
+   */
+  putLater(key: Key, make: () => unknown): void;
   delete(key: Key): void;
 }
 

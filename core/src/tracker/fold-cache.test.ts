@@ -19,6 +19,7 @@ function counting(store: Store): Store & { ranges: number } {
           losses: tx.losses,
           get: (key) => tx.get(key),
           put: (key, value) => tx.put(key, value),
+          putLater: (key, make) => tx.putLater(key, make),
           delete: (key) => tx.delete(key),
           range: (options) => {
             this.ranges++;

@@ -4,7 +4,7 @@ import type { PlanChange, PlanEntry, TaskState, WaitSpec } from "../plans/log.ts
 import { isTerminal, type PlanFold } from "../plans/reducer.ts";
 import { roughBytes } from "../rough-size.ts";
 import type { StoreTransaction } from "../store/store.ts";
-import { countAttempt } from "./agent-metrics.ts";
+import { type AgentCounts, type EndedAttempt, endedAttempt } from "./agent-metrics.ts";
 import { solidVersionAfter } from "./append-rules.ts";
 import { addDeadLetter, removeDeadLetter } from "./dead-letters.ts";
 import type { FoldCache, PlanMemo } from "./fold-cache.ts";
@@ -84,12 +84,18 @@ export class PlanTransaction {
     return this.#folds.make(tenant, planId);
   }
 
+  /** To be called last: what has to be counted is counted in memory, which is not taken back. */
+  count(counts: AgentCounts): void {
+    for (const attempt of this.#ended) counts.add(this.tx, attempt);
+  }
+
   /** Nothing is written after all: the folds that took it in are read anew when they are needed. */
   abandon(): void {
     for (const memo of this.#touched) this.#folds.drop(memo);
   }
 
   readonly #touched: PlanMemo[] = [];
+  readonly #ended: EndedAttempt[] = [];
 
   /**
    * Appends to a plan, and cancels its open sub-plans if that ends it as failed or cancelled.
@@ -116,7 +122,8 @@ export class PlanTransaction {
     const timeMs = Math.max(this.#nowMs, before?.summary.updatedAtMs ?? 0);
     const { driver } = fold;
     const firstVersion = fold.version + 1;
-    const derived = new Derived(this.tx, tenant, planId, before?.waits ?? 0);
+    const endedBefore = this.#ended.length;
+    const derived = new Derived(this.tx, tenant, planId, before?.waits ?? 0, this.#ended);
     for (const change of changes) {
       derived.look(fold, change);
       if (fold.propose(change, timeMs)) derived.took(fold, change);
@@ -124,6 +131,7 @@ export class PlanTransaction {
       else {
         // What was taken in of the changes before it is not in the log.
         if (fold.version >= firstVersion) this.#folds.drop(memo);
+        this.#ended.length = endedBefore;
         return false;
       }
     }
@@ -217,11 +225,13 @@ class Derived {
   readonly #tx: StoreTransaction;
   readonly #tenant: string;
   readonly #planId: string;
+  readonly #ended: EndedAttempt[];
   /** The task before the change that is looked at. */
   #task: TaskState | undefined;
   #wasDead = false;
 
-  constructor(tx: StoreTransaction, tenant: string, planId: string, waits: number) {
+  constructor(tx: StoreTransaction, tenant: string, planId: string, waits: number, ended: EndedAttempt[]) {
+    this.#ended = ended;
     this.#tx = tx;
     this.#tenant = tenant;
     this.#planId = planId;
@@ -261,7 +271,8 @@ class Derived {
     }
     const task = this.#task;
     if (!task) return;
-    countAttempt(this.#tx, this.#tenant, task, change);
+    const attempt = endedAttempt(this.#tenant, task, change);
+    if (attempt) this.#ended.push(attempt);
     const isDead = fold.isDeadLetter(task.taskId);
     if (isDead === this.#wasDead) return;
     const now = fold.task(task.taskId);

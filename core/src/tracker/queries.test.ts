@@ -308,3 +308,29 @@ test("median and p95 are within 2.6 % of the exact ones, whatever took how long"
     { numRuns: 100 },
   );
 });
+
+test("attempts are counted as often as the log has their ends, also when the disk refuses some", async () => {
+  let isFull = false;
+  const store = createMemoryStore({
+    onFlush: () => {
+      if (isFull) throw new Error("no room");
+    },
+  });
+  const counted = (tracker = createTrackerStore({ store, runtime: fakeRuntime() })): number | undefined =>
+    tracker.metrics("acme")[0]?.count;
+  const tracker = createTrackerStore({ store, runtime: fakeRuntime() });
+  const log = tracker.of("acme", "a");
+  const tasks = ["a", "b", "c", "d"];
+  await log.append("p", 0, [created(), started(...tasks), ...tasks.map((taskId) => dispatched(taskId))]);
+  await log.append("p", 6, [succeeded("a", 1, 5)]);
+  expect(counted(tracker)).toBe(1);
+  isFull = true;
+  expect((await failure(log.append("p", 7, [succeeded("b", 1, 5), succeeded("c", 1, 5)]))).message).toContain(
+    "no room",
+  );
+  isFull = false;
+  expect(counted(tracker)).toBe(1);
+  await Promise.all([log.append("p", 7, [succeeded("b", 1, 5)]), log.append("p", 8, [succeeded("c", 1, 5)])]);
+  expect(counted(tracker)).toBe(3);
+  expect(counted()).toBe(3);
+});

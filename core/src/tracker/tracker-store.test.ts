@@ -188,6 +188,7 @@ describe.each(Object.entries(testStores))("tracker on the %s store", (_name, mak
             losses: tx.losses,
             get: (key) => counted(1, tx.get(key)),
             put: (key, value) => counted(1, tx.put(key, value)),
+            putLater: (key, make) => counted(1, tx.putLater(key, make)),
             delete: (key) => counted(1, tx.delete(key)),
             range: (options) => counted(1_000, tx.range(options)),
           }),

@@ -17,7 +17,7 @@ import { isTerminal } from "../plans/reducer.ts";
 import type { Address } from "../plugin/transport.ts";
 import { type Runtime, randomId } from "../runtime.ts";
 import type { Store } from "../store/store.ts";
-import { type AgentMetrics, readMetrics } from "./agent-metrics.ts";
+import { AgentCounts, type AgentMetrics, readMetrics } from "./agent-metrics.ts";
 import { checkAppend } from "./append-rules.ts";
 import { type DeadLetter, type DeadLetterCursor, type DeadLetterQuery, readDeadLetters } from "./dead-letters.ts";
 import { type DriverNote, DriverNotes, type Heard } from "./driver-notes.ts";
@@ -144,6 +144,7 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
   const listeners = new Set<(appended: Appended) => void>();
   const noteListeners = new Set<(tenant: string, note: DriverNote, address: Address | undefined) => void>();
   const folds = new FoldCache(options.foldBytes);
+  const counts = new AgentCounts();
   const open = new OpenPlans();
   open.load(store);
   const leases = new Leases({ runtime, link, known: open.drivers() });
@@ -164,7 +165,9 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
     try {
       result = await store.transact((tx) => {
         plans = new PlanTransaction(tx, folds, runtime.now());
-        return body(plans);
+        const made = body(plans);
+        plans.count(counts);
+        return made;
       });
     } catch (error) {
       plans?.abandon();

@@ -38,6 +38,7 @@ async function tell(error: unknown, argv: readonly string[], io: Io): Promise<nu
     return exitCode;
   }
   const { colorsFor } = await import("./ui/colors.ts");
+  const { printable } = await import("./ui/text.ts");
   const colors = colorsFor(io);
   if (report.exitCode === exitCodes.interrupted) {
     io.err(colors.dim(report.message));
@@ -45,7 +46,7 @@ async function tell(error: unknown, argv: readonly string[], io: Io): Promise<nu
   }
   if (report.stack !== undefined) io.err(report.stack);
   io.err(
-    `${colors.red("error")}: ${report.message}${report.stack === undefined ? colors.dim(` [${report.code}]`) : ""}`,
+    `${colors.red("error")}: ${printable(report.message)}${report.stack === undefined ? colors.dim(` [${report.code}]`) : ""}`,
   );
   if (report.hint !== undefined) io.err(`${colors.cyan("hint")}: ${report.hint}`);
   return report.exitCode;

@@ -7,6 +7,7 @@ import { CommandError, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { parseJsonArgument } from "../ui/json.ts";
 import { bar, createLive, type Live } from "../ui/live.ts";
+import { oneLine } from "../ui/text.ts";
 import type { RunCommand } from "./spec.ts";
 
 interface GoalOptions {
@@ -118,7 +119,7 @@ async function show(progress: AsyncIterable<GoalProgress>, live: Live, io: Io): 
 
 /** What is worth a line of its own. On a terminal the bars show the rest. */
 function lineOf({ entry, task }: GoalProgress, bars: boolean, colors: Colors): string | undefined {
-  const name = task?.name ?? "";
+  const name = oneLine(task?.name ?? "");
   switch (entry.type) {
     case "task.assigned":
       return bars
@@ -127,17 +128,17 @@ function lineOf({ entry, task }: GoalProgress, bars: boolean, colors: Colors): s
     case "task.progress":
       return bars
         ? undefined
-        : `${name}: ${Math.floor(entry.fraction * 100)} %${entry.message ? ` ${entry.message}` : ""}`;
+        : `${name}: ${Math.floor(entry.fraction * 100)} %${entry.message ? ` ${oneLine(entry.message)}` : ""}`;
     case "task.succeeded":
       return `${colors.green("✓")} ${name}${task?.agentName ? colors.dim(` by ${task.agentName}`) : ""}${tookOf(task, colors)}`;
     case "task.retried":
-      return `${colors.yellow("↻")} ${name}: ${entry.failure.message}; again in ${entry.delayMs} ms`;
+      return `${colors.yellow("↻")} ${name}: ${oneLine(entry.failure.message)}; again in ${entry.delayMs} ms`;
     case "task.failed":
-      return `${colors.red("✗")} ${name}: ${entry.failure.message}`;
+      return `${colors.red("✗")} ${name}: ${oneLine(entry.failure.message)}`;
     case "task.cancelled":
-      return `${colors.yellow("–")} ${name}: ${entry.reason}`;
+      return `${colors.yellow("–")} ${name}: ${oneLine(entry.reason)}`;
     case "plan.paused":
-      return `${colors.yellow("paused")}${entry.reason ? `: ${entry.reason}` : ""}`;
+      return `${colors.yellow("paused")}${entry.reason ? `: ${oneLine(entry.reason)}` : ""}`;
     default:
       return undefined;
   }
@@ -154,7 +155,7 @@ const mostTasks = 8;
 function barsOf(step: GoalProgress, colors: Colors): string[] {
   const running = step.plan().tasks.filter((task) => task.status === "running");
   const lines = running.slice(0, mostTasks).map((task) => {
-    return `  ${bar(task.fraction, 16)} ${task.name}${task.message ? colors.dim(` ${task.message}`) : ""}`;
+    return `  ${bar(task.fraction, 16)} ${oneLine(task.name)}${task.message ? colors.dim(` ${oneLine(task.message)}`) : ""}`;
   });
   if (running.length > mostTasks) lines.push(colors.dim(`  … and ${running.length - mostTasks} more`));
   return [`${colors.cyan(bar(step.fraction))} ${step.doneCount} of ${step.taskCount} tasks`, ...lines];

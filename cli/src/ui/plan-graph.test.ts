@@ -112,14 +112,33 @@ test("what a task waits for is told", () => {
     status: "paused",
     attempt: 1,
     startedAtMs: nowMs - 10_000,
-    waits: [{ key: "wait", on: { kind: "input", prompt: "Publish?" }, sinceMs: 1, untilMs: nowMs + 60_000 }],
+    waits: [
+      { key: "wait", on: { kind: "input", prompt: "Publish?" }, attempt: 1, sinceMs: 1, untilMs: nowMs + 60_000 },
+    ],
   });
   expect(draw(plan([asks]))).toContain(
     "‖ review  paused · 10 s · worker · asks “Publish?”, 1 min left".replace("worker · ", ""),
   );
   const on = { kind: "event", pattern: "order.paid", where: { "data.id": "a7", "data.late": false } } as const;
-  const waits = task("paid", { status: "running", attempt: 1, waits: [{ key: "wait", on, sinceMs: 1 }] });
+  const waits = task("paid", { status: "running", attempt: 1, waits: [{ key: "wait", on, attempt: 1, sinceMs: 1 }] });
   expect(draw(plan([waits]))).toContain('waits for order.paid with data.id "a7", data.late false');
+});
+
+test("what is waited for no more is not told: it timed out, its task ended, the sleep is over", () => {
+  const on = { kind: "input", prompt: "Publish?" } as const;
+  const asked = { key: "wait", on, attempt: 1, sinceMs: 1 };
+  const slept = { key: "sleep", on: { kind: "sleep", ms: 5 }, attempt: 1, sinceMs: 1, untilMs: nowMs - 1 } as const;
+  const drawn = draw(
+    plan([
+      task("late", { status: "running", attempt: 1, waits: [{ ...asked, timedOut: { attempt: 1 } }] }),
+      task("over", { status: "failed", attempt: 1, waits: [asked] }),
+      task("awake", { status: "running", attempt: 1, waits: [slept] }),
+      task("open", { status: "paused", attempt: 1, waits: [slept, { ...asked, on: { ...on, prompt: "Really?" } }] }),
+    ]),
+  );
+  expect(drawn).not.toContain("Publish?");
+  expect(drawn).not.toContain("sleeps");
+  expect(drawn).toContain("asks “Really?”");
 });
 
 test("a chain of thousands of tasks is drawn, and no line is wider than the terminal", () => {
@@ -140,4 +159,17 @@ test("what takes something back stands under it", () => {
   );
   expect(text).toContain("taking back, then failed");
   expect(text).toContain("└─ ● undo:pay");
+});
+
+test("what agents and people wrote moves no cursor and clears no screen", () => {
+  const rude = "red \u001b[31m\u001b[2J\nbell\u0007 \u009b1A end";
+  const failure = { code: "TASK_FAILED", message: rude, retryable: true };
+  const lines = drawPlan(plan([task(rude, { status: "failed", failure })], { failure }), {
+    colors,
+    columns: 200,
+    nowMs,
+  });
+  expect(lines.filter((line) => line.includes("red bell end"))).toHaveLength(2);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
+  expect(lines.join("")).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
 });

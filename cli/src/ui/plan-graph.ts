@@ -1,5 +1,6 @@
-import type { EventWhere, PlanState, Status, TaskState } from "@soorma/core";
+import type { EventWhere, PlanState, Status, TaskState, WaitState } from "@soorma/core";
 import type { Colors } from "./colors.ts";
+import { oneLine } from "./text.ts";
 import { formatDuration } from "./time.ts";
 
 export interface DrawOptions {
@@ -164,9 +165,9 @@ function summaryOf(all: readonly TaskState[], shown: readonly TaskState[]): stri
 function rowOf({ task, note, also }: Row, lead: string, options: DrawOptions): { text: string; facts: string } {
   const { colors, nowMs } = options;
   if (!task) return { text: `${colors.dim(lead)}${colors.dim(note ?? "")}`, facts: "" };
-  const after = also.length > 0 ? colors.dim(` ← ${also.join(", ")}`) : "";
-  const text = `${colors.dim(lead)}${colorOf(task.status, colors)(markOf(task))} ${task.name}${after}`;
-  const waiting = task.waits?.find(({ signalled }) => signalled === undefined);
+  const after = also.length > 0 ? colors.dim(` ← ${oneLine(also.join(", "))}`) : "";
+  const text = `${colors.dim(lead)}${colorOf(task.status, colors)(markOf(task))} ${oneLine(task.name)}${after}`;
+  const waiting = openWaits(task, nowMs)[0];
   const facts = [
     isOver(task.status) || task.status === "pending" ? "" : task.status,
     durationOf(task, nowMs),
@@ -180,6 +181,14 @@ function rowOf({ task, note, also }: Row, lead: string, options: DrawOptions): {
   ].filter((fact) => fact !== "");
   const failure = task.failure && task.status !== "completed" ? colors.red(oneLine(task.failure.message)) : "";
   return { text, facts: [colors.dim(facts.join(" · ")), failure].filter((part) => part !== "").join("  ") };
+}
+
+/** What an open task waits for now: neither there nor over. */
+export function openWaits({ status, waits = [] }: TaskState, nowMs: number): readonly WaitState[] {
+  if (isOver(status)) return [];
+  return waits.filter(
+    ({ on, untilMs = 0, signalled, timedOut }) => !signalled && !timedOut && (on.kind !== "sleep" || untilMs > nowMs),
+  );
 }
 
 /** The events that are waited for, as a person reads it. */
@@ -244,8 +253,4 @@ export function colorOf(status: Status, colors: Colors): (text: string) => strin
 
 function isOver(status: Status): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
-}
-
-export function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }

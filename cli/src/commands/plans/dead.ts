@@ -3,7 +3,7 @@ import { nearest } from "@soorma/core/nearest";
 import { colorsForStdout } from "../../ui/colors.ts";
 import { columns } from "../../ui/columns.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
-import { oneLine } from "../../ui/plan-graph.ts";
+import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
 import type { RunCommand } from "../spec.ts";
 import { connect, findPlanId } from "./find.ts";
@@ -38,7 +38,7 @@ export const runDead: RunCommand = async ({ options, io }) => {
   const now = Date.now();
   const rows = letters.map(({ planId, name, goalType, attempt, failure, failedAtMs }) => [
     planId,
-    name,
+    oneLine(name),
     goalType,
     colors.dim(`${formatDuration(now - failedAtMs)} ago, attempt ${attempt}`),
     colors.red(oneLine(`${failure.code}: ${failure.message}`)),

@@ -1,6 +1,7 @@
 import type { PlanEntry, WaitSpec } from "@soorma/core";
 import type { Colors } from "../../ui/colors.ts";
-import { eventText, oneLine } from "../../ui/plan-graph.ts";
+import { eventText } from "../../ui/plan-graph.ts";
+import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
 
 /** An entry of a plan's log as a line: when, what, and what is worth knowing about it. */
@@ -11,7 +12,7 @@ export function entryLine(
   colors: Colors,
 ): string {
   const at = `+${formatDuration(entry.timeMs - createdAtMs)}`.padEnd(12);
-  const about = "taskId" in entry ? ` ${nameOf(entry.taskId)}` : "";
+  const about = "taskId" in entry ? ` ${oneLine(nameOf(entry.taskId))}` : "";
   const more = detailOf(entry);
   const line = `${colors.dim(`${String(entry.version).padStart(5)} ${at}`)} ${entry.type}${about}`;
   return more === "" ? line : `${line} ${colors.dim(oneLine(more))}`;
@@ -42,6 +43,7 @@ function detailOf(entry: PlanEntry): string {
     case "task.waiting":
       return entry.on.kind === "input" ? `for an answer to “${entry.on.prompt}”` : describeWait(entry.on);
     case "task.signalled":
+    case "task.timedout":
       return entry.key;
     case "task.succeeded":
       return entry.durationMs === undefined ? "" : `in ${formatDuration(entry.durationMs)}`;

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { planEngines, testOrigin } from "../../testing/plan-engines.ts";
 import { SimulatedProcess } from "../../testing/simulated-process.ts";
+import { SoormaError } from "../errors.ts";
 import { silentLogger } from "../log.ts";
 import { sleep } from "../runtime.ts";
 import type { PlanHandlers } from "./driver.ts";
@@ -43,4 +44,39 @@ test("an engine that was stopped while others drove its plan, and claims it back
     ["b", 2],
     ["a", 3],
   ]);
+});
+
+test("a plan whose creation seemed to fail, and is in the log all the same, is driven", async () => {
+  let failed = 0;
+  const { engineFor, settle, log, runtime } = planEngines(
+    { slow: () => "done" },
+    {
+      fault({ changes, phase }) {
+        if (phase !== "after" || changes[0]?.type !== "plan.created" || failed > 0) return;
+        failed++;
+        throw new SoormaError("STORE_FULL", "so it says");
+      },
+    },
+  );
+  const engine = engineFor("a");
+  const refused = await settle(engine.accept(testOrigin, "p", handlers).catch((error: SoormaError) => error.code));
+  expect<unknown>([refused, log.entries("p").length > 0]).toEqual(["STORE_FULL", true]);
+  await runtime.runUntil(() => log.entries("p").some(({ type }) => type === "plan.completed"), { maxMs: 60_000 });
+});
+
+test("one that is not in the log is soon forgotten", async () => {
+  const { engineFor, settle, log, runtime } = planEngines(
+    {},
+    {
+      fault() {
+        throw new SoormaError("STORE_FULL", "so it says");
+      },
+    },
+  );
+  const engine = engineFor("a");
+  const refused = await settle(engine.accept(testOrigin, "p", handlers).catch((error: SoormaError) => error.code));
+  await runtime.advance(1_000);
+  await engine.stop();
+  await runtime.advance(0);
+  expect<unknown>([refused, log.entries("p"), engine.driving(), runtime.pending]).toEqual(["STORE_FULL", [], [], 0]);
 });

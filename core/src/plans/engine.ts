@@ -1,6 +1,6 @@
-import { SoormaError } from "../errors.ts";
+import { isSoormaError, SoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Runtime } from "../runtime.ts";
+import { type Runtime, sleep } from "../runtime.ts";
 import type { TaskDispatcher } from "./dispatcher.ts";
 import { type DriverOptions, PlanDriver } from "./driver.ts";
 import type { PlanHandlers } from "./handlers.ts";
@@ -82,6 +82,9 @@ export interface PlanEngine extends AsyncDisposable {
 /** Plans that are noted to have changed while they are not driven here, perhaps because they are just being claimed. */
 const mostNoted = 1_000;
 
+/** Milliseconds between looks for a plan that may be in the log though its creation seemed to fail: it may be on its way. */
+const lookAgainMs = [100, 1_000, 5_000, 15_000];
+
 export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
   const { log, runtime, logger, agentId } = options;
   const driverOptions: DriverOptions = {
@@ -128,13 +131,42 @@ export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
 
   const access = (planId: string): LogAccess => new LogAccess({ log, planId, runtime, logger, signal: stop.signal });
 
+  /**
+   * After a failed `plan.created`: the log may have it all the same, with only the answer lost. It is this engine's then, and
+   * nobody else claims what is driven by somebody alive.
+   */
+  const lookFor = async (planId: string, handlers: PlanHandlers): Promise<void> => {
+    try {
+      for (const pauseMs of lookAgainMs) {
+        await sleep(runtime, pauseMs, stop.signal);
+        if (drivers.has(planId)) return;
+        const entries = await access(planId)
+          .read()
+          .catch((error) => {
+            if (isSoormaError(error, "PLAN_NOT_FOUND")) return undefined;
+            throw error;
+          });
+        if (!entries || stop.signal.aborted || drivers.has(planId)) continue;
+        if (goOn(planId, entries, handlers)) logger.info("plan.found", { planId });
+        return;
+      }
+    } catch (error) {
+      if (!stop.signal.aborted) logger.warn("plan.unfound", { planId, error });
+    }
+  };
+
   const accept = async (origin: PlanOrigin, planId: string, handlers: PlanHandlers): Promise<boolean> => {
     checkRunning(planId);
     const known = drivers.get(planId);
     if (known && !known.isOver) return known.created;
     const driver = new PlanDriver(planId, [], handlers, driverOptions);
     if (!known) keep(driver);
-    if (await driver.create(origin)) return true;
+    try {
+      if (await driver.create(origin)) return true;
+    } catch (error) {
+      void lookFor(planId, handlers);
+      throw error;
+    }
     // It was there before: perhaps accepted here, and the answer was lost.
     const entries = await log.read(planId);
     if (drivers.get(planId) === driver) drivers.delete(planId);

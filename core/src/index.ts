@@ -102,6 +102,7 @@ export {
   type TaskState,
   type UndoSpec,
   type WaitSpec,
+  type WaitState,
 } from "./plans/log.ts";
 export {
   definePlan,

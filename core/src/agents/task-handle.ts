@@ -264,7 +264,14 @@ export class TaskHandle implements Task<AnyData> {
           wait.untilMs === undefined || timeoutMs === undefined
             ? undefined
             : Math.min(timeoutMs, wait.untilMs - runtime.now());
-        return await this.#within(left, watch.value, () => this.#timedOut(what, timeoutMs));
+        const over = this.#timedOut(what, timeoutMs);
+        return await this.#within(left, watch.value, () => over).catch(async (error: unknown) => {
+          if (error !== over) throw error;
+          // The log decides whether an answer came first.
+          const signalled = await journal.recordTimeout(key);
+          if (signalled) return signalled.value;
+          throw over;
+        });
       } finally {
         listening?.end();
       }
@@ -296,7 +303,7 @@ export class TaskHandle implements Task<AnyData> {
   }
 
   #timedOut(what: string, timeoutMs: number | undefined): SoormaError {
-    // Another attempt would find the time over, too.
+    // Another attempt would wait as long again: that is for the handler to want.
     return new SoormaError("TIMEOUT", `task "${this.name}" waited for ${what}, and none came in ${timeoutMs} ms`, {
       retryable: false,
       details: { planId: this.planId, taskId: this.taskId, timeoutMs },

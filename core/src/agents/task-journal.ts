@@ -92,7 +92,7 @@ export class Journal {
     if (accepted) return { wait: until, version };
     // An earlier attempt began it; what that one left may have been signalled since this one looked.
     const wait = (await this.#access.journal(taskId)).waits.find((one) => one.key === key);
-    if (!wait) throw this.#stale(`waiting for ${key}`);
+    if (!wait || wait.timedOut) throw this.#stale(`waiting for ${key}`);
     return { wait, version };
   }
 
@@ -105,6 +105,20 @@ export class Journal {
     const { log, offer, runtime, logger } = this.#o;
     const access = new LogAccess({ log, planId: offer.planId, runtime, logger, signal });
     await access.record({ type: "task.signalled", taskId: offer.taskId, key, value });
+  }
+
+  /**
+   * Says that a wait was in vain. Resolves when that is in the log, or with what it was signalled with before.
+   *
+   * @throws {SoormaError} `ATTEMPT_STALE`
+   */
+  async recordTimeout(key: string): Promise<WaitState["signalled"]> {
+    const { taskId, attempt } = this.#o.offer;
+    const { accepted } = await this.#record({ type: "task.timedout", taskId, attempt, key });
+    if (accepted) return undefined;
+    const wait = (await this.#access.journal(taskId)).waits.find((one) => one.key === key);
+    if (!wait?.signalled) throw this.#stale(`waiting for ${key}`);
+    return wait.signalled;
   }
 
   #earlier(): Promise<TaskJournal> {

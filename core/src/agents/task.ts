@@ -28,7 +28,13 @@ export type DelegatedTask = DelegateOptions & { readonly data?: unknown } & (
   );
 
 export interface WaitOptions {
-  /** Milliseconds from the first attempt that waited; later attempts go on with what is left. Default: no limit. */
+  /**
+   * Milliseconds from the first attempt that waited. Default: no limit.
+   *
+   * An attempt that ends meanwhile leaves the rest to the next one. Once the time was over, which is in the log, an answer
+   * comes too late, and an attempt after that waits anew, for as long again: what a handler does after a `TIMEOUT` that it
+   * caught is not remembered, but for its steps.
+   */
   readonly timeoutMs?: number;
 }
 

@@ -186,7 +186,10 @@ export type PlanChange =
       readonly value: unknown;
       readonly durationMs?: number;
     }
-  /** The running attempt begins to wait. Legal for each key once, until the task ends. */
+  /**
+   * The running attempt begins to wait. Legal for each key once, until the task ends; for one that timed out once more in
+   * each attempt after that, with a time-out of its own.
+   */
   | {
       readonly type: "task.waiting";
       readonly taskId: string;
@@ -198,6 +201,11 @@ export type PlanChange =
     }
   /** What a task waited for is there. The first one counts; also while no attempt is running. */
   | { readonly type: "task.signalled"; readonly taskId: string; readonly key: string; readonly value: unknown }
+  /**
+   * What the running attempt waited for did not come in time: it cannot be signalled any more. Legal while it was not, and
+   * not for a sleep. A task that only waits ends with its time-out instead.
+   */
+  | { readonly type: "task.timedout"; readonly taskId: string; readonly attempt: number; readonly key: string }
   | {
       readonly type: "task.succeeded";
       readonly taskId: string;
@@ -249,6 +257,7 @@ export const freeChanges: ReadonlySet<PlanChange["type"]> = new Set<PlanChange["
   "task.stepped",
   "task.waiting",
   "task.signalled",
+  "task.timedout",
   "task.discarded",
   "plan.answered",
 ]);
@@ -266,10 +275,14 @@ export type PlanEntry = PlanChange & {
 export interface WaitState {
   readonly key: string;
   readonly on: WaitSpec;
+  /** The attempt that began to wait. Later ones go on with what is left of it. */
+  readonly attempt: number;
   readonly sinceMs: number;
   readonly untilMs?: number;
   /** Absent while it waits. */
   readonly signalled?: { readonly value: unknown };
+  /** It was in vain: the attempt that gave it up. A later one that comes to it waits anew. */
+  readonly timedOut?: { readonly attempt: number };
 }
 
 /** A step that is done. */

@@ -30,9 +30,11 @@ interface Plain extends PlannedTask {
   decided: boolean;
   completedAs: number;
   steps: string[];
-  /** Key, whether a person is asked, whether the answer is there. */
-  waits: { key: string; input: boolean; done: boolean }[];
+  /** What is waited for, whether the answer is there, or which attempt gave it up. */
+  waits: { key: string; kind: string; done: boolean; lateIn?: number }[];
 }
+
+const isAwaited = ({ done, lateIn }: Plain["waits"][number]): boolean => !done && lateIn === undefined;
 
 /** What the fold has to agree with: the same rules without any bookkeeping, by going through all tasks each time. */
 class Reference {
@@ -96,7 +98,7 @@ class Reference {
   waiting = () =>
     this.tasks
       .filter(this.isOpen)
-      .flatMap((task) => task.waits.filter(({ done }) => !done).map(({ key }) => `${task.taskId} ${key}`))
+      .flatMap((task) => task.waits.filter(isAwaited).map(({ key }) => `${task.taskId} ${key}`))
       .sort();
 
   wantsDecision(task: Plain): boolean {
@@ -169,7 +171,7 @@ class Reference {
   }
   shows(task: Plain): void {
     if (this.isUnderWay(task))
-      task.status = task.waits.some(({ input, done }) => input && !done) ? "paused" : "running";
+      task.status = task.waits.some((wait) => wait.kind === "input" && isAwaited(wait)) ? "paused" : "running";
   }
 
   revive(task: Plain): boolean {
@@ -316,12 +318,22 @@ class Reference {
         task.steps.push(change.key);
         return true;
       case "task.waiting":
-        if (!isCurrent || task.waits.some(({ key }) => key === change.key)) return false;
-        task.waits.push({ key: change.key, input: change.on.kind === "input", done: false });
+        if (!isCurrent) return false;
+        if (task.waits.some(({ key, lateIn = task.attempt }) => key === change.key && lateIn >= task.attempt))
+          return false;
+        task.waits = task.waits.filter(({ key }) => key !== change.key);
+        task.waits.push({ key: change.key, kind: change.on.kind, done: false });
         this.shows(task);
         return true;
+      case "task.timedout": {
+        const wait = task.waits.find((one) => one.key === change.key && isAwaited(one));
+        if (!isCurrent || !wait || wait.kind === "sleep") return false;
+        wait.lateIn = task.attempt;
+        this.shows(task);
+        return true;
+      }
       case "task.signalled": {
-        const wait = task.waits.find(({ key, done }) => key === change.key && !done);
+        const wait = task.waits.find((one) => one.key === change.key && isAwaited(one));
         if (!wait) return false;
         wait.done = true;
         this.shows(task);
@@ -412,8 +424,9 @@ function toChange(fold: PlanFold, { kind, pick, n, off }: Draw): PlanChange {
       on: n > 5 ? { kind: "input", prompt: "?" } : { kind: "sleep", ms: 1 },
     };
   }
-  if (kind < 69) return { type: "task.signalled", taskId, key, value: n };
-  if (kind < 73) {
+  if (kind < 68) return { type: "task.signalled", taskId, key, value: n };
+  if (kind < 71) return { type: "task.timedout", taskId, attempt, key };
+  if (kind < 75) {
     const number = fold.childCount(taskId) + (n > 2 ? 1 : 0);
     const child = { taskId: `${taskId}.${number}`, name: `${task?.name}/${number}`, parentTaskId: taskId, undo };
     const second = { ...child, taskId: `${child.taskId}x`, name: `${child.name}x`, dependsOn: [child.name] };
@@ -583,7 +596,17 @@ describe("plans of every shape, whatever is appended in whatever order", () => {
       { numRuns: 400 },
     );
     // What never happened was not tested.
-    for (const type of ["expanded", "delegated", "retried", "revived", "discarded", "signalled", "waiting", "reused"]) {
+    for (const type of [
+      "expanded",
+      "delegated",
+      "retried",
+      "revived",
+      "discarded",
+      "signalled",
+      "timedout",
+      "waiting",
+      "reused",
+    ]) {
       expect([type, (reached.get(`task.${type}`) ?? 0) > 0]).toEqual([type, true]);
     }
     for (const type of ["transitioned", "driven", "undone", "answered", "completed", "failed", "cancelled"]) {

@@ -282,7 +282,8 @@ export class PlanFold {
     switch (change.type) {
       case "task.stepped":
       case "task.waiting":
-      case "task.signalled": {
+      case "task.signalled":
+      case "task.timedout": {
         // Legal where it lies; the attempt may have ended since.
         const node = this.#tasks.nodes.get(change.taskId);
         changed = node?.isOpen === true && this.#tasks.note(node, change, timeMs);

@@ -5,6 +5,9 @@ import { undoTask } from "./undo.ts";
 
 type Change<T extends PlanChange["type"]> = Extract<PlanChange, { type: T }>;
 
+/** Changes of what a task's attempts have done for good. */
+type JournalChange = Change<"task.stepped" | "task.waiting" | "task.signalled" | "task.timedout">;
+
 /** Changes that concern one task and nothing else of the plan. */
 export type TaskChange = Exclude<
   Extract<PlanChange, { taskId: string }>,
@@ -137,6 +140,7 @@ export class TaskFold {
       case "task.stepped":
       case "task.waiting":
       case "task.signalled":
+      case "task.timedout":
         if (change.type !== "task.signalled" && !isCurrent) return false;
         return this.note(node, change, timeMs);
       case "task.succeeded":
@@ -170,21 +174,12 @@ export class TaskFold {
   }
 
   /** Writes into an open task's journal, whichever attempt it is from. */
-  note(node: TaskNode, change: Change<"task.stepped" | "task.waiting" | "task.signalled">, timeMs: number): boolean {
+  note(node: TaskNode, change: JournalChange, timeMs: number): boolean {
     if (change.type === "task.stepped") {
       const { key, value } = change;
       return node.addStep({ key, value, ...duration(change), endedAtMs: timeMs });
     }
-    const isNew =
-      change.type === "task.signalled"
-        ? node.signal(change.key, change.value)
-        : node.addWait({
-            key: change.key,
-            on: change.on,
-            sinceMs: timeMs,
-            ...(change.untilMs === undefined ? {} : { untilMs: change.untilMs }),
-          });
-    if (!isNew) return false;
+    if (!changeWait(node, change, timeMs)) return false;
     if (node.openWaits.size > 0) this.waiting.add(node.id);
     else this.waiting.delete(node.id);
     const { core } = node;
@@ -381,6 +376,19 @@ export class TaskFold {
     while (this.#undoQueue[this.#undoNext]?.isOpen === false) this.#undoNext++;
     const node = this.#undoQueue[this.#undoNext++];
     if (node) this.ready.add(node.id);
+  }
+}
+
+function changeWait(node: TaskNode, change: Exclude<JournalChange, Change<"task.stepped">>, timeMs: number): boolean {
+  switch (change.type) {
+    case "task.signalled":
+      return node.signal(change.key, change.value);
+    case "task.timedout":
+      return node.timeOut(change.key, change.attempt);
+    case "task.waiting": {
+      const { key, on, attempt, untilMs } = change;
+      return node.addWait({ key, on, attempt, sinceMs: timeMs, ...(untilMs === undefined ? {} : { untilMs }) });
+    }
   }
 }
 

@@ -29,7 +29,7 @@ export class TaskNode {
   waiting = 0;
   /** Dependencies that failed or were cancelled. */
   blocked = 0;
-  /** Keys of waits that were not signalled, while the task is open. */
+  /** Keys of waits that were not signalled and did not time out, while the task is open. */
   readonly openWaits = new Set<string>();
   #openInputs = 0;
   /** All but the journal. */
@@ -107,10 +107,11 @@ export class TaskNode {
     return true;
   }
 
-  /** @returns false if a wait of this key is known. */
+  /** @returns false if a wait of this key is known, and none that timed out in an earlier attempt. */
   addWait(wait: WaitState): boolean {
     this.#waits ??= new Map();
-    if (this.#waits.has(wait.key)) return false;
+    const known = this.#waits.get(wait.key);
+    if (known && !(known.timedOut && wait.attempt > known.timedOut.attempt)) return false;
     this.#waits.set(wait.key, wait);
     this.openWaits.add(wait.key);
     if (wait.on.kind === "input") this.#openInputs++;
@@ -123,6 +124,16 @@ export class TaskNode {
     const wait = this.#waits?.get(key);
     if (!wait || !this.openWaits.delete(key)) return false;
     this.#waits?.set(key, { ...wait, signalled: { value } });
+    if (wait.on.kind === "input") this.#openInputs--;
+    this.#view = undefined;
+    return true;
+  }
+
+  /** @returns false if that attempt does not wait for it, or without end. */
+  timeOut(key: string, attempt: number): boolean {
+    const wait = this.#waits?.get(key);
+    if (!wait || wait.on.kind === "sleep" || wait.attempt > attempt || !this.openWaits.delete(key)) return false;
+    this.#waits?.set(key, { ...wait, timedOut: { attempt } });
     if (wait.on.kind === "input") this.#openInputs--;
     this.#view = undefined;
     return true;

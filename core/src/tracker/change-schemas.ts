@@ -134,6 +134,7 @@ const schemas: { readonly [T in PlanChange["type"]]: TSchema } = {
     untilMs: Type.Optional(Type.Number()),
   }),
   "task.signalled": Type.Object({ taskId: id, key: name }),
+  "task.timedout": Type.Object({ taskId: id, attempt, key: name }),
   "task.succeeded": Type.Object({ taskId: id, attempt, durationMs }),
   "task.retried": Type.Object({
     taskId: id,

@@ -90,7 +90,13 @@ function nothingWaits(
   const who =
     name === undefined ? `nothing in plan ${fold.planId} waits` : `task "${name}" of plan ${fold.planId} does not wait`;
   const which = key === undefined ? "" : ` with key "${key}"`;
-  return new SoormaError("PLAN_REFUSED", `${who} for an answer${which}; the plan is ${fold.status}`, {
+  const late = fold
+    .state()
+    .tasks.filter((task) => taskId === undefined || task.taskId === taskId)
+    .flatMap(({ waits = [] }) => waits)
+    .find((wait) => wait.on.kind === "input" && wait.timedOut && (key === undefined || wait.key === key));
+  const why = late?.on.kind === "input" ? `: the time to answer “${late.on.prompt.slice(0, 80)}” is over` : "";
+  return new SoormaError("PLAN_REFUSED", `${who} for an answer${which}${why}; the plan is ${fold.status}`, {
     ...(open.length > 0 ? { hint: `These wait: ${named(fold, open)}.` } : {}),
     details: { planId: fold.planId, status: fold.status },
   });

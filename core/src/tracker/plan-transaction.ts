@@ -52,6 +52,7 @@ export interface WriteOptions {
 const quiet: ReadonlySet<PlanChange["type"]> = new Set<PlanChange["type"]>([
   "task.stepped",
   "task.waiting",
+  "task.timedout",
   "task.discarded",
   "plan.answered",
 ]);
@@ -260,6 +261,7 @@ class Derived {
         if (change.on.kind === "event") this.#open(change.taskId, change.key, change.on);
         return;
       case "task.signalled":
+      case "task.timedout":
         if (this.waits > 0) this.#close(change.taskId, change.key);
         return;
       case "task.cancelled":

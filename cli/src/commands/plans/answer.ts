@@ -2,6 +2,7 @@ import type { PlanState, TaskState } from "@soorma/core";
 import { nearest } from "@soorma/core/nearest";
 import { createAsker } from "../../ui/ask.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
+import { openWaits } from "../../ui/plan-graph.ts";
 import type { RunCommand } from "../spec.ts";
 import { connect, findPlanId } from "./find.ts";
 
@@ -35,8 +36,8 @@ export const runAnswer: RunCommand = async ({ args: [given, answer], options, io
 
 function choose(plan: PlanState, name: string | undefined): Question {
   const open = plan.tasks.flatMap((task) =>
-    (task.waits ?? []).flatMap(({ key, on, signalled }): Question[] =>
-      on.kind === "input" && signalled === undefined ? [{ task, key, prompt: on.prompt }] : [],
+    openWaits(task, Date.now()).flatMap(({ key, on }): Question[] =>
+      on.kind === "input" ? [{ task, key, prompt: on.prompt }] : [],
     ),
   );
   const matching = name === undefined ? open : open.filter(({ task }) => task.name === name || task.taskId === name);

@@ -4,6 +4,7 @@ import { runWith } from "../events/context.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { envelopeOf } from "../mesh/node.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
+import { findUnpackable } from "../plans/packable.ts";
 import { setLongTimer } from "../plans/timing.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { atMost, type Runtime, type Timer } from "../runtime.ts";
@@ -235,6 +236,11 @@ export class Worker extends Agent {
       if (attempt.abortedWith) throw attempt.abortedWith.reason;
       const task = new TaskHandle(attempt, this.#shared);
       const result = await runWith(envelope, () => handler(task, this.context));
+      const unpackable = findUnpackable(result, "result");
+      if (unpackable) {
+        const { path, what } = unpackable;
+        throw new SoormaError("PAYLOAD_INVALID", `${path} is ${what}, which cannot be sent`, { details: { path } });
+      }
       if (contract) checkResult(contract.output, result, `result of task "${offer.name}" by ${this.name}`);
       outcome = { ok: true, result: result ?? null };
     } catch (error) {

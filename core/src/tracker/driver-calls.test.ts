@@ -190,6 +190,7 @@ test("changes that are not what they should be are refused, and nothing is writt
       key: "k",
       on: { kind: "event", pattern: "a.b", where },
     })),
+    { type: "task.timedout", taskId: "t", key: "k" },
     { type: "task.waiting", taskId: "t", attempt: 1, key: "k".repeat(600), on: { kind: "sleep", ms: 1 } },
     { type: "task.assigned", taskId: "t", attempt: 1, agentId: "x", agentName: "n".repeat(300) },
     { type: "plan.driven", driver: "", epoch: 2 },

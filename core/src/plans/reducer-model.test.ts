@@ -1,7 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import type { PlanChange, PlanEntry, PlannedTask, PlanOrigin, Status } from "./log.ts";
 import { isDeadLetter, isTerminal, PlanFold } from "./reducer.ts";
+
+// Thousands of runs each, on machines that have other things to do.
+setDefaultTimeout(60_000);
 
 const origin: PlanOrigin = {
   goalId: "g1",

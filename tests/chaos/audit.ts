@@ -293,7 +293,7 @@ function auditEnd(
 }
 
 /** How the log says that the plan ended: what was first. */
-export function outcomeOf(entries: readonly PlanEntry[]): Outcome | undefined {
+function outcomeOf(entries: readonly PlanEntry[]): Outcome | undefined {
   const end = entries.find(({ type }) => ends.has(type));
   if (end?.type === "plan.completed") return { status: "completed", result: end.result };
   if (end?.type === "plan.failed") return { status: "failed", code: end.failure.code, message: end.failure.message };

@@ -14,7 +14,7 @@ import { createRpcNetwork, type RpcMessage, type RpcNetworkNode } from "./rpc-ne
 export const stageHome = "inproc://state";
 
 /** An agent's node, with its clients of the state node. */
-export interface StageNode {
+interface StageNode {
   readonly node: RpcNetworkNode;
   readonly caller: StateCaller;
   readonly memory: Memory;

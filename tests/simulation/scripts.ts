@@ -57,7 +57,7 @@ function steps(chance: Chance, count: number, prefix = "step"): Act[] {
   ]);
 }
 
-export const shapes: Readonly<Record<string, Shape>> = {
+const shapes: Readonly<Record<string, Shape>> = {
   chain: (chance) => ({ tasks: chain(chance, "t", chance.whole(1, 5)), ends: "completed" }),
 
   fan(chance) {

@@ -4,7 +4,7 @@ import type { Envelope } from "./envelope.ts";
 export type WhereValue = string | number | boolean | null;
 
 /** Parts of an event, besides its data, that can be compared: who sent it, and what it belongs to. */
-export const whereFields = [
+const whereFields = [
   "correlationId",
   "goalId",
   "parentId",
@@ -26,7 +26,7 @@ export type EventWhere = { readonly [path: `data.${string}`]: WhereValue } & {
 };
 
 export const maxWhereParts = 16;
-export const maxWherePath = 200;
+const maxWherePath = 200;
 export const maxWhereText = 1_000;
 
 const pathForm = new RegExp(`^(?:${whereFields.join("|")}|data(?:\\.[^.]+)+)$`);

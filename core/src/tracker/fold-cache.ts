@@ -160,7 +160,7 @@ const rememberMs = 120_000;
 const mostOperations = 20_000;
 
 /** What the latest appends' operation ids led to, so that one that is tried again is done once. Oldest first. */
-export class OperationIds {
+class OperationIds {
   readonly #versions = new Map<string, { readonly version: number; readonly timeMs: number }>();
 
   get(operationId: string | undefined): number | undefined {

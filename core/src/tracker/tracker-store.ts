@@ -60,7 +60,7 @@ interface Recorded {
 }
 
 /** Milliseconds that a driver counts as alive without renewing its lease. */
-export const defaultLeaseMs = 10_000;
+const defaultLeaseMs = 10_000;
 
 /** The plan logs of all tenants, next to their store. What {@link PlanLog} says of the methods holds here, too. */
 export interface TrackerStore extends Disposable {

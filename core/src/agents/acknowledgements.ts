@@ -1,3 +1,4 @@
+import type { AgentRecord } from "../registry/records.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 
 /** Milliseconds until what never was acknowledged is forgotten; its worker has given it up by then. */
@@ -8,6 +9,8 @@ interface Expected {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
   readonly sinceMs: number;
+  /** Is told with a note, not by the answer to its call. */
+  readonly agent: AgentRecord | undefined;
 }
 
 /** Ends of attempts that are on their way into the log, and attempts that another planner instance knows more of. */
@@ -21,12 +24,12 @@ export class Acknowledgements {
     this.#runtime = runtime;
   }
 
-  /** Resolves when the end of that attempt was acknowledged. */
-  expect(key: string): Promise<void> {
+  /** Resolves when the end of that attempt was acknowledged. `agent`: who is to be told then. */
+  expect(key: string, agent?: AgentRecord): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     // Nobody may wait for it any more.
     promise.catch(() => {});
-    this.#expected.set(key, { promise, resolve, reject, sinceMs: this.#runtime.monotonic() });
+    this.#expected.set(key, { promise, resolve, reject, sinceMs: this.#runtime.monotonic(), agent });
     this.#forgetLater();
     return promise;
   }
@@ -35,9 +38,13 @@ export class Acknowledgements {
     return this.#expected.get(key)?.promise;
   }
 
-  acknowledge(key: string): void {
-    this.#expected.get(key)?.resolve();
+  /** @returns the agent that is to be told. */
+  acknowledge(key: string): AgentRecord | undefined {
+    const expected = this.#expected.get(key);
+    if (!expected) return undefined;
     this.#expected.delete(key);
+    expected.resolve();
+    return expected.agent;
   }
 
   handOver(key: string): void {

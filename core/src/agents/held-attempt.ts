@@ -32,6 +32,8 @@ export class HeldAttempt {
   epoch: number;
   /** How it ended, from then until that is acknowledged. */
   outcome: Outcome | undefined;
+  /** Its offer is not answered yet: what it ends with goes along. */
+  isAnswering = false;
   /** Nobody waits for its end any more. */
   unwanted = false;
   /** Counts what tried to deliver the outcome: the latest one goes on, others end. */

@@ -11,17 +11,19 @@ import { AgentLoads } from "./agent-loads.ts";
 import { AttachRequests } from "./attach-requests.ts";
 import { Job } from "./dispatch-job.ts";
 import { PriorityQueue } from "./priority-queue.ts";
+import { RecordedNotes } from "./recorded-notes.ts";
 import {
   type CancelNote,
   type Holding,
   type JoinAnswer,
   keyOf,
-  type OfferAnswer,
   type OfferedTask,
+  type Outcome,
   type ReplyTo,
   readDelegate,
   readHolding,
   readJoin,
+  readOfferAnswer,
   readOutcome,
   readProgress,
   readRoom,
@@ -62,6 +64,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
   readonly #busy = new Map<string, Timer>();
   readonly #loads: AgentLoads;
   readonly #acknowledgements: Acknowledgements;
+  readonly #recorded: RecordedNotes;
   readonly #attach: AttachRequests;
   readonly #disposables: Disposable[];
   #closed = false;
@@ -71,6 +74,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     const { node, log } = options;
     this.#loads = new AgentLoads(node.balance);
     this.#acknowledgements = new Acknowledgements(node.runtime);
+    this.#recorded = new RecordedNotes(node, log);
     this.#attach = new AttachRequests({ node, log, replyTo: () => this.#replyTo() });
     this.#disposables = [
       node.directory.onChange(() => this.#directoryChanged()),
@@ -113,7 +117,8 @@ export class MeshTaskDispatcher implements TaskDispatcher {
   }
 
   recorded(taskId: string, attempt: number): void {
-    this.#acknowledgements.acknowledge(keyOf({ taskId, attempt }));
+    const agent = this.#acknowledgements.acknowledge(keyOf({ taskId, attempt }));
+    if (agent) this.#recorded.add(agent, taskId, attempt);
   }
 
   /** Whether a call or note is one of a worker about its tasks. */
@@ -151,6 +156,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     for (const disposable of this.#disposables) disposable[Symbol.dispose]();
     for (const timer of this.#busy.values()) timer.cancel();
     this.#attach.close();
+    this.#recorded.flush();
     for (const job of [...this.#jobs.values()]) job.reject(stopped());
     this.#acknowledgements.close(stopped());
   }
@@ -310,9 +316,13 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     this.#loads.add(agent, job);
     try {
       const envelope = packEnvelope(this.#envelope(assignment));
-      const answer = await node.callAgent<OfferAnswer>(agent, taskMethods.offer, envelope, {
-        timeoutMs: offerTimeoutMs,
-      });
+      const answer = readOfferAnswer(
+        await node.callAgent(agent, taskMethods.offer, envelope, { timeoutMs: offerTimeoutMs }),
+      );
+      if (typeof answer === "object") {
+        this.#answered(job, agent, answer);
+        return;
+      }
       // Its result may have come before this answer.
       if (job.state !== "offered") return;
       if (answer === "accepted") {
@@ -324,6 +334,10 @@ export class MeshTaskDispatcher implements TaskDispatcher {
       if (job.state !== "offered") return;
       if (isSoormaError(error, "PEER_UNREACHABLE") || isSoormaError(error, "TIMEOUT")) {
         this.#markBusy(agent, silentMs);
+        if (error.code === "TIMEOUT" && node.directory.isReachable(agent.address)) {
+          this.#seekAt(job, agent, error);
+          return;
+        }
         // It may have taken it.
         const why = `${agent.name} (${agent.agentId}) did not answer the offer: ${error.message}`;
         const lostError = new SoormaError("ATTEMPT_LOST", `task "${assignment.name}": ${why}`, { cause: error });
@@ -347,6 +361,35 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     job.state = "waiting";
     this.#queue(assignment.assignedTo).unshift(job, assignment.priority);
     this.#pumpOne(assignment.assignedTo);
+  }
+
+  /** The handler ended before its offer was answered. */
+  #answered(job: Job, agent: AgentRecord, outcome: Outcome): void {
+    // Handed over meanwhile, its worker offers the result to whoever asks for it; else it is told that nobody does.
+    if (job.state === "ended" || job.agent !== agent) return;
+    if (job.state === "offered") this.#took(job, agent);
+    void this.#acknowledgements.expect(job.key, agent);
+    if (outcome.ok) job.resolve(outcome.result);
+    else job.reject(fromFailure(outcome.failure));
+  }
+
+  /** It took the offer, or did not get it: its thread may be busy with the very task. It says so when it has the thread again. */
+  #seekAt(job: Job, agent: AgentRecord, error: SoormaError): void {
+    const { taskId, attempt, planId, epoch, name } = job.assignment;
+    this.#loads.delete(job);
+    job.state = "sought";
+    job.options.onAssigned(agent.agentId, agent.name);
+    this.#attach.ask(agent, { taskId, attempt, planId, epoch }, (holding) => {
+      if (job.state !== "sought") return;
+      if (holding === "fenced") job.reject(fenced(job.assignment));
+      else if (holding !== "unknown") this.#found(job, agent, holding);
+      else {
+        const why = `${agent.name} (${agent.agentId}) did not answer the offer: ${error.message}`;
+        const lostError = new SoormaError("ATTEMPT_LOST", `task "${name}": ${why}`, { cause: error });
+        this.#tellUnwanted(agent, job.assignment, epoch, lostError);
+        job.reject(lostError);
+      }
+    });
   }
 
   #took(job: Job, agent: AgentRecord | undefined): void {

@@ -7,6 +7,8 @@ import type { Address } from "../plugin/transport.ts";
 export const taskMethods = {
   /** Planner to worker, a call: {@link OfferAnswer}. */
   offer: "task.offer",
+  /** Planner to worker, a note: {@link RecordedNote}. */
+  recorded: "task.recorded",
   /** Planner to worker, a note: {@link CancelNote}. */
   cancel: "task.cancel",
   /** Planner to worker, a call: {@link AttachRequest}, answered with one {@link Holding} for each attempt asked for. */
@@ -52,11 +54,17 @@ export interface OfferedTask {
   readonly replyTo: ReplyTo;
 }
 
-export type OfferAnswer = "accepted" | "busy";
+/** With the outcome when that is there at once; it is then the worker's to keep until a {@link RecordedNote} names it. */
+export type OfferAnswer = "accepted" | "busy" | Outcome;
 
 export interface TaskKey {
   readonly taskId: string;
   readonly attempt: number;
+}
+
+/** The ends of these attempts, which came with the answers to their offers, are in the log. */
+export interface RecordedNote {
+  readonly attempts: readonly TaskKey[];
 }
 
 /** Nobody wants the attempt any more; why becomes the reason of the handler's signal. */
@@ -141,6 +149,22 @@ export function readOffer(envelope: Envelope): OfferedTask {
 }
 
 /** @throws {SoormaError} `MESSAGE_MALFORMED` */
+export function readOfferAnswer(answer: unknown): OfferAnswer {
+  if (answer === "accepted" || answer === "busy") return answer;
+  const outcome = record(answer, "the answer to an offer");
+  checkOutcome(outcome);
+  return outcome as unknown as Outcome;
+}
+
+/** @throws {SoormaError} `MESSAGE_MALFORMED` */
+export function readRecorded(params: unknown): RecordedNote {
+  const note = record(params, "a note of what is recorded");
+  if (!Array.isArray(note.attempts)) throw malformed("a note of what is recorded names no attempts");
+  for (const attempt of note.attempts) keyed(attempt, "a recorded attempt");
+  return note as unknown as RecordedNote;
+}
+
+/** @throws {SoormaError} `MESSAGE_MALFORMED` */
 export function readCancel(params: unknown): CancelNote {
   const note = keyed(params, "a cancellation");
   if (!isEpoch(note.epoch)) throw malformed("a cancellation has no epoch");
@@ -211,9 +235,13 @@ export function readJoin(params: unknown): JoinRequest {
 /** @throws {SoormaError} `MESSAGE_MALFORMED` */
 export function readOutcome(params: unknown): TaskOutcome {
   const outcome = ofAgent(params, "a task's outcome");
+  checkOutcome(outcome);
+  return outcome as unknown as TaskOutcome;
+}
+
+function checkOutcome(outcome: Readonly<Record<string, unknown>>): void {
   if (typeof outcome.ok !== "boolean") throw malformed("a task's outcome lacks a field");
   if (!outcome.ok) checkFailure(outcome.failure);
-  return outcome as unknown as TaskOutcome;
 }
 
 function checkFailure(value: unknown): void {

@@ -9,6 +9,7 @@ import { setLongTimer } from "../plans/timing.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { atMost, type Runtime, type Timer } from "../runtime.ts";
 import { Agent, type AgentOptions } from "./agent.ts";
+import { AnsweredResults } from "./answered-results.ts";
 import type { AnyData } from "./any-data.ts";
 import type { PlatformContext } from "./context.ts";
 import { EventListeners } from "./event-listeners.ts";
@@ -29,6 +30,7 @@ import {
   readAttach,
   readCancel,
   readOffer,
+  readRecorded,
   taskMethods,
 } from "./task-wire.ts";
 import { Wakefulness } from "./wakefulness.ts";
@@ -46,6 +48,8 @@ export interface WorkerOptions extends AgentOptions {
 interface Handled {
   readonly contract: TaskContract | undefined;
   readonly handler: TaskHandler<AnyData>;
+  /** How many of its latest runs were over at once, about. */
+  quick: number;
 }
 
 const defaultLeaseMs = 10_000;
@@ -55,6 +59,13 @@ const resultPatienceMs = 60_000;
 const handBackMs = 1_000;
 /** Milliseconds of handlers beginning one after the other before others get the thread. */
 const longTurnMs = 10;
+/** A handler that took so many milliseconds was quick. */
+const quickMs = 1;
+/** Runs after which a handler is expected to be quick, and how many are remembered. */
+const quickEnough = 3;
+const mostQuick = 32;
+/** A quick handler gets so many microtasks before its offer is answered without its result. */
+const quickHops = 12;
 /** Epochs of plans that were taken over are remembered for so many plans. */
 const rememberedEpochs = 10_000;
 
@@ -68,6 +79,7 @@ export class Worker extends Agent {
   readonly #running = new Set<HeldAttempt>();
   /** Taken in this turn; their handlers begin in a moment. */
   readonly #beginning: [HeldAttempt, Handled][] = [];
+  #answered: AnsweredResults | undefined;
   readonly #delivering = new Set<Promise<void>>();
   /** Plans that another driver took over, with its epoch: what an earlier one still asks for comes too late. */
   readonly #epochs = new Map<string, number>();
@@ -98,7 +110,7 @@ export class Worker extends Agent {
     const name = typeof task === "string" ? task : task.name;
     const contract = typeof task === "string" ? undefined : task;
     if (this.#handlers.has(name)) throw new TypeError(`${this.name} has a handler for task "${name}" already`);
-    this.#handlers.set(name, { contract, handler });
+    this.#handlers.set(name, { contract, handler, quick: 0 });
     if (contract) this.keepSchemas(contract);
     return this;
   }
@@ -115,6 +127,8 @@ export class Worker extends Agent {
     switch (method) {
       case taskMethods.offer:
         return this.#offered(envelopeOf(params));
+      case taskMethods.recorded:
+        return this.#recorded(params);
       case taskMethods.cancel:
         return this.#cancelled(params);
       case taskMethods.attach:
@@ -127,6 +141,7 @@ export class Worker extends Agent {
   protected override async onStart({ node, tracker }: NodeServices): Promise<void> {
     const { agentId, log } = this;
     this.#awake = new Wakefulness(node.runtime);
+    this.#answered = new AnsweredResults(node.runtime, (attempt) => this.#deliver(attempt, resultPatienceMs));
     this.#shared = {
       agentId,
       services: () => this.services(),
@@ -144,6 +159,7 @@ export class Worker extends Agent {
         this.#idleWaiters.push(resolve);
       });
     }
+    this.#answered?.deliverAll();
     await Promise.all(this.#delivering);
   }
 
@@ -159,11 +175,12 @@ export class Worker extends Agent {
     await atMost(runtime, handBackMs, Promise.all(this.#delivering));
     for (const attempt of this.#attempts.values()) attempt.abandon();
     this.#attempts.clear();
+    this.#answered?.close();
     this.#shared?.signals[Symbol.dispose]();
     await this.#shared?.events[Symbol.asyncDispose]();
   }
 
-  #offered(envelope: Envelope): OfferAnswer {
+  #offered(envelope: Envelope): OfferAnswer | Promise<OfferAnswer> {
     const offer = readOffer(envelope);
     if (envelope.tenantId !== this.services().node.tenantId)
       throw new SoormaError("MESSAGE_MALFORMED", "the task is of another tenant");
@@ -191,11 +208,10 @@ export class Worker extends Agent {
       this.#refused.set(offer.replyTo.agentId, offer.replyTo);
       return "busy";
     }
-    this.#begin(envelope, offer, handled);
-    return "accepted";
+    return this.#begin(envelope, offer, handled);
   }
 
-  #begin(envelope: Envelope, offer: OfferedTask, handled: Handled): void {
+  #begin(envelope: Envelope, offer: OfferedTask, handled: Handled): OfferAnswer | Promise<OfferAnswer> {
     const { runtime } = this.services().node;
     const held = new HeldAttempt({
       envelope,
@@ -209,9 +225,22 @@ export class Worker extends Agent {
     this.#attempts.set(offer.taskId, held);
     this.#running.add(held);
     this.#tellHolding();
+    if (handled.quick >= quickEnough) return this.#answerWithResult(held, handled);
     // The answers to offers go first, at the end of the turn: a handler may keep the thread from its first line on.
     if (this.#beginning.push([held, handled]) === 1)
       runtime.defer(() => runtime.defer(() => this.#beginHandlers(runtime)));
+    return "accepted";
+  }
+
+  /** Of a handler that is usually over at once. */
+  async #answerWithResult(held: HeldAttempt, handled: Handled): Promise<OfferAnswer> {
+    held.isAnswering = true;
+    void this.#run(held, handled);
+    for (let hop = 0; hop < quickHops && !held.outcome; hop++) await undefined;
+    held.isAnswering = false;
+    if (!held.outcome || held.unwanted) return "accepted";
+    this.#answered?.add(held);
+    return held.outcome;
   }
 
   #beginHandlers(runtime: Runtime): void {
@@ -226,8 +255,11 @@ export class Worker extends Agent {
     }
   }
 
-  async #run(attempt: HeldAttempt, { contract, handler }: Handled): Promise<void> {
+  async #run(attempt: HeldAttempt, handled: Handled): Promise<void> {
+    const { contract, handler } = handled;
     const { offer, envelope } = attempt;
+    const { runtime } = this.services().node;
+    const beganAt = runtime.monotonic();
     const timer = this.#ownTimeout(attempt, contract);
     let outcome: Outcome;
     try {
@@ -246,6 +278,10 @@ export class Worker extends Agent {
     } catch (error) {
       outcome = { ok: false, failure: this.#failureOf(attempt, error) };
     }
+    const tookMs = runtime.monotonic() - beganAt;
+    // One that took long may keep the thread again, and its offers are answered first.
+    handled.quick =
+      tookMs < quickMs ? Math.min(mostQuick, handled.quick + 1) : tookMs < longTurnMs ? handled.quick >> 1 : 0;
     timer?.cancel();
     this.#running.delete(attempt);
     attempt.end();
@@ -282,7 +318,14 @@ export class Worker extends Agent {
     if (attempt.outcome) return;
     attempt.outcome = outcome;
     if (attempt.unwanted) this.#forget(attempt);
-    else this.#deliver(attempt, patienceMs);
+    else if (!attempt.isAnswering) this.#deliver(attempt, patienceMs);
+  }
+
+  #recorded(params: unknown): void {
+    for (const { taskId, attempt } of readRecorded(params).attempts) {
+      const known = this.#attempts.get(taskId);
+      if (known?.offer.attempt === attempt && known.outcome && known.deliveries === 0) this.#forget(known);
+    }
   }
 
   #deliver(attempt: HeldAttempt, patienceMs: number): void {
@@ -303,6 +346,7 @@ export class Worker extends Agent {
 
   #forget(attempt: HeldAttempt): void {
     const { taskId } = attempt.offer;
+    this.#answered?.delete(attempt);
     if (this.#attempts.get(taskId) === attempt) this.#attempts.delete(taskId);
   }
 

@@ -238,6 +238,21 @@ describe("a worker", () => {
     expect(await two.offer(worker, { taskId: "plan-2.1", planId: "plan-2" })).toBe("accepted");
   });
 
+  test("stays busy to an offer that comes twice: its planner may have asked somebody else", async () => {
+    const { handler, end, ...seen } = gated();
+    await using setting = await withWorker(handler, { concurrency: 1 });
+    const planner = await setting.planner("planner-1");
+    const worker = setting.worker.record();
+    expect(await planner.offer(worker, {})).toBe("accepted");
+    await seen.begun;
+    const again = () => planner.offer(worker, { taskId: "plan-1.2" }, undefined, "doubled");
+    expect(await again()).toBe("busy");
+    end(1);
+    await waitFor(() => planner.of("task.room").length === 1);
+    expect(await again()).toBe("busy");
+    expect(await planner.offer(worker, { taskId: "plan-1.2" })).toBe("accepted");
+  });
+
   test("does not pass off another's trouble as its own: such a failure counts", async () => {
     await using setting = await withWorker(() => {
       throw Object.assign(refusal("NODE_STOPPED"), { details: { suspended: true, port: 7 } });

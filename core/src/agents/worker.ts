@@ -3,6 +3,7 @@ import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts
 import { runWith } from "../events/context.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { envelopeOf } from "../mesh/node.ts";
+import { RecentIds } from "../mesh/recent-ids.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { findUnpackable } from "../plans/packable.ts";
 import { setLongTimer } from "../plans/timing.ts";
@@ -85,6 +86,8 @@ export class Worker extends Agent {
   readonly #epochs = new Map<string, number>();
   /** Planners that were told that there is no room, in the order they asked. */
   readonly #refused = new Map<string, ReplyTo>();
+  /** Ids of offers that were answered with "busy": the same message, coming twice, must not be taken. */
+  readonly #declined = new RecentIds(1_024);
   readonly #slots: Slots;
   readonly #leaseMs: number;
   #shared: (TaskServices & { readonly signals: SignalWatches; readonly events: EventListeners }) | undefined;
@@ -204,7 +207,9 @@ export class Worker extends Agent {
     }
     if (known) this.#drop(known, new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${offer.name}" began`));
     if (this.isStopping) throw this.#stopping();
+    if (this.#declined.has(envelope.id)) return "busy";
     if (!this.#slots.take()) {
+      this.#declined.add(envelope.id);
       this.#refused.set(offer.replyTo.agentId, offer.replyTo);
       return "busy";
     }

@@ -23,3 +23,22 @@ test("a handler that keeps the thread longer than an offer waits is begun once, 
   );
   expect(done(mesh.folder)).toEqual(["began long 1", "began late 1"]);
 }, 90_000);
+
+test("a handler that was always quick and then keeps the thread for longer than an offer waits is begun once, too", async () => {
+  await using mesh = testProcesses();
+  await mesh.startBroker();
+  await mesh.startAgent("state");
+  await Promise.all(["planner", "worker"].map((role) => mesh.startScenario("busy", role)));
+  await using client = await Client.connect({ mesh: mesh.mesh() });
+
+  const names = Array.from({ length: 20 }, (_, i) => `quick${i}`);
+  for (const name of names) {
+    const quick = await client.submitGoal("crunch.goal", { name, ms: 0 });
+    expect(await quick.result({ timeoutMs: 30_000 })).toEqual({ crunch: name });
+  }
+  const sudden = await client.submitGoal("crunch.goal", { name: "sudden", ms: 5_000 });
+  expect(await sudden.result({ timeoutMs: 30_000 })).toEqual({ crunch: "sudden" });
+  const after = await client.submitGoal("crunch.goal", { name: "after", ms: 0 });
+  expect(await after.result({ timeoutMs: 30_000 })).toEqual({ crunch: "after" });
+  expect(done(mesh.folder)).toEqual([...names, "sudden", "after"].map((name) => `began ${name} 1`));
+}, 90_000);

@@ -76,9 +76,11 @@ export function doScripts(agent: Worker, { process, ledger, elapsedMs }: Surroun
   });
 }
 
-/** How a task that does so is tried. */
+/** How a task that does so is tried. An attempt that hangs has to end before it is known to. */
 export function howOf({ acts }: Behaviour): { readonly retry: RetryPolicy; readonly timeoutMs?: number } {
-  return { retry: patient, ...(acts.some((act) => act.do === "hang") ? { timeoutMs: 3_000 } : {}) };
+  if (!acts.some((act) => act.do === "hang")) return { retry: patient };
+  const workMs = acts.reduce((sum, act) => sum + ("ms" in act ? act.ms : 0), 0);
+  return { retry: patient, timeoutMs: 3_000 + workMs };
 }
 
 /** Retries that outlast every fault: only what a script wants to fail does. */

@@ -12,6 +12,7 @@ import type { AgentRecord } from "../registry/records.ts";
 import { atMost } from "../runtime.ts";
 import { Agent } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
+import { ConfirmedLog } from "./confirmed-log.ts";
 import { type GoalAccepted, goalMethods, originOf, planIdOf, type ReplayRequest } from "./goal-wire.ts";
 import { type HandledGoal, PlannerHandlers } from "./planner-handlers.ts";
 import { PlannerLease } from "./planner-lease.ts";
@@ -109,9 +110,11 @@ export class Planner extends Agent {
   protected override async onStart(services: NodeServices): Promise<void> {
     const { node, tracker } = services;
     const { agentId, log, name } = this;
-    const planLog = tracker.logOf(agentId);
+    const confirmed = new ConfirmedLog(tracker.logOf(agentId), node.runtime);
+    const planLog = confirmed.log;
     const { retry, leaseMs = defaultLeaseMs, renewMs = leaseMs } = this.#options;
-    const dispatcher = new MeshTaskDispatcher({ node, agentId, log });
+    const unconfirmedMs = (): number => confirmed.unconfirmedMs;
+    const dispatcher = new MeshTaskDispatcher({ node, agentId, log, unconfirmedMs });
     this.#dispatcher = dispatcher;
     const engine = createPlanEngine({
       log: planLog,

@@ -47,6 +47,8 @@ export interface TaskDispatcherOptions {
   readonly node: MeshNode;
   readonly agentId: string;
   readonly log: Logger;
+  /** Milliseconds since this planner certainly drove its plans: so old is what it offers. */
+  readonly unconfirmedMs: () => number;
 }
 
 /**
@@ -581,7 +583,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
       source: agentId,
       specversion: "1.0",
       type: taskMethods.offer,
-      time: node.runtime.now(),
+      time: Math.max(0, Math.floor(node.runtime.now() - this.#o.unconfirmedMs())),
       topic: "task-events",
       data: task,
       traceId: origin.traceId,

@@ -1,3 +1,5 @@
+import { findUnpackable } from "./plans/packable.ts";
+
 /** Every failure this toolkit raises on purpose. A code is never renamed or reused; `ERRORS.md` lists them for users. */
 export const errorCodes = {
   // transport
@@ -18,7 +20,7 @@ export const errorCodes = {
   OVERLOADED: { retryable: true, means: "the peer takes no more work now" },
   NODE_STOPPED: { retryable: true, means: "the node is stopping or has stopped" },
   // contracts
-  PAYLOAD_INVALID: { retryable: false, means: "the data does not match its schema" },
+  PAYLOAD_INVALID: { retryable: false, means: "the data does not match its schema, or cannot be sent" },
   SCHEMA_INVALID: { retryable: false, means: "a schema, its name or its version is not usable" },
   SCHEMA_CONFLICT: { retryable: false, means: "that schema version exists with other content" },
   // discovery
@@ -122,7 +124,8 @@ export function toFailure(error: unknown, fallback: ErrorCode = "HANDLER_FAILED"
       message: error.message,
       retryable: error.retryable,
       ...(error.hint === undefined ? {} : { hint: error.hint }),
-      ...(error.details === undefined ? {} : { details: error.details }),
+      // A failure has to arrive, whatever its author put in there.
+      ...(error.details === undefined || findUnpackable(error.details, "details") ? {} : { details: error.details }),
     };
   }
   if (error instanceof Error) {

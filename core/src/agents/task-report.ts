@@ -1,13 +1,15 @@
-import { isSoormaError, toFailure } from "../errors.ts";
+import { type Failure, isSoormaError, toFailure } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { MeshNode } from "../mesh/node.ts";
 import { type HeldAttempt, isPlannerTrouble } from "./held-attempt.ts";
-import { type TaskOutcome, taskMethods } from "./task-wire.ts";
+import { type Outcome, type TaskOutcome, taskMethods } from "./task-wire.ts";
 
 /** Milliseconds for the planner to have the end of an attempt in its log. */
 const resultTimeoutMs = 10_000;
 const firstPauseMs = 50;
 const longestPauseMs = 2_000;
+/** Characters of a failure's message that are kept when the failure as it is cannot be delivered. */
+const mostMessage = 10_000;
 
 export interface DeliveryOptions {
   readonly node: MeshNode;
@@ -31,6 +33,7 @@ export async function deliver(attempt: HeldAttempt, options: DeliveryOptions): P
   const deadline = node.runtime.monotonic() + patienceMs;
   let asking = false;
   let isOver = false;
+  let isPlain = false;
   for (let tries = 0; attempt.outcome; tries++) {
     const message: TaskOutcome = { taskId, attempt: number, agentId, ...attempt.outcome };
     const { replyTo } = attempt;
@@ -39,12 +42,15 @@ export async function deliver(attempt: HeldAttempt, options: DeliveryOptions): P
       return delivery === attempt.deliveries;
     } catch (error) {
       if (delivery !== attempt.deliveries) return false;
-      if (isSoormaError(error, "MESSAGE_TOO_LARGE") && attempt.outcome.ok) {
-        attempt.outcome = { ok: false, failure: { ...toFailure(error), retryable: false } };
+      const mayPass = isPassing(error);
+      if (!mayPass && !isPlain) {
+        log.warn("task.result.refused", { taskId, attempt: number, planner: replyTo.agentId, error });
+        isPlain = !attempt.outcome.ok;
+        attempt.outcome = instead(attempt.outcome, error);
         continue;
       }
       const left = deadline - node.runtime.monotonic();
-      if (left <= 0 || !isPlannerTrouble(error)) {
+      if (left <= 0 || !mayPass) {
         log.warn("task.result.undelivered", { taskId, attempt: number, planner: replyTo.agentId, error });
         return true;
       }
@@ -67,4 +73,16 @@ export async function deliver(attempt: HeldAttempt, options: DeliveryOptions): P
     }
   }
   return true;
+}
+
+/** Whether the same message may well be taken later: the planner is in trouble, starting, stopping, or failed at it. */
+function isPassing(error: unknown): boolean {
+  return isPlannerTrouble(error) || (isSoormaError(error) && (error.retryable || error.code === "METHOD_UNKNOWN"));
+}
+
+/** What is delivered instead of an outcome that never can be: a task must not stay open for it. */
+function instead(outcome: Outcome, error: unknown): Outcome {
+  if (outcome.ok) return { ok: false, failure: { ...toFailure(error, "TASK_FAILED"), retryable: false } };
+  const { code, message, retryable }: Failure = outcome.failure;
+  return { ok: false, failure: { code, message: message.slice(0, mostMessage), retryable } };
 }

@@ -1,5 +1,6 @@
 import { Packr } from "msgpackr";
 import { SoormaError } from "../errors.ts";
+import { findUnpackable } from "../plans/packable.ts";
 
 /**
  * Packs and unpacks what travels between nodes.
@@ -8,11 +9,39 @@ import { SoormaError } from "../errors.ts";
  * any msgpack reader understands a frame. Binary data is copied out of the frame, which the transport may reuse.
  */
 export interface Codec {
+  /** @throws {PackingError} */
   encode(value: unknown): Uint8Array;
   /** @throws {SoormaError} `MESSAGE_MALFORMED` */
   decode(frame: Uint8Array): unknown;
   /** Of several values, one packed behind the other. @throws {SoormaError} `MESSAGE_MALFORMED` */
   decodeAll(frame: Uint8Array): readonly unknown[];
+}
+
+/** A message cannot be packed. Who knows which part of it is a user's says so: {@link namePart}. */
+export class PackingError extends SoormaError {
+  constructor(value: unknown, cause: unknown) {
+    const found = findUnpackable(value, "message");
+    const why = found ? `${found.path} is ${found.what}` : String(cause instanceof Error ? cause.message : cause);
+    super("PAYLOAD_INVALID", `a message cannot be sent: ${why}`, {
+      cause,
+      ...(found ? { details: { path: found.path } } : {}),
+    });
+  }
+}
+
+/** The error to throw instead of `error`: if that is a {@link PackingError}, one that names what is wrong in `part`. */
+export function namePart(error: unknown, part: unknown, path: string, what: string): unknown {
+  if (!(error instanceof PackingError)) return error;
+  const found = findUnpackable(part, path);
+  const { cause } = error;
+  const why = found
+    ? `${found.path} is ${found.what}, which cannot be sent`
+    : `${path} cannot be packed: ${cause instanceof Error ? cause.message : String(cause)}`;
+  return new SoormaError("PAYLOAD_INVALID", `${what}: ${why}`, {
+    cause,
+    hint: "Sent can be null, booleans, numbers, text, dates, bytes, and arrays and objects of these.",
+    details: { path: found?.path ?? path },
+  });
 }
 
 export function createCodec(): Codec {
@@ -29,7 +58,13 @@ export function createCodec(): Codec {
     }
   };
   return {
-    encode: (value) => packr.pack(value),
+    encode(value) {
+      try {
+        return packr.pack(value);
+      } catch (cause) {
+        throw new PackingError(value, cause);
+      }
+    },
     decode: (frame) => decoded(frame, () => packr.unpack(frame)),
     decodeAll: (frame) => decoded(frame, () => packr.unpackMultiple(frame) as unknown[]),
   };

@@ -1,3 +1,4 @@
+import { namePart } from "../events/codec.ts";
 import type { Runtime } from "../runtime.ts";
 import type { StateCaller } from "../state-caller.ts";
 import { createStateCalls } from "../state-calls.ts";
@@ -33,7 +34,11 @@ export function createMemoryClient(options: MemoryClientOptions): Memory {
       checkKey(key);
       if (value === undefined) throw new TypeError(`store("${key}", undefined): use delete()`);
       const params = { ...identity, key, value, ...storeOptions, operationId: nextId() };
-      return call(memoryMethods.store, params, `store "${key}"`);
+      try {
+        return await call(memoryMethods.store, params, `store "${key}"`);
+      } catch (error) {
+        throw namePart(error, value, "value", `store "${key}"`);
+      }
     },
     async retrieve<T>(key: string) {
       return (await entryOf<T>(key))?.value;

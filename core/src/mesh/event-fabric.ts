@@ -1,6 +1,6 @@
 import { isSoormaError, SoormaError } from "../errors.ts";
 import { isAnswer } from "../events/answers.ts";
-import type { Codec } from "../events/codec.ts";
+import { type Codec, namePart } from "../events/codec.ts";
 import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.ts";
 import { channelOf, channelPrefix, type Pattern } from "../events/pattern.ts";
 import type { Topic } from "../events/topics.ts";
@@ -105,14 +105,14 @@ export class EventFabric {
    * Publishes an event. Resolves when every subscriber connected has it underway and one member of each queue group
    * has taken it; slow subscribers make it wait.
    *
-   * @throws {SoormaError} `MESSAGE_TOO_LARGE`; `NO_RESPONDER` when no member of a group took it in 30 s.
+   * @throws {SoormaError} `PAYLOAD_INVALID`; `MESSAGE_TOO_LARGE`; `NO_RESPONDER` when no member of a group took it in 30 s.
    */
   publish(envelope: Envelope): void | Promise<void> {
-    const { codec, transport, directory, tenantId, nodeId, maxFrameBytes } = this.#o;
+    const { transport, directory, tenantId, nodeId, maxFrameBytes } = this.#o;
     const channel = channelOf(tenantId, envelope.type, envelope.topic);
     const packed = packEnvelope(envelope);
     const sequence = (this.#sequences.get(channel) ?? 0) + 1;
-    const frame = codec.encode([frameKind.event, nodeId, sequence, packed]);
+    const frame = this.#packed([frameKind.event, nodeId, sequence, packed], envelope);
     if (frame.byteLength > maxFrameBytes) {
       throw new SoormaError(
         "MESSAGE_TOO_LARGE",
@@ -396,6 +396,14 @@ export class EventFabric {
     if (!isAnswer(envelope) || this.#answers.add(envelope.id)) return false;
     this.#duplicates++;
     return true;
+  }
+
+  #packed(message: unknown, { type, data }: Envelope): Uint8Array {
+    try {
+      return this.#o.codec.encode(message);
+    } catch (error) {
+      throw namePart(error, data, "data", `event "${type}"`);
+    }
   }
 
   /** A handler gets data of its own, on whichever node it runs. */

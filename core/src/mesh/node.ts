@@ -1,6 +1,6 @@
 import { releasedVersions, type SchemaVersioning } from "../contracts.ts";
 import { isSoormaError, SoormaError } from "../errors.ts";
-import { createCodec } from "../events/codec.ts";
+import { createCodec, namePart } from "../events/codec.ts";
 import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.ts";
 import type { Logger } from "../log.ts";
 import type { RegistryBackend, RegistryDeps } from "../plugin/registry.ts";
@@ -376,7 +376,7 @@ export class MeshNode {
           isSoormaError(error, "OVERLOADED") ||
           isSoormaError(error, "NO_RESPONDER") ||
           isSoormaError(error, "NODE_STOPPED");
-        if (!elsewhere || this.#closing) throw error;
+        if (!elsewhere || this.#closing) throw namePart(error, envelope.data, "data", `"${envelope.type}"`);
         last = error;
         failed = new Set([...failed, agent.agentId]);
       } finally {
@@ -435,11 +435,19 @@ export class MeshNode {
         signal: controller.signal,
       });
       const result = await Promise.race([answer, gone.promise]);
-      const back = this.#codec.decode(this.#codec.encode([result]));
+      const back = this.#codec.decode(this.#packAnswer(result));
       return (Array.isArray(back) ? back[0] : undefined) as Result;
     } finally {
       timer.cancel();
       options.signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #packAnswer(result: unknown): Uint8Array {
+    try {
+      return this.#codec.encode([result]);
+    } catch (error) {
+      throw namePart(error, result, "answer", "what the handler returned cannot be sent");
     }
   }
 

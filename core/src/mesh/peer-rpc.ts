@@ -1,5 +1,5 @@
 import { type Failure, fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
-import type { Codec } from "../events/codec.ts";
+import { type Codec, namePart } from "../events/codec.ts";
 import type { Logger } from "../log.ts";
 import type { Address, PeerChange, Transport } from "../plugin/transport.ts";
 import type { Runtime } from "../runtime.ts";
@@ -137,12 +137,9 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     let frame: Uint8Array;
     try {
       frame = codec.encode([kind.result, id, value]);
-    } catch (cause) {
-      const error = new SoormaError("HANDLER_FAILED", "the answer cannot be packed for the wire", {
-        cause,
-        retryable: false,
-      });
-      frame = codec.encode([kind.failure, id, toFailure(error)]);
+    } catch (error) {
+      const named = namePart(error, value, "answer", "what the handler returned cannot be sent");
+      frame = codec.encode([kind.failure, id, toFailure(named)]);
     }
     outbox.send(from, frame, (error) => {
       if (error !== undefined) refuse(from, id, error);

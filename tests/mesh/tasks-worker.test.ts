@@ -253,6 +253,21 @@ describe("a worker", () => {
     expect(await planner.offer(worker, { taskId: "plan-1.2" })).toBe("accepted");
   });
 
+  test("that has stopped is not troubled by a handler that goes on, whatever it ends with", async () => {
+    const { handler, end, ...seen } = gated();
+    await using setting = await withWorker(handler, { concurrency: 1 });
+    const planner = await setting.planner("planner-1");
+    const worker = setting.worker.record();
+    expect(await planner.offer(worker, {})).toBe("accepted");
+    await seen.begun;
+    expect(await planner.offer(worker, { taskId: "plan-1.2" })).toBe("busy");
+    await setting.worker.stop({ drainMs: 0 });
+    end(1);
+    // A rejection nobody handles would be told by then.
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(planner.of("task.room")).toEqual([]);
+  });
+
   test("does not pass off another's trouble as its own: such a failure counts", async () => {
     await using setting = await withWorker(() => {
       throw Object.assign(refusal("NODE_STOPPED"), { details: { suspended: true, port: 7 } });

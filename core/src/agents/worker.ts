@@ -93,6 +93,7 @@ export class Worker extends Agent {
   #shared: (TaskServices & { readonly signals: SignalWatches; readonly events: EventListeners }) | undefined;
   #holdingTimer: Timer | undefined;
   #awake: Wakefulness | undefined;
+  #isClosed = false;
   #idleWaiters: (() => void)[] = [];
 
   constructor(options: WorkerOptions) {
@@ -181,6 +182,7 @@ export class Worker extends Agent {
     this.#answered?.close();
     this.#shared?.signals[Symbol.dispose]();
     await this.#shared?.events[Symbol.asyncDispose]();
+    this.#isClosed = true;
   }
 
   #offered(envelope: Envelope): OfferAnswer | Promise<OfferAnswer> {
@@ -437,6 +439,8 @@ export class Worker extends Agent {
   }
 
   #tell(to: ReplyTo, method: string, note: object): void {
+    // A handler may end long after its worker gave it up.
+    if (this.#isClosed) return;
     this.services()
       .node.tellAgent(to, method, note)
       .catch((error) => this.log.debug("note.lost", { method, planner: to.agentId, error }));

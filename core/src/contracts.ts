@@ -130,7 +130,7 @@ interface SchemaViolation {
   readonly keyword: string;
   readonly instancePath: string;
   readonly message: string;
-  readonly params?: { readonly requiredProperties?: readonly string[] };
+  readonly params?: { readonly requiredProperties?: readonly string[]; readonly allowedValues?: readonly unknown[] };
 }
 
 interface Validator {
@@ -153,16 +153,22 @@ function validatorOf(schema: object): Validator {
  * Checks `data` against a JSON Schema.
  *
  * @param what - What is being checked, for the message: `data of task "paper_search"`.
+ * @param hint - What to do about it. Default: what is of use to whoever wrote the schema.
  * @throws {SoormaError} `PAYLOAD_INVALID` with the path of the first wrong field, and all of them in `details.errors`.
  */
-export function checkData(schema: object, data: unknown, what: string): void {
+export function checkData(
+  schema: object,
+  data: unknown,
+  what: string,
+  hint = "Correct the field, or register a new version of the schema if the schema is what is wrong.",
+): void {
   const validator = validatorOf(schema);
   if (validator.Check(data)) return;
   const errors = validator.Errors(data).flatMap(explain);
   const first = errors[0] ?? { path: "/", message: "must match the schema" };
   throw new SoormaError("PAYLOAD_INVALID", `${what} does not match its schema: ${first.path} ${first.message}`, {
     details: { path: first.path, errors: errors.slice(0, 20) },
-    hint: "Correct the field, or register a new version of the schema if the schema is what is wrong.",
+    hint,
   });
 }
 
@@ -172,5 +178,9 @@ function explain({ keyword, instancePath, message, params }: SchemaViolation): {
     return params.requiredProperties.map((name) => ({ path: `${instancePath}/${name}`, message: "is missing" }));
   }
   if (keyword === "boolean") return [{ path: instancePath || "/", message: "is not allowed here" }];
+  if (keyword === "enum" && params?.allowedValues) {
+    const allowed = params.allowedValues.map((value) => JSON.stringify(value));
+    return [{ path: instancePath || "/", message: `must be one of ${allowed.join(", ")}` }];
+  }
   return [{ path: instancePath || "/", message }];
 }

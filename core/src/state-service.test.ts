@@ -285,3 +285,13 @@ test("a closed service answers nothing and leaves its store open", async () => {
   expect((await failure(runtime, call)).code).toBe("METHOD_UNKNOWN");
   await store.transact((tx) => tx.put(["a"], 1));
 });
+
+test("a plan status there is not is refused with those there are", async () => {
+  const { runtime, tracker, start } = stage();
+  start();
+  const refused = await failure(runtime, tracker.listPlans({ status: "done" as never }));
+  expect(refused).toMatchObject({ code: "PAYLOAD_INVALID", hint: "Correct the field." });
+  expect(refused.message).toContain(
+    '/status must be one of "pending", "running", "paused", "completed", "failed", "cancelled"',
+  );
+});

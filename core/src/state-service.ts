@@ -76,7 +76,7 @@ export function createStateService(options: StateServiceOptions): StateService {
     body: (params: Static<S>, peer: RpcPeer) => unknown,
   ): Disposable =>
     rpc.handle(method, ({ params, peer }) => {
-      checkData(schema, params, `a call of "${method}"`);
+      checkData(schema, params, `a call of "${method}"`, "Correct the field.");
       return body(params as Static<S>, peer);
     });
 

@@ -180,7 +180,7 @@ test("a paused plan begins nothing until it is resumed", async () => {
   const planId = await submit("review.goal");
   await until("the question", async () => (await statusOf(planId)) === "running");
   expect((await run("plans", "pause", planId, "--reason", "lunch")).stdout).toBe(`plan ${planId} is paused\n`);
-  expect((await run("plans", "pause", planId)).stderr).toContain("is paused already");
+  expect((await run("plans", "pause", planId)).stderr).toContain("cannot be paused: it is paused already [");
   expect((await run("plans", "answer", planId, "yes")).exitCode).toBe(0);
   await until("the answer", async () =>
     (await json<PlanState>("plans", "show", planId)).tasks.some(({ status }) => status === "completed"),
@@ -199,7 +199,9 @@ test("cancelling aborts the running handler, from the command line and with Ctrl
   expect((await run("plans", "cancel", planId)).stdout).toBe(`plan ${planId} is cancelled\n`);
   await until("the abort", () => existsSync(aborted));
   expect(readFileSync(aborted, "utf8")).toBe("CANCELLED");
-  expect((await run("plans", "cancel", planId)).stderr).toContain("it has ended");
+  expect((await run("plans", "cancel", planId)).stderr).toContain(
+    "cannot be cancelled: it has ended (it is cancelled) [",
+  );
   await Bun.file(aborted).delete();
 
   const child = startSoorma(["goal", "slow.goal"], { cwd: project });

@@ -32,7 +32,7 @@ function headOf(plan: PlanState, { colors, nowMs }: DrawOptions): string[] {
     ...(origin.replayOf === undefined ? [] : [`again ${origin.replayOf}`]),
   ];
   const lines = [
-    `${colors.bold(plan.planId)}  ${origin.goalType}  ${colorOf(status, colors)(word)} ${ended ? "after" : "since"} ${formatDuration(tookMs)}`,
+    `${colors.bold(plan.planId)}  ${oneLine(origin.goalType)}  ${colorOf(status, colors)(word)} ${ended ? "after" : "since"} ${formatDuration(tookMs)}`,
     colors.dim(facts.join(", ")),
   ];
   if (plan.failure) lines.push(colors.red(oneLine(plan.failure.message)));

@@ -1,4 +1,4 @@
-import { isSoormaError } from "../errors.ts";
+import { isSoormaError, SoormaError } from "../errors.ts";
 import { checkType } from "../events/pattern.ts";
 import { nearest } from "../nearest.ts";
 import { checkComparison } from "./conditions.ts";
@@ -83,7 +83,7 @@ function checkState(state: StateDefinition, at: string, name: string, names: rea
       throw new TypeError(`${at}.onTimeout can never apply: the task has no timeoutMs`);
     }
   } else {
-    checkTask(withDependencies(state, name, at, names), at);
+    asWritten(state, at, () => checkTask(withDependencies(state, name, at, names), at));
     if (!("sleep" in state) && state.onTimeout !== undefined && state.timeoutMs === undefined) {
       throw new TypeError(`${at}.onTimeout can never apply: the state has no timeoutMs`);
     }
@@ -95,6 +95,33 @@ function checkState(state: StateDefinition, at: string, name: string, names: rea
   if ("sleep" in state) return;
   if (state.onFailure !== undefined) checkTransitions(state.onFailure, `${at}.onFailure`, names);
   if (state.onTimeout !== undefined) checkTransitions(state.onTimeout, `${at}.onTimeout`, names);
+}
+
+/** Names fields as the state has them, not as the task that is made of it. */
+function asWritten(state: StateDefinition, at: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const { message } = error;
+    const found = message.startsWith(`${at}.wait`) ? /^\.wait(?:\.(\w+))?/.exec(message.slice(at.length)) : null;
+    if (!found) throw error;
+    const [text, field] = found;
+    const own =
+      "event" in state
+        ? typeof state.event === "string" || field === undefined
+          ? "event"
+          : `event.${field}`
+        : "sleep" in state
+          ? "sleep"
+          : "input";
+    const renamed = `${at}.${own}${message.slice(at.length + text.length)}`;
+    if (!isSoormaError(error)) throw new TypeError(renamed, { cause: error });
+    throw new SoormaError(error.code, renamed, {
+      cause: error,
+      ...(error.hint === undefined || own === "sleep" ? {} : { hint: error.hint }),
+    });
+  }
 }
 
 function checkTaskField(task: unknown, at: string): void {

@@ -296,8 +296,16 @@ describe("a definition is refused", () => {
     ["a wrong operand", { a: { task, on: [{ when: { path: "result", gt: true }, to: "b" }] }, b: end }, /gt must be/],
     ["a wrong path", { a: { task, on: [{ when: { path: "results.c", eq: 1 }, to: "b" }] }, b: end }, /names no state/],
     ["an expression", { a: { task, on: [{ when: "result > 1", to: "b" }] }, b: end }, /function or a comparison/],
-    ["a bad event pattern", { a: { event: "a..b", on: "b" }, b: end }, /states\.a\.wait\.pattern/],
-    ["a negative sleep", { a: { sleep: -1, on: "b" }, b: end }, /least is 0/],
+    ["a bad event pattern", { a: { event: "a..b", on: "b" }, b: end }, /states\.a\.event is "a\.\.b"/],
+    [
+      "a bad topic",
+      { a: { event: { pattern: "a.b", topic: "x" }, on: "b" }, b: end },
+      /states\.a\.event\.topic is "x"/,
+    ],
+    ["a negative sleep", { a: { sleep: -1, on: "b" }, b: end }, /states\.a\.sleep .*least is 0/],
+    ["a sleep that is no number", { a: { sleep: "1 s", on: "b" }, b: end }, /states\.a\.sleep is "1 s"/],
+    ["a question that is no text", { a: { input: 7, on: "b" }, b: end }, /states\.a\.input is 7/],
+    ["an unknown template in a question", { a: { input: "{{results.c}}", on: "b" }, b: end }, /states\.a\.input holds/],
     ["a bad name", { a: { task, on: "b c" }, "b c": end }, /a state's name must match/],
     ["a task with a name", { a: { task: { ...task, name: "n" }, on: "b" }, b: end }, /task\.name is not for/],
     [

@@ -1,6 +1,6 @@
 import { SoormaError } from "../errors.ts";
 import type { PlanChange, PlanLog } from "../plans/log.ts";
-import type { OpenWait, PlanFold } from "../plans/reducer.ts";
+import { isTerminal, type OpenWait, type PlanFold } from "../plans/reducer.ts";
 import type { Tracker } from "./contract.ts";
 
 export interface OrdersOptions {
@@ -80,6 +80,20 @@ function named(fold: PlanFold, waits: readonly OpenWait[]): string {
     .join(", ");
 }
 
+/** What to do when no question of the plan is open. */
+function whatInstead(fold: PlanFold, taskId: string | undefined): string {
+  const { tasks } = fold.state();
+  const answered = tasks.some(
+    (task) =>
+      (taskId === undefined || task.taskId === taskId) &&
+      task.waits?.some(({ on, signalled }) => on.kind === "input" && signalled),
+  );
+  const before = answered ? "It has been answered already; the first answer stands. " : "";
+  return isTerminal(fold.status)
+    ? `${before}The plan has ended and takes no answers; \`client.replay("${fold.planId}")\` does it again.`
+    : `${before}\`getPlan("${fold.planId}")\` shows in \`tasks[].waits\` what is waited for.`;
+}
+
 function nothingWaits(
   fold: PlanFold,
   open: readonly OpenWait[],
@@ -97,7 +111,7 @@ function nothingWaits(
     .find((wait) => wait.on.kind === "input" && wait.timedOut && (key === undefined || wait.key === key));
   const why = late?.on.kind === "input" ? `: the time to answer “${late.on.prompt.slice(0, 80)}” is over` : "";
   return new SoormaError("PLAN_REFUSED", `${who} for an answer${which}${why}; the plan is ${fold.status}`, {
-    ...(open.length > 0 ? { hint: `These wait: ${named(fold, open)}.` } : {}),
+    hint: open.length > 0 ? `These wait: ${named(fold, open)}.` : whatInstead(fold, taskId),
     details: { planId: fold.planId, status: fold.status },
   });
 }

@@ -244,8 +244,10 @@ describe.each(Object.entries(testStores))("queries on the %s store", (_name, mak
     const none = await failure(s.client.answer("p1", "yes"));
     expect(none).toMatchObject({ code: "PLAN_REFUSED" });
     expect(none.message).toContain("nothing in plan p1 waits for an answer");
+    expect(none.hint).toContain('getPlan("p1")');
     await s.append("p1", waiting("a", "nap", { kind: "sleep", ms: 1 }), waiting("a", "ok", ask("Ship it?")));
     await s.client.answer("p1", { yes: true });
+    expect((await failure(s.client.answer("p1", "again"))).hint).toContain("answered already");
     expect((await s.client.getPlan("p1")).tasks[0]?.waits).toMatchObject([
       { key: "nap" },
       { key: "ok", signalled: { value: { yes: true } } },
@@ -264,6 +266,8 @@ describe.each(Object.entries(testStores))("queries on the %s store", (_name, mak
     await s.client.answer("p1", null);
     expect((await s.client.getPlan("p1")).tasks.map(({ status }) => status)).toEqual(["running", "running"]);
     expect((await failure(s.client.answer("nope", 1))).code).toBe("PLAN_NOT_FOUND");
+    await s.client.cancelPlan("p1");
+    expect((await failure(s.client.answer("p1", 1))).hint).toContain("The plan has ended and takes no answers");
   });
 
   test("orders say whether they were of any use", async () => {

@@ -3,6 +3,7 @@ import { nearest } from "@soorma/core/nearest";
 import { createAsker } from "../../ui/ask.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
 import { openWaits } from "../../ui/plan-graph.ts";
+import { oneLine } from "../../ui/text.ts";
 import type { RunCommand } from "../spec.ts";
 import { connect, findPlanId } from "./find.ts";
 
@@ -23,14 +24,16 @@ export const runAnswer: RunCommand = async ({ args: [given, answer], options, io
   const { task: name, text = false, json = false } = options as AnswerOptions;
   await using client = await connect();
   const planId = await findPlanId(client, given);
-  const { task, key, prompt } = choose(await client.tracker.getPlan(planId), name);
+  const { task, key, prompt: asked } = choose(await client.tracker.getPlan(planId), name);
+  const prompt = oneLine(asked);
+  const title = oneLine(task.name);
   if (answer === undefined && !io.interactive) {
     throw new UsageError(`an answer is needed: “${prompt}”`, `soorma plans answer ${planId} '<JSON or text>'`);
   }
-  const said = answer ?? (await createAsker(io, `${task.name} of ${planId}`).text({ message: prompt }));
+  const said = answer ?? (await createAsker(io, `${title} of ${planId}`).text({ message: prompt }));
   const value = text ? said : parseLoosely(said);
   await client.tracker.answer(planId, value, { taskId: task.taskId, key });
-  io.out(json ? JSON.stringify({ planId, task: task.name, answer: value }) : `answered “${prompt}” of ${task.name}`);
+  io.out(json ? JSON.stringify({ planId, task: task.name, answer: value }) : `answered “${prompt}” of ${title}`);
   return undefined;
 };
 
@@ -46,7 +49,7 @@ function choose(plan: PlanState, name: string | undefined): Question {
   const names = open.map(({ task }) => task.name);
   if (only) {
     throw new UsageError(
-      `${matching.length} tasks of plan ${plan.planId} wait for an answer: ${names.join(", ")}`,
+      `${matching.length} tasks of plan ${plan.planId} wait for an answer: ${oneLine(names.join(", "))}`,
       "say which one with --task",
     );
   }
@@ -58,9 +61,9 @@ function choose(plan: PlanState, name: string | undefined): Question {
       : `task "${name}" of plan ${plan.planId} does not wait for an answer`,
     {
       hint: guess
-        ? `did you mean ${guess}?`
+        ? `did you mean ${oneLine(guess)}?`
         : names.length > 0
-          ? `these wait: ${names.join(", ")}`
+          ? `these wait: ${oneLine(names.join(", "))}`
           : `\`soorma plans show ${plan.planId}\` draws it`,
     },
   );

@@ -39,7 +39,7 @@ export const runDead: RunCommand = async ({ options, io }) => {
   const rows = letters.map(({ planId, name, goalType, attempt, failure, failedAtMs }) => [
     planId,
     oneLine(name),
-    goalType,
+    oneLine(goalType),
     colors.dim(`${formatDuration(now - failedAtMs)} ago, attempt ${attempt}`),
     colors.red(oneLine(`${failure.code}: ${failure.message}`)),
   ]);

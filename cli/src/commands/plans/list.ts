@@ -2,6 +2,7 @@ import type { PlanQuery, Status } from "@soorma/core";
 import { colorsForStdout } from "../../ui/colors.ts";
 import { columns } from "../../ui/columns.ts";
 import { colorOf } from "../../ui/plan-graph.ts";
+import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
 import type { RunCommand } from "../spec.ts";
 import { connect, findPlanId } from "./find.ts";
@@ -47,7 +48,7 @@ export const runList: RunCommand = async ({ options, io }) => {
   const rows = plans.map((plan) => [
     plan.planId,
     colorOf(plan.status, colors)(plan.status),
-    plan.goalType,
+    oneLine(plan.goalType),
     `${plan.doneCount}/${plan.taskCount}`,
     colors.dim(`${formatDuration(now - plan.createdAtMs)} ago`),
   ]);

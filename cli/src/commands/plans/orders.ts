@@ -1,4 +1,4 @@
-import type { Client } from "@soorma/core";
+import type { Client, Status } from "@soorma/core";
 import { CommandError } from "../../ui/errors.ts";
 import type { RunCommand } from "../spec.ts";
 import { connect, findPlanId } from "./find.ts";
@@ -6,7 +6,7 @@ import { connect, findPlanId } from "./find.ts";
 /** Gives an order to one plan, and says what came of it. */
 function order(
   done: string,
-  impossible: string,
+  impossible: (status: Status) => string,
   give: (client: Client, planId: string, reason: string | undefined) => Promise<boolean>,
 ): RunCommand {
   return async ({ args: [given], options, io }) => {
@@ -15,7 +15,7 @@ function order(
     const planId = await findPlanId(client, given);
     if (!(await give(client, planId, reason))) {
       const { status } = await client.tracker.getPlan(planId);
-      throw new CommandError("PLAN_INVALID", `plan ${planId} cannot be ${done}: ${impossible} (it is ${status})`, {
+      throw new CommandError("PLAN_INVALID", `plan ${planId} cannot be ${done}: ${impossible(status)}`, {
         hint: `\`soorma plans show ${planId}\` draws it`,
       });
     }
@@ -24,12 +24,25 @@ function order(
   };
 }
 
-export const runCancel = order("cancelled", "it has ended", (client, planId, reason) =>
-  client.tracker.cancelPlan(planId, reason ?? "cancelled from the command line"),
+const whyNotPaused = (status: Status): string =>
+  status === "paused"
+    ? "it is paused already"
+    : status === "completed" || status === "failed" || status === "cancelled"
+      ? `it has ended (it is ${status})`
+      : `it is ending (it is ${status})`;
+
+export const runCancel = order(
+  "cancelled",
+  (status) => `it has ended (it is ${status})`,
+  (client, planId, reason) => client.tracker.cancelPlan(planId, reason ?? "cancelled from the command line"),
 );
 
-export const runPause = order("paused", "it has ended or is paused already", (client, planId, reason) =>
+export const runPause = order("paused", whyNotPaused, (client, planId, reason) =>
   client.tracker.pausePlan(planId, reason),
 );
 
-export const runResume = order("resumed", "it is not paused", (client, planId) => client.tracker.resumePlan(planId));
+export const runResume = order(
+  "resumed",
+  (status) => `it is not paused (it is ${status})`,
+  (client, planId) => client.tracker.resumePlan(planId),
+);

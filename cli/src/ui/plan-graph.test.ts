@@ -173,3 +173,22 @@ test("what agents and people wrote moves no cursor and clears no screen", () => 
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
   expect(lines.join("")).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
 });
+
+test("in a narrow terminal names give way, not how long a task takes or why it failed", () => {
+  const failure = { code: "TASK_FAILED", message: "no stock", retryable: false };
+  const name = "summarize-everything-that-was-found-about-bees";
+  const tasks = [
+    task("find", done(120)),
+    task(name, { dependsOn: ["find"], status: "failed", attempt: 1, durationMs: 340, startedAtMs: 1, failure }),
+    task("print-what-was-summarized-on-paper", { dependsOn: [name] }),
+  ];
+  for (const columns of [40, 50, 60]) {
+    const lines = draw(plan(tasks), columns).split("\n");
+    expect(Math.max(...lines.map((line) => Bun.stringWidth(line)))).toBeLessThanOrEqual(columns);
+    expect(lines[2]).toContain("120 ms · worker");
+    expect(lines[3]).toMatch(/^└─ ✗ summarize.*… +340 ms {2}no stock$/);
+    // With nothing beside it, a name has the whole line.
+    expect(lines[4]).toStartWith("   └─ ○ print-what-was-summarized");
+  }
+  expect(draw(plan(tasks), 100)).toContain(name);
+});

@@ -12,6 +12,8 @@ export interface DrawOptions {
 
 /** Items of a `forEach`, and tasks delegated by one task, that are drawn; the rest is counted. */
 const mostChildren = 10;
+/** Terminals of so many columns, or fewer, have no room for names and facts beside each other as they are. */
+const narrowColumns = 60;
 
 /** A plan as lines: what it is and how it stands, then its tasks as a graph. */
 export function drawPlan(plan: PlanState, options: DrawOptions): string[] {
@@ -59,8 +61,17 @@ function drawTasks(plan: PlanState, options: DrawOptions): string[] {
       });
     }
   }
-  const width = Math.min(48, Math.max(...rows.map(({ text }) => Bun.stringWidth(text))));
-  return rows.map(({ text, facts }) =>
+  // In a narrow terminal names give way: what a task's line says of it is worth more than the end of its name.
+  const most = Math.max(16, Math.floor(options.columns * 0.4));
+  const isNarrow = options.columns <= narrowColumns;
+  const fitting = rows.map(({ text, facts }) => {
+    const room = Math.max(most, options.columns - Bun.stringWidth(facts) - 2);
+    const isCut = isNarrow && facts !== "" && Bun.stringWidth(text) > room;
+    return { text: isCut ? `${Bun.sliceAnsi(text, 0, room - 1)}…` : text, facts };
+  });
+  const widest = Math.max(...fitting.map(({ text }) => Bun.stringWidth(text)));
+  const width = Math.min(48, isNarrow ? Math.min(most, widest) : widest);
+  return fitting.map(({ text, facts }) =>
     facts === "" ? text : `${text}${" ".repeat(Math.max(1, width - Bun.stringWidth(text) + 2))}${facts}`,
   );
 }

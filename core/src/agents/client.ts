@@ -17,18 +17,25 @@ import type { RegistryService } from "./registry-service.ts";
 export type ClientOptions = Omit<AgentOptions, "name"> & { readonly name?: string };
 
 export interface SubmitOptions {
+  /** The conversation the goal belongs to; what is sent for the goal carries it. Default: that of the message being handled. */
   readonly sessionId?: string;
   /** Event type published with the answer. Default `goal.completed`. */
   readonly responseEvent?: string;
+  /** Topic the answer is published on. Default: what follows from its event type, `action-results` for `goal.completed`. */
   readonly responseTopic?: Topic;
   /** Milliseconds from now after which the goal fails. Default: none. */
   readonly deadlineMs?: number;
   /** Milliseconds to find a planner that takes the goal. Default 10_000. */
   readonly timeoutMs?: number;
+  /** Gives the submitting up, with its reason. A goal that a planner has taken goes on: `GoalRun.cancel` ends it. */
   readonly signal?: AbortSignal;
 }
 
 export interface ReplayOptions {
+  /**
+   * Name or id of a task: it, all that depends on it, and whatever was not completed is done again. An item of a `forEach` and a
+   * delegated task stand for the task they belong to, all of which is repeated. Default: everything is done again.
+   */
   readonly from?: string;
   /** Milliseconds to find a planner that takes the goal. Default 10_000. */
   readonly timeoutMs?: number;
@@ -52,18 +59,22 @@ export class Client extends Agent {
     return client;
   }
 
+  /** Events and requests. @throws {SoormaError} `NODE_STOPPED` before `run()` and after `stop()`. */
   get bus(): Bus {
     return this.context.bus;
   }
 
+  /** What all agents of the tenant share. @throws {SoormaError} as {@link bus}. */
   get memory(): Memory {
     return this.context.memory;
   }
 
+  /** Who is in the mesh, and what they take and answer. @throws {SoormaError} as {@link bus}. */
   get registry(): RegistryService {
     return this.context.registry;
   }
 
+  /** Plans, their history, and orders to them. @throws {SoormaError} as {@link bus}. */
   get tracker(): Tracker {
     return this.context.tracker;
   }

@@ -38,6 +38,7 @@ export interface Goal<T = unknown> {
 
 /** What a planner makes of a goal. */
 export interface Plan {
+  /** None at all: the plan completes at once, its answer is `{}` unless `onComplete` says otherwise. */
   readonly tasks: readonly TaskSpec[];
   /** What ends the plan should it run away: it then fails with `BUDGET_EXCEEDED`. Default: the planner's. */
   readonly budget?: PlanBudget;

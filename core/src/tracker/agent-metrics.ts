@@ -7,9 +7,12 @@ export interface AgentMetrics {
   /** Attempts that ended with a result or a failure. What was handed back unfinished is not counted. */
   readonly count: number;
   readonly failures: number;
-  /** Of how long they took, within 2.5 %; 0 if nothing is known. */
+  /**
+   * Milliseconds that half of them did not exceed, within 2.5 %: of an even number the lower of the two in the middle, not their
+   * mean. 0 if nothing is known.
+   */
   readonly medianMs: number;
-  /** 95 of 100 took no longer, within 2.5 %. */
+  /** Milliseconds that 95 of 100 did not exceed, within 2.5 %. */
   readonly p95Ms: number;
 }
 

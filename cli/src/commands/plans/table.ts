@@ -141,14 +141,15 @@ export const plans: CommandGroup = {
       options: [
         {
           flags: "--from <task>",
-          description: "begin with this task (default: with those that failed; if none did, with the first)",
+          description:
+            "begin with this task; an item or a sub-task stands for all of the task it is part of (default: with the first)",
         },
         wait,
         timeout,
         json,
       ],
       examples: [
-        ["soorma plans replay plan-k3f", "again from what failed"],
+        ["soorma plans replay plan-k3f", "all of it again"],
         ["soorma plans replay plan-k3f --from summarize --wait", "earlier results stay; prints the answer"],
       ],
       load: async () => (await import("./replay.ts")).runReplay,

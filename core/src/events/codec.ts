@@ -18,7 +18,7 @@ export interface Codec {
 }
 
 /** A message cannot be packed. Who knows which part of it is a user's says so: {@link namePart}. */
-export class PackingError extends SoormaError {
+class PackingError extends SoormaError {
   constructor(value: unknown, cause: unknown) {
     const found = findUnpackable(value, "message");
     const why = found ? `${found.path} is ${found.what}` : String(cause instanceof Error ? cause.message : cause);

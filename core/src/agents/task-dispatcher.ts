@@ -389,6 +389,9 @@ export class MeshTaskDispatcher implements TaskDispatcher {
         const why = `${agent.name} (${agent.agentId}) did not answer the offer: ${error.message}`;
         const lostError = new SoormaError("ATTEMPT_LOST", `task "${name}": ${why}`, { cause: error });
         this.#tellUnwanted(agent, job.assignment, epoch, lostError);
+        // That it does not have this one does not say that it has room.
+        job.agent = undefined;
+        this.#markBusy(agent, silentMs);
         job.reject(lostError);
       }
     });

@@ -122,6 +122,7 @@ export class Planner extends Agent {
       runtime: node.runtime,
       logger: log,
       agentId,
+      answeredIntervalMs: 20,
       ...(retry ? { retry } : {}),
     });
     this.#engine = engine;

@@ -3,6 +3,7 @@ import { type Runtime, sleep } from "../runtime.ts";
 import type { PlanHandlers } from "./handlers.ts";
 import type { PlanChange, PlanLog, PlanState } from "./log.ts";
 import type { LogAccess } from "./log-access.ts";
+import type { NoteClock } from "./note-clock.ts";
 import { backoffDelay } from "./timing.ts";
 
 /** Publishing an answer is tried so often before it is left to whoever takes the plan next. */
@@ -15,6 +16,8 @@ export interface AnsweringOptions {
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly handlers: PlanHandlers;
+  /** When it is recorded: nobody waits for that, and the records of several plans need not each have a flush of their own. */
+  readonly answers: NoteClock;
 }
 
 /** Answers the goal of a plan that has ended, and then records that. Never rejects. */
@@ -22,7 +25,7 @@ export async function publishAnswer(
   state: PlanState,
   version: number,
   epoch: number,
-  { log, access, runtime, logger, handlers }: AnsweringOptions,
+  { log, access, runtime, logger, handlers, answers }: AnsweringOptions,
 ): Promise<void> {
   const { planId } = state;
   for (let failures = 1; handlers.onEnd; failures++) {
@@ -35,6 +38,7 @@ export async function publishAnswer(
       await sleep(runtime, backoffDelay(runtime, patience, failures), access.signal).catch(() => {});
     }
   }
+  if (!access.isStopped) await new Promise<void>((resolve) => answers.add(resolve));
   const answered: PlanChange[] = [{ type: "plan.answered" }];
   try {
     if (access.isStopped) await log.append(planId, version, answered, { epoch });

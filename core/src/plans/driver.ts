@@ -29,6 +29,8 @@ export interface DriverOptions {
   readonly retry: Required<RetryPolicy>;
   /** When assignments and progress are logged, unless a result takes them along. */
   readonly notes: NoteClock;
+  /** When it is logged that plans are answered. */
+  readonly answers: NoteClock;
 }
 
 /** Microtasks that a goal's handler has before its plan is created without its tasks. */

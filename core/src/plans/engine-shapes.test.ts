@@ -356,3 +356,22 @@ describe("what others record", () => {
     expect(Object.keys(state.result as object)).toEqual(["slow"]);
   });
 });
+
+test("that plans are answered is logged now and then, when nobody waits for it, and before the engine has stopped", async () => {
+  const { engineFor, runtime, changes, settle } = planEngines({}, { answeredIntervalMs: 20 });
+  const engine = engineFor("p1");
+  let answeredAt: number | undefined;
+  const handlers: PlanHandlers = {
+    makeTasks: () => ({ tasks: [task("a")] }),
+    onEnd: () => {
+      answeredAt = runtime.monotonic();
+    },
+  };
+  await settle(engine.accept(testOrigin, "p", handlers));
+  expect((await settle(engine.ended("p")))?.status).toBe("completed");
+  await runtime.runUntil(() => answeredAt !== undefined);
+  expect(changes("plan.answered")).toHaveLength(0);
+  await settle(engine.stop());
+  expect(changes("plan.answered")).toHaveLength(1);
+  expect(runtime.monotonic() - (answeredAt ?? 0)).toBeLessThanOrEqual(21);
+});

@@ -21,6 +21,11 @@ export interface PlanEngineOptions {
   readonly retry?: RetryPolicy;
   /** Assignments and progress are logged this often at most, unless a result takes them along. Default 100. */
   readonly progressIntervalMs?: number;
+  /**
+   * That plans are answered is logged this often, milliseconds: several together, and not while whoever got the answer begins
+   * the next plan. A plan that is taken over before is answered again, under the same id. Default 0: at once.
+   */
+  readonly answeredIntervalMs?: number;
 }
 
 /**
@@ -91,6 +96,7 @@ export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
     ...options,
     retry: { ...defaultRetry, ...options.retry },
     notes: new NoteClock(runtime, options.progressIntervalMs ?? 100),
+    answers: new NoteClock(runtime, options.answeredIntervalMs ?? 0),
   };
   const drivers = new Map<string, PlanDriver>();
   const noted = new Map<string, number>();

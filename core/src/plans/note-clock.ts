@@ -12,8 +12,12 @@ export class NoteClock {
     this.#intervalMs = intervalMs;
   }
 
-  /** `flush` is called within the interval, once. */
+  /** `flush` is called within the interval, once; without one at once. */
   add(flush: () => void): void {
+    if (this.#intervalMs === 0) {
+      flush();
+      return;
+    }
     this.#waiting.add(flush);
     this.#timer ??= this.#runtime.setTimer(() => {
       this.#timer = undefined;

@@ -274,7 +274,7 @@ test("a second Ctrl-C ends at once what does not want to end", async () => {
   await until("all children to end", () => !processes.some(({ process }) => isAlive(process.pid)));
 }, 60_000);
 
-test("Ctrl-C while a goal is worked on ends the command with 130, and says that the goal goes on", async () => {
+test("Ctrl-C while a goal is worked on ends the command with 130, and says that the goal is cancelled", async () => {
   const project = echoProject("echo", "await task.reportProgress(0.5, 'half'); await new Promise(() => {});");
   const dev = startDev(project);
   await dev.ready();
@@ -288,7 +288,7 @@ test("Ctrl-C while a goal is worked on ends the command with 130, and says that 
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);
   await reading;
-  expect(stderr).toContain("the goal goes on as plan ");
+  expect(stderr).toContain("the goal is cancelled (plan plan-");
 }, 60_000);
 
 test("a goal that takes too long fails, and so does one whose task fails: exit code 1", async () => {

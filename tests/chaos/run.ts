@@ -178,8 +178,10 @@ async function readLogs(
   for (const planId of planIds) {
     let entries = await readLog(client, planId);
     // What no client knows of, since nobody was told that it was accepted, nobody answers or hears the questions of.
-    if (entries && !entries.some(({ type }) => isEnd(type)) && !accepted.has(planId))
+    if (entries && !entries.some(({ type }) => isEnd(type)) && !accepted.has(planId)) {
       await client.tracker.cancelPlan(planId, "no client knows of it");
+      entries = await readLog(client, planId);
+    }
     while (entries && !entries.some(({ type }) => isEnd(type)) && Date.now() < untilMs) {
       await Bun.sleep(100);
       entries = await readLog(client, planId);

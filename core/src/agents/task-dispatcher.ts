@@ -254,7 +254,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     if (!job || !this.#isAt(job, of.agentId)) return undefined;
     // It overtook the answer to the offer, or to who has it.
     if (job.state === "offered") this.#took(job, job.agent);
-    else if (job.state === "sought") this.#found(job, job.agent ?? this.#o.node.directory.get(of.agentId));
+    else if (job.state === "sought") this.#found(job, job.agent ?? job.asked.find((one) => one.agentId === of.agentId));
     return job.state === "running" ? job : undefined;
   }
 

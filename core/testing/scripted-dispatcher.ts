@@ -3,7 +3,10 @@ import { type DispatchOptions, isHandOver, type TaskAssignment, type TaskDispatc
 import { type Runtime, sleep } from "../src/runtime.ts";
 
 /** What an imagined agent does with an attempt. */
-export type ScriptedTask = (assignment: TaskAssignment, options: DispatchOptions) => unknown;
+export type ScriptedTask = (
+  assignment: TaskAssignment,
+  options: Omit<DispatchOptions, "abortedWith" | "whenAborted">,
+) => unknown;
 
 export interface Dispatched {
   readonly assignment: TaskAssignment;

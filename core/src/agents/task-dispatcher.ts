@@ -88,27 +88,22 @@ export class MeshTaskDispatcher implements TaskDispatcher {
 
   dispatch(assignment: TaskAssignment, options: DispatchOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const { signal } = options;
-      signal.throwIfAborted();
+      if (options.abortedWith) throw options.abortedWith.reason;
       if (this.#closed) throw stopped();
-      const onAbort = (): void => this.#aborted(job);
-      const end = (): void => {
-        signal.removeEventListener("abort", onAbort);
-        this.#ended(job);
-      };
       const job = new Job(keyOf(assignment), assignment, options, {
         resolve: (result) => {
-          end();
+          this.#ended(job);
           resolve(result);
         },
         reject: (error) => {
-          end();
+          this.#ended(job);
           // Its agent may have it all the same, and is told nothing of its end that is not in the log.
-          if (!signal.aborted && !this.#acknowledgements.pending(job.key)) void this.#acknowledgements.expect(job.key);
+          if (!options.abortedWith && !this.#acknowledgements.pending(job.key))
+            void this.#acknowledgements.expect(job.key);
           reject(error);
         },
       });
-      signal.addEventListener("abort", onAbort, { once: true });
+      options.whenAborted((reason) => this.#aborted(job, reason));
       this.#jobs.set(job.key, job);
       if (assignment.resume) this.#seek(job, assignment.resume.agentId);
       else {
@@ -503,15 +498,15 @@ export class MeshTaskDispatcher implements TaskDispatcher {
   }
 
   /** The engine does not want the attempt any more, or another one drives its plan. */
-  #aborted(job: Job): void {
-    const { signal } = job.options;
-    if (isHandOver(signal.reason)) this.#acknowledgements.handOver(job.key);
+  #aborted(job: Job, reason: unknown): void {
+    if (job.state === "ended") return;
+    if (isHandOver(reason)) this.#acknowledgements.handOver(job.key);
     else {
       const { assignment, agent } = job;
       const asked = agent ? [agent] : job.asked;
-      for (const one of asked) this.#tellUnwanted(one, assignment, assignment.epoch, signal.reason);
+      for (const one of asked) this.#tellUnwanted(one, assignment, assignment.epoch, reason);
     }
-    job.reject(signal.reason);
+    job.reject(reason);
   }
 
   #tellUnwanted(agent: AgentRecord, { taskId, attempt }: TaskKey, epoch: number, reason: unknown): void {

@@ -104,10 +104,10 @@ export class Attempts {
     return changes;
   }
 
-  #checkWanted({ assignment, signal }: Attempt): void {
+  #checkWanted({ assignment, abortedWith }: Attempt): void {
     const { taskId, name, planId, attempt } = assignment;
     if (this.has(taskId, attempt)) return;
-    if (signal.aborted && isHandOver(signal.reason)) throw handedOver(planId);
+    if (abortedWith && isHandOver(abortedWith.reason)) throw handedOver(planId);
     throw new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${name}" is not the current one any more`);
   }
 
@@ -190,7 +190,9 @@ class Attempt implements DispatchOptions {
   readonly onProgress: DispatchOptions["onProgress"];
   readonly onDelegate: DispatchOptions["onDelegate"];
   readonly onJoin: DispatchOptions["onJoin"];
-  readonly #controller = new AbortController();
+  #abortedWith: { readonly reason: unknown } | undefined;
+  #controller: AbortController | undefined;
+  #listener: ((reason: unknown) => void) | undefined;
 
   constructor(assignment: TaskAssignment, beganAt: number, events: AttemptEvents) {
     this.assignment = assignment;
@@ -203,10 +205,25 @@ class Attempt implements DispatchOptions {
   }
 
   get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#abortedWith) this.#controller.abort(this.#abortedWith.reason);
+    }
     return this.#controller.signal;
   }
 
+  get abortedWith(): { readonly reason: unknown } | undefined {
+    return this.#abortedWith;
+  }
+
+  whenAborted(listener: (reason: unknown) => void): void {
+    this.#listener = listener;
+  }
+
   abort(reason: unknown): void {
-    this.#controller.abort(reason);
+    if (this.#abortedWith) return;
+    this.#abortedWith = { reason };
+    this.#controller?.abort(reason);
+    this.#listener?.(reason);
   }
 }

@@ -43,6 +43,10 @@ export interface DispatchOptions {
    * on and answers the next driver; else (`CANCELLED`, `TIMEOUT`) nobody wants it and the agent is to be told.
    */
   readonly signal: AbortSignal;
+  /** The signal's reason, once it aborted. */
+  readonly abortedWith: { readonly reason: unknown } | undefined;
+  /** Has `listener` called when the signal aborts; one only. A signal is made for nobody who does with this. */
+  whenAborted(listener: (reason: unknown) => void): void;
   /** To be called when an agent took it; again when another one did. The attempt's `timeoutMs` begins here. */
   onAssigned(agentId: string, agentName: string): void;
   /** As often as wanted: the engine logs the latest now and then. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { AgentRecord, AnyData, Client, Task } from "@soorma/core";
+import type { AgentRecord, AnyData, Client, Mesh, Task } from "@soorma/core";
 import { waitFor } from "@soorma/core/testing";
 import { failureOf } from "./failure-of.ts";
 import { type Answers, fakeAgent } from "./fixtures/fake-agents.ts";
@@ -14,8 +14,8 @@ interface PlannedTask {
 }
 
 /** A planner whose goal `run` has the tasks in its data. */
-async function startPlanner(mesh: TestMesh, name = "planner") {
-  const planner = mesh.planner({ name, retry: { backoffMs: 1, maxBackoffMs: 1 } });
+async function startPlanner(mesh: TestMesh, name = "planner", over: { readonly mesh?: Mesh } = {}) {
+  const planner = mesh.planner({ ...over, name, retry: { backoffMs: 1, maxBackoffMs: 1 } });
   planner.onGoal(name === "planner" ? "run" : `${name}.run`, ({ data }) => ({ tasks: data as PlannedTask[] }));
   await planner.run();
   return planner;
@@ -81,6 +81,27 @@ describe("what a worker says of a task", () => {
     expect(await run.result({ timeoutMs: 20_000 })).toEqual({ main: "fast" });
     expect((await run.plan()).tasks[0]?.agentId).toBe("fake-1");
     answer.resolve("accepted");
+  });
+
+  test("is taken although the worker left the directory while it was asked for it", async () => {
+    await using mesh = await inProcessMesh();
+    const lost = mesh.mesh();
+    await startPlanner(mesh, "planner", { mesh: lost });
+    await using worker = await fakeWorker(mesh, "fake-1", { "task.attach": () => new Promise(() => {}) });
+    const client = await mesh.client();
+    const run = await client.submitGoal("run", single);
+    const offer = await worker.offer();
+    // Before it noted who has the task.
+    mesh.hub.crash((await lost.acquire()).node.nodeId);
+    const shared = mesh.mesh();
+    await startPlanner(mesh, "planner", { mesh: shared });
+    const asked = await waitFor(() => worker.told.find(({ method }) => method === "task.attach"));
+    const { node } = await shared.acquire();
+    await node.registry.deregister(["fake-1"]);
+    await node.until(() => !node.directory.has("fake-1"), 10_000);
+    await worker.result({ ...offer, replyTo: asked.params.replyTo }, "done");
+    expect(await run.result({ timeoutMs: 20_000 })).toEqual({ main: "done" });
+    await shared.release();
   });
 
   test("counts only if the task is its own and the attempt the current one", async () => {

@@ -427,8 +427,13 @@ function toChange(fold: PlanFold, { kind, pick, n, off }: Draw): PlanChange {
       on: n > 5 ? { kind: "input", prompt: "?" } : { kind: "sleep", ms: 1 },
     };
   }
-  if (kind < 68) return { type: "task.signalled", taskId, key, value: n };
-  if (kind < 71) return { type: "task.timedout", taskId, attempt, key };
+  if (kind < 71) {
+    // Mostly something that is waited for, which a task and a key drawn by themselves hardly ever name.
+    const open = off > 1 ? fold.openWaits[pick % Math.max(1, fold.openWaits.length)] : undefined;
+    const wait = { taskId: open?.taskId ?? taskId, key: open?.key ?? key };
+    if (kind < 68) return { type: "task.signalled", ...wait, value: n };
+    return { type: "task.timedout", ...wait, attempt: open ? (fold.task(open.taskId)?.attempt ?? 0) : attempt };
+  }
   if (kind < 75) {
     const number = fold.childCount(taskId) + (n > 2 ? 1 : 0);
     const child = { taskId: `${taskId}.${number}`, name: `${task?.name}/${number}`, parentTaskId: taskId, undo };
@@ -596,7 +601,7 @@ describe("plans of every shape, whatever is appended in whatever order", () => {
           wasPaused = state.status === "paused";
         });
       }),
-      { numRuns: 400 },
+      { numRuns: 1_000 },
     );
     // What never happened was not tested.
     for (const type of [

@@ -74,9 +74,9 @@ class ClientLife {
 
   async #submit(record: GoalRecord): Promise<void> {
     const { script } = record;
-    const { id, type = "sim.goal", tasks, budget } = script;
+    const { id, type = "sim.goal", tasks, budget, data } = script;
     try {
-      const run = await this.#agent.submitGoal(type, { id, tasks, ...(budget ? { budget } : {}) });
+      const run = await this.#agent.submitGoal(type, { ...data, id, tasks, ...(budget ? { budget } : {}) });
       if (this.#isOver) return;
       record.acceptedMs = this.#s.elapsedMs();
       record.planId = run.planId;

@@ -38,6 +38,8 @@ export interface GoalScript {
   readonly type?: string;
   readonly tasks: readonly TaskSpec[];
   readonly budget?: PlanBudget;
+  /** What else is in the goal's data. */
+  readonly data?: object;
   /** How it has to end if nobody cancels it. */
   readonly ends: "completed" | "failed";
   /** The failure's code, if only one will do. */

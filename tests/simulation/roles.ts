@@ -1,10 +1,10 @@
 import { startBroker } from "@soorma/broker";
-import { Client, Planner, sleep, Tool, Worker } from "@soorma/core";
+import { Client, definePlan, Planner, sleep, Tool, Worker } from "@soorma/core";
 import { StateNode } from "@soorma/core/state";
 import { inproc } from "@soorma/transport-inproc";
 import { brokenPlannerMesh, brokenWorkerMesh } from "./broken.ts";
 import { chanceOf, seedOf } from "./chance.ts";
-import { doScripts } from "./handlers.ts";
+import { doScripts, patient } from "./handlers.ts";
 import { drainMs, meshOf, type Role } from "./surroundings.ts";
 
 export { client } from "./client.ts";
@@ -48,9 +48,34 @@ export const planner: Role = async (surroundings) => {
     if (data.id % 3 === 0) await context.memory.retrieve("sim:nothing");
     return { tasks: data.tasks, ...(data.budget ? { budget: data.budget } : {}) };
   });
+  agent.onGoal("sim.grow", ({ data }) => ({ tasks: data.tasks }));
+  agent.onTransition("sim.grow", ({ task, goalData }) => {
+    const next = goalData.more[Number(task.name.slice(1))];
+    return { tasks: next ? [next] : [], handled: task.status === "failed" };
+  });
+  agent.onGoal(rounds);
   await agent.run();
   return agent;
 };
+
+/** Works, asks a person, and begins again as often as the goal says. */
+const rounds = definePlan({
+  goal: "sim.rounds",
+  initial: "works",
+  states: {
+    works: {
+      task: { assignedTo: "work", data: "{{goal.data.behaviour}}", retry: patient },
+      on: "asks",
+      onFailure: "naps",
+    },
+    asks: { input: "once more?", on: "naps" },
+    naps: {
+      sleep: 200,
+      on: [{ to: "works", when: ({ visits, goal }) => visits.works < goal.data.rounds }, { to: "done" }],
+    },
+    done: { final: true },
+  },
+});
 
 export const worker: Role = async (surroundings) => {
   const concurrency = chanceOf(seedOf(surroundings.seed, `${surroundings.process.name} concurrency`)).whole(1, 6);

@@ -3,7 +3,7 @@ import type { Chance } from "./chance.ts";
 import { howOf, patient } from "./handlers.ts";
 import type { Act, Behaviour, GoalScript } from "./ledger.ts";
 
-type Made = Pick<GoalScript, "tasks" | "ends" | "code" | "budget" | "type">;
+type Made = Pick<GoalScript, "tasks" | "ends" | "code" | "budget" | "type" | "data">;
 type Shape = (chance: Chance, id: number) => Made;
 
 /** Mostly short work, sometimes long. */
@@ -194,6 +194,24 @@ const shapes: Readonly<Record<string, Shape>> = {
         task(chance, "bad", done, [work(chance), { do: "fatal" }]),
       ],
       ends: "failed",
+    };
+  },
+
+  grows(chance) {
+    const [first, ...more] = names("g", chance.whole(2, 5)).map((name) => {
+      const acts: Act[] = [work(chance), ...(chance.is(0.2) ? ([{ do: "fatal" }] as const) : trouble(chance))];
+      return task(chance, name, [], acts);
+    });
+    return { type: "sim.grow", tasks: first ? [first] : [], data: { more }, ends: "completed" };
+  },
+
+  rounds(chance) {
+    const acts: Act[] = [work(chance), ...steps(chance, 1), ...(chance.is(0.2) ? ([{ do: "fatal" }] as const) : [])];
+    return {
+      type: "sim.rounds",
+      tasks: [],
+      data: { behaviour: { acts }, rounds: chance.whole(1, 3) },
+      ends: "completed",
     };
   },
 

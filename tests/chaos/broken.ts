@@ -1,4 +1,5 @@
-import { isSoormaError, type Mesh, type PlanLog } from "@soorma/core";
+import type { Mesh, PlanLog } from "@soorma/core";
+import { withoutVersions } from "../without-versions.ts";
 import type { Break } from "./setting.ts";
 
 type Services = Awaited<ReturnType<Mesh["acquire"]>>;
@@ -40,22 +41,6 @@ function withServices(mesh: Mesh, change: (services: Services) => Services): Mes
   return {
     acquire: async () => change(await mesh.acquire()),
     release: () => mesh.release(),
-  };
-}
-
-function withoutVersions(log: PlanLog): PlanLog {
-  return {
-    ...log,
-    async append(planId, expectedVersion, changes, options) {
-      try {
-        return await log.append(planId, expectedVersion, changes, options);
-      } catch (error) {
-        if (!isSoormaError(error, "PLAN_CONFLICT") && !isSoormaError(error, "PLAN_FENCED")) throw error;
-        const entries = await log.read(planId);
-        const epoch = entries.findLast((entry) => entry.type === "plan.driven")?.epoch ?? 1;
-        return await log.append(planId, entries.at(-1)?.version ?? 0, changes, { epoch });
-      }
-    },
   };
 }
 

@@ -35,7 +35,10 @@ function readTrace(text: string): SystemCall[] {
   return calls;
 }
 
-test.skipIf(Bun.which("strace") === null)(
+/** Some containers have the program and forbid what it does: a skip then, and counted, too. */
+const canTrace = Bun.which("strace") !== null && Bun.spawnSync(["strace", "-o", "/dev/null", "true"]).success;
+
+test.skipIf(!canTrace)(
   "whatever is acknowledged was flushed to disk before: steps, memory, goals, results",
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "soorma-flushed-"));
@@ -57,7 +60,6 @@ test.skipIf(Bun.which("strace") === null)(
         { stdout: "pipe", stderr: "pipe" },
       );
       const [said, complained] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-      if ((await child.exited) !== 0 && /ptrace|not permitted/i.test(complained)) return; // tracing is forbidden here
       expect([complained, await child.exited]).toEqual(["", 0]);
       const told = said.split("\n").filter((line) => line !== "");
       expect(told.length).toBe(goals * 6);

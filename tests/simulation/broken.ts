@@ -1,4 +1,5 @@
-import { isSoormaError, type Mesh, type PlanLog } from "@soorma/core";
+import type { Mesh, PlanLog } from "@soorma/core";
+import { withoutVersions } from "../without-versions.ts";
 import type { Break } from "./surroundings.ts";
 
 type Services = Awaited<ReturnType<Mesh["acquire"]>>;
@@ -29,22 +30,6 @@ function withLog(mesh: Mesh, change: (log: PlanLog) => PlanLog): Mesh {
     const logOf = (by: string): PlanLog => change(tracker.logOf(by));
     return { ...services, tracker: Object.assign(Object.create(tracker), { logOf }) as typeof tracker };
   });
-}
-
-function withoutVersions(log: PlanLog): PlanLog {
-  return {
-    ...log,
-    async append(planId, expectedVersion, changes, options) {
-      try {
-        return await log.append(planId, expectedVersion, changes, options);
-      } catch (error) {
-        if (!isSoormaError(error, "PLAN_CONFLICT") && !isSoormaError(error, "PLAN_FENCED")) throw error;
-        const entries = await log.read(planId);
-        const epoch = entries.findLast((entry) => entry.type === "plan.driven")?.epoch ?? 1;
-        return await log.append(planId, entries.at(-1)?.version ?? 0, changes, { epoch });
-      }
-    },
-  };
 }
 
 function withoutWaiting(log: PlanLog): PlanLog {

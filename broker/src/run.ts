@@ -1,5 +1,5 @@
-import { type Address, type Logger, type Runtime, randomId, type Transport } from "@soorma/core";
-import { createCodec, createPeerRpc } from "@soorma/core/mesh";
+import { type Address, type Logger, type ProcessUsage, type Runtime, randomId, type Transport } from "@soorma/core";
+import { createCodec, createPeerRpc, type NodeStats, statsMethod } from "@soorma/core/mesh";
 import type { RegistryStatus } from "@soorma/core/registry";
 import type { Store } from "@soorma/core/store";
 import { createBroker } from "./server.ts";
@@ -17,6 +17,8 @@ export interface StartBrokerOptions {
   readonly leaseMs?: number;
   /** Default 16 MiB, as everywhere in the mesh. */
   readonly maxFrameBytes?: number;
+  /** What the broker says of its process to who asks (`mesh.stats`). Default: nothing, and process id 0. */
+  readonly process?: { readonly host: string; readonly pid: number; readonly usage: () => ProcessUsage };
 }
 
 export interface RunningBroker extends AsyncDisposable {
@@ -34,7 +36,7 @@ export interface RunningBroker extends AsyncDisposable {
  * `TRANSPORT_UNSUPPORTED`; `STORE_*`. The transport is closed then.
  */
 export async function startBroker(options: StartBrokerOptions): Promise<RunningBroker> {
-  const { transport, store, listen, runtime, log, leaseMs, maxFrameBytes = 16 * 1024 * 1024 } = options;
+  const { transport, store, listen, runtime, log, leaseMs, maxFrameBytes = 16 * 1024 * 1024, process } = options;
   const nodeId = `broker-${randomId(runtime, 12)}`;
   const rpc = createPeerRpc({ transport, codec: createCodec(), runtime, log: log.child("rpc") });
   try {
@@ -52,8 +54,27 @@ export async function startBroker(options: StartBrokerOptions): Promise<RunningB
     });
     rpc.started(nodeId, address);
     const broker = await createBroker({ rpc, store, runtime, log, ...(leaseMs === undefined ? {} : { leaseMs }) });
+    const openedAt = runtime.monotonic();
+    const stats = (): NodeStats => {
+      const { agents, schemas, watchers, linked, revision } = broker.status();
+      return {
+        nodeId,
+        role: "broker",
+        host: process?.host ?? "",
+        pid: process?.pid ?? 0,
+        uptimeMs: runtime.monotonic() - openedAt,
+        ...(process ? { process: process.usage() } : {}),
+        agents: [],
+        events: { published: 0, received: 0, malformed: 0, missed: 0, gaps: 0, duplicates: 0 },
+        calls: rpc.stats(),
+        transport: transport.stats(),
+        registry: { agents, schemas, watchers, linked, revision },
+      };
+    };
+    const answering = rpc.handle(statsMethod, stats);
     let closing: Promise<void> | undefined;
     const close = async (): Promise<void> => {
+      answering[Symbol.dispose]();
       try {
         await broker.close();
       } finally {

@@ -9,6 +9,7 @@ import {
   type Mesh,
   type NodeOptions,
   systemRuntime,
+  systemUsage,
 } from "@soorma/core";
 import { createFromPlugin, createPluginLoader } from "@soorma/core/plugins";
 import { supervisedVariable } from "./dev/supervised.ts";
@@ -73,6 +74,7 @@ export async function nodeOptions(
     ...(process.env[supervisedVariable] === undefined ? {} : { schemaVersions: developmentVersions }),
     host: hostname(),
     pid: process.pid,
+    usage: systemUsage,
     ...(wiring.tenantId === undefined ? {} : { tenantId: wiring.tenantId }),
     ...(wiring.userId === undefined ? {} : { userId: wiring.userId }),
   };

@@ -81,7 +81,8 @@ export type {
   StoreOptions,
 } from "./memory/contract.ts";
 export { createMesh, type Mesh } from "./mesh/mesh.ts";
-export type { NodeOptions, NodeStats } from "./mesh/node.ts";
+export type { NodeOptions } from "./mesh/node.ts";
+export type { AgentStats, NodeAnswer, NodeStats, ProcessUsage } from "./mesh/node-stats.ts";
 export type { CallOptions, Rpc, RpcCall, RpcPeer } from "./mesh/rpc.ts";
 export type { Comparison } from "./plans/conditions.ts";
 export {
@@ -152,6 +153,7 @@ export {
   randomId,
   sleep,
   systemRuntime,
+  systemUsage,
   type Timer,
   type TimerOptions,
   timeoutSignal,

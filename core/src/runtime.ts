@@ -1,3 +1,5 @@
+import type { ProcessUsage } from "./mesh/node-stats.ts";
+
 /**
  * Everything a part of Soorma may know about the world outside its arguments: time, timers and chance.
  *
@@ -41,6 +43,18 @@ export const systemRuntime: Runtime = {
   },
   random: () => Math.random(),
 };
+
+/** Measures this process, for what its node says of itself. */
+export function systemUsage(): ProcessUsage {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  return {
+    uptimeMs: process.uptime() * 1_000,
+    rssBytes: rss,
+    heapBytes: heapUsed,
+    cpuMs: (user + system) / 1_000,
+  };
+}
 
 /** Resolves after `delayMs`, or rejects with the signal's reason as soon as it aborts. */
 export function sleep(runtime: Runtime, delayMs: number, signal?: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
+import { hostname } from "node:os";
 import { dirname } from "node:path";
-import { createMesh, type Logger, systemRuntime } from "@soorma/core";
+import { createMesh, type Logger, systemRuntime, systemUsage } from "@soorma/core";
 import { createFromPlugin, createPluginLoader } from "@soorma/core/plugins";
 import { openLmdbStore } from "@soorma/core/store";
 import { nodeOptions, processLogger } from "../mesh.ts";
@@ -53,7 +54,8 @@ async function openBroker(spec: Extract<NodeSpec, { role: "broker" }>, log: Logg
   const { startBroker } = await import("@soorma/broker");
   const store = await openLmdbStore({ path: spec.folder, runtime, log });
   try {
-    const broker = await startBroker({ transport, store, listen: spec.listen, runtime, log });
+    const process = { host: hostname(), pid: globalThis.process.pid, usage: systemUsage };
+    const broker = await startBroker({ transport, store, listen: spec.listen, runtime, log, process });
     return {
       info: { address: spec.listen },
       async close() {

@@ -19,6 +19,7 @@ import type { Logger } from "../log.ts";
 import type { Subscription } from "../mesh/event-fabric.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import { envelopeOf, type HostedAgent } from "../mesh/node.ts";
+import type { AgentStats } from "../mesh/node-stats.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { WorkQueue } from "../mesh/work-queue.ts";
 import type { AgentKind, AgentRecord, EventRef, Operation } from "../registry/records.ts";
@@ -97,6 +98,8 @@ export abstract class Agent implements HostedAgent {
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   #gaps: Disposable | undefined;
+  readonly #events = { handled: 0, failed: 0 };
+  readonly #requests = { answered: 0, failed: 0 };
 
   constructor(options: AgentOptions) {
     if (!namePattern.test(options.name)) {
@@ -231,6 +234,19 @@ export abstract class Agent implements HostedAgent {
       host: node.host,
       pid: node.pid,
       startedAtMs: this.#startedAtMs,
+    };
+  }
+
+  /** What this agent does now, and has done since it started. */
+  stats(): AgentStats {
+    return {
+      agentId: this.agentId,
+      name: this.name,
+      kind: this.kind,
+      concurrency: this.concurrency,
+      handlers: { running: this.queue.running, waiting: this.queue.waiting },
+      events: { ...this.#events },
+      requests: { ...this.#requests },
     };
   }
 
@@ -473,7 +489,9 @@ export abstract class Agent implements HostedAgent {
     try {
       if (contract) checkData(contract.data, envelope.data, `data of event "${envelope.type}" from ${envelope.source}`);
       await runWith(envelope, () => handler(this.#message(envelope)));
+      this.#events.handled++;
     } catch (error) {
+      this.#events.failed++;
       this.log.error("event.failed", {
         type: envelope.type,
         id: envelope.id,
@@ -518,8 +536,10 @@ export abstract class Agent implements HostedAgent {
         const request = withSignal(envelope, call);
         const result = await runWith(envelope, () => offered.handler(request, this.context));
         if (contract) checkResult(contract.output, result, `result of "${envelope.type}" by ${this.name}`);
+        this.#requests.answered++;
         resolve(result);
       } catch (error) {
+        this.#requests.failed++;
         if (!isSoormaError(error))
           this.log.warn("request.failed", { type: envelope.type, traceId: envelope.traceId, error });
         reject(error);

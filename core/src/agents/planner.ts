@@ -2,6 +2,7 @@ import { checkData, type GoalContract, type InputOf } from "../contracts.ts";
 import { SoormaError } from "../errors.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { envelopeOf } from "../mesh/node.ts";
+import type { AgentStats } from "../mesh/node-stats.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { createPlanEngine, type PlanEngine } from "../plans/engine.ts";
 import type { PlanOrigin } from "../plans/log.ts";
@@ -93,6 +94,11 @@ export class Planner extends Agent {
       ...super.record(),
       goals: [...this.#goals].map(([type, { contract }]) => this.operation(type, contract)),
     };
+  }
+
+  override stats(): AgentStats {
+    const { tasks, queued } = this.#dispatcher?.stats() ?? { tasks: 0, queued: 0 };
+    return { ...super.stats(), plans: { driving: this.#engine?.driving().length ?? 0, tasks, queued } };
   }
 
   override onCall(method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown {

@@ -1,5 +1,6 @@
 import { checkData, type InputOf, type OutputOf, type ToolContract } from "../contracts.ts";
 import { SoormaError } from "../errors.ts";
+import type { NodeAnswer } from "../mesh/node-stats.ts";
 import type { AgentQuery, AgentRecord, SchemaQuery, SchemaRecord } from "../registry/records.ts";
 import type { AnyData } from "./any-data.ts";
 import { type BusOwner, type RequestOptions, requestEnvelope } from "./bus.ts";
@@ -46,6 +47,14 @@ export interface RegistryService {
   /** Announces this agent again, after `capabilities` changed. */
   register(changes?: { readonly capabilities?: readonly string[] }): Promise<void>;
   querySchemas(query?: SchemaQuery): Promise<SchemaRecord[]>;
+  /**
+   * What every process of the mesh says of itself: memory, processor time, its agents and what they do, counts of events
+   * and calls. All are asked at the same time; one that does not answer in time has an `error` instead. Counts only grow:
+   * ask twice for rates.
+   *
+   * @param options.timeoutMs - Milliseconds for all of them. Default 1_000.
+   */
+  stats(options?: RequestOptions): Promise<NodeAnswer[]>;
   /** The live agents now, then again after each change, until the signal aborts or the caller stops iterating. */
   watch(options?: { readonly signal?: AbortSignal }): AsyncIterable<AgentsChange>;
 }
@@ -74,6 +83,7 @@ export function createRegistryService(
       await register(changes);
     },
     querySchemas: (query = {}) => owner.services().node.registry.querySchemas(query),
+    stats: (options = {}) => owner.services().node.statsOfAll(options),
     async *watch({ signal } = {}) {
       const { directory } = owner.services().node;
       let wake: (() => void) | undefined;

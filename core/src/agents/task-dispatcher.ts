@@ -86,6 +86,13 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     ];
   }
 
+  /** Tasks that are out, and of these the ones nobody has taken yet. */
+  stats(): { readonly tasks: number; readonly queued: number } {
+    let queued = 0;
+    for (const queue of this.#waiting.values()) queued += queue.size;
+    return { tasks: this.#jobs.size, queued };
+  }
+
   dispatch(assignment: TaskAssignment, options: DispatchOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (options.abortedWith) throw options.abortedWith.reason;

@@ -3,6 +3,7 @@ import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts
 import { runWith } from "../events/context.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { envelopeOf } from "../mesh/node.ts";
+import type { AgentStats } from "../mesh/node-stats.ts";
 import { RecentIds } from "../mesh/recent-ids.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { findUnpackable } from "../plans/packable.ts";
@@ -89,6 +90,8 @@ export class Worker extends Agent {
   /** Ids of offers that were answered with "busy": the same message, coming twice, must not be taken. */
   readonly #declined = new RecentIds(1_024);
   readonly #slots: Slots;
+  #succeeded = 0;
+  #failed = 0;
   readonly #leaseMs: number;
   #shared: (TaskServices & { readonly signals: SignalWatches; readonly events: EventListeners }) | undefined;
   #holdingTimer: Timer | undefined;
@@ -125,6 +128,20 @@ export class Worker extends Agent {
     // A handler is a capability too: whoever assigns a task to its name finds this worker.
     const capabilities = [...new Set([...record.capabilities, ...this.#handlers.keys()])];
     return { ...record, tasks, capabilities };
+  }
+
+  override stats(): AgentStats {
+    const suspended = count(this.#running, (attempt) => attempt.isSuspended);
+    return {
+      ...super.stats(),
+      tasks: {
+        running: this.#running.size - suspended,
+        suspended,
+        unacknowledged: count(this.#attempts.values(), (attempt) => attempt.outcome !== undefined),
+        succeeded: this.#succeeded,
+        failed: this.#failed,
+      },
+    };
   }
 
   override onCall(method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown {
@@ -324,6 +341,8 @@ export class Worker extends Agent {
   #end(attempt: HeldAttempt, outcome: Outcome, patienceMs: number): void {
     if (attempt.outcome) return;
     attempt.outcome = outcome;
+    if (outcome.ok) this.#succeeded++;
+    else this.#failed++;
     if (attempt.unwanted) this.#forget(attempt);
     else if (!attempt.isAnswering) this.#deliver(attempt, patienceMs);
   }
@@ -449,4 +468,10 @@ export class Worker extends Agent {
   #stopping(): SoormaError {
     return new SoormaError("NODE_STOPPED", `${this.name} stops before the task is done`);
   }
+}
+
+function count<T>(all: Iterable<T>, is: (one: T) => boolean): number {
+  let found = 0;
+  for (const one of all) if (is(one)) found++;
+  return found;
 }

@@ -64,7 +64,9 @@ export interface EventStats {
   readonly published: number;
   readonly received: number;
   readonly malformed: number;
+  /** Events that never came, and the gaps they left. */
   readonly missed: number;
+  readonly gaps: number;
   readonly duplicates: number;
 }
 
@@ -93,6 +95,7 @@ export class EventFabric {
   #received = 0;
   #malformed = 0;
   #missed = 0;
+  #gapCount = 0;
   #duplicates = 0;
 
   constructor(options: EventFabricOptions) {
@@ -241,6 +244,7 @@ export class EventFabric {
       received: this.#received,
       malformed: this.#malformed,
       missed: this.#missed,
+      gaps: this.#gapCount,
       duplicates: this.#duplicates,
     };
   }
@@ -303,6 +307,7 @@ export class EventFabric {
   #report(gap: Gap): void {
     const count = gap.to - gap.from + 1;
     this.#missed += count;
+    this.#gapCount++;
     this.#o.log.warn("gap", { ...gap, count });
     this.#o.onGap(gap);
   }

@@ -4,16 +4,25 @@ import { createCodec, namePart } from "../events/codec.ts";
 import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.ts";
 import type { Logger } from "../log.ts";
 import type { RegistryBackend, RegistryDeps } from "../plugin/registry.ts";
-import type { Address, Transport, TransportStats } from "../plugin/transport.ts";
+import type { Address, Transport } from "../plugin/transport.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { type Runtime, randomId } from "../runtime.ts";
 import type { StateCaller } from "../state-caller.ts";
 import { Balance } from "./balance.ts";
 import { DirectoryView } from "./directory-view.ts";
-import { EventFabric, type EventStats } from "./event-fabric.ts";
+import { EventFabric } from "./event-fabric.ts";
 import type { Gap } from "./gap-detector.ts";
 import { Membership } from "./membership.ts";
-import { createPeerRpc, defaultCallTimeoutMs, type PeerRpc, type RpcStats } from "./peer-rpc.ts";
+import {
+  type AgentStats,
+  askStats,
+  callError,
+  type NodeAnswer,
+  type NodeStats,
+  type ProcessUsage,
+  statsMethod,
+} from "./node-stats.ts";
+import { createPeerRpc, defaultCallTimeoutMs, type PeerRpc } from "./peer-rpc.ts";
 import type { CallOptions, Rpc, RpcCall } from "./rpc.ts";
 import { createStateCaller } from "./state-link.ts";
 
@@ -43,6 +52,8 @@ export interface NodeOptions {
   readonly maxFrameBytes?: number;
   /** How versions of registered schemas are made of a contract's. Default `releasedVersions`. */
   readonly schemaVersions?: SchemaVersioning;
+  /** Measures this process, for {@link NodeStats}. Default: these figures are left out. */
+  readonly usage?: () => ProcessUsage;
 }
 
 /** An agent as its node needs to know it. */
@@ -50,18 +61,14 @@ export interface HostedAgent {
   readonly agentId: string;
   /** What the directory shall say of it now. */
   record(): AgentRecord;
+  /** What it does now. */
+  stats(): AgentStats;
   /** Answers a directed call of another agent. */
   onCall(method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown;
 }
 
 /** Where an agent is: what a call to it needs. */
 export type AgentPlace = Pick<AgentRecord, "agentId" | "nodeId" | "address">;
-
-export interface NodeStats {
-  readonly transport: TransportStats;
-  readonly rpc: RpcStats;
-  readonly events: EventStats;
-}
 
 /** One process's place in the mesh: a transport, a registry, and the agents it hosts. */
 export class MeshNode {
@@ -90,6 +97,8 @@ export class MeshNode {
   /** Ends the waits of {@link until}, so that none outlives the node. */
   readonly #waits = new Set<() => void>();
   readonly #codec = createCodec();
+  readonly #usage: NodeOptions["usage"];
+  readonly #openedAt: number;
   #counter = 0;
   #closing: Promise<void> | undefined;
 
@@ -120,6 +129,8 @@ export class MeshNode {
     this.registry = parts.registry;
     this.#rpc = parts.rpc;
     this.#transport = options.transport;
+    this.#usage = options.usage;
+    this.#openedAt = options.runtime.monotonic();
     this.#membership = new Membership({
       registry: parts.registry,
       directory: parts.directory,
@@ -135,6 +146,7 @@ export class MeshNode {
       if (typeof params === "number") await this.revision(params, signal);
       return this.directory.revision;
     });
+    parts.rpc.handle(statsMethod, () => this.stats());
     parts.rpc.onPeer((address, state) => this.directory.setReachable(address, state === "up"));
     this.directory.onChange(() => this.#dropGone());
   }
@@ -386,7 +398,42 @@ export class MeshNode {
   }
 
   stats(): NodeStats {
-    return { transport: this.#transport.stats(), rpc: this.#rpc.stats(), events: this.events.stats() };
+    return {
+      nodeId: this.nodeId,
+      role: "agents",
+      host: this.host,
+      pid: this.pid,
+      uptimeMs: this.runtime.monotonic() - this.#openedAt,
+      ...(this.#usage ? { process: this.#usage() } : {}),
+      agents: [...this.#agents.values()].map((agent) => agent.stats()),
+      events: this.events.stats(),
+      calls: this.#rpc.stats(),
+      transport: this.#transport.stats(),
+    };
+  }
+
+  /** What every node of the mesh says of itself: this one, those in the directory, and the registry's if it is one. */
+  async statsOfAll(options: CallOptions = {}): Promise<NodeAnswer[]> {
+    const { timeoutMs = 1_000, signal } = options;
+    const ask = async (node: Omit<NodeAnswer, "stats" | "error">): Promise<NodeAnswer> => {
+      if (node.nodeId === this.nodeId) return { ...node, stats: this.stats() };
+      try {
+        const stats = await askStats(this.rpc, node.address, { timeoutMs, ...(signal ? { signal } : {}) });
+        return { ...node, nodeId: stats.nodeId, stats };
+      } catch (error) {
+        signal?.throwIfAborted();
+        return { ...node, error: callError(error) };
+      }
+    };
+    const nodes = [...this.directory.nodes()].map(({ nodeId, address, agents }) => {
+      if (nodeId !== this.nodeId) this.#contacted.add(address);
+      return ask({ nodeId, address, agents: [...agents.values()] });
+    });
+    const { node: address } = this.registry;
+    // Not noted as contacted: whoever made the registry keeps the connection to it.
+    if (address !== undefined)
+      nodes.push(ask({ nodeId: this.#transport.nodeIdOf(address) ?? "", address, agents: [] }));
+    return await Promise.all(nodes);
   }
 
   /** True from the call of {@link close} on. */

@@ -54,7 +54,12 @@ export interface PeerRpcOptions {
 }
 
 export interface RpcStats {
+  /** Calls that wait for their answer now. */
   readonly pending: number;
+  readonly made: number;
+  /** Calls of others that were answered with a result, and those answered with a failure. */
+  readonly answered: number;
+  readonly refused: number;
   /** Frames that were no message of this protocol. */
   readonly malformed: number;
   /** Answers nobody waits for any more. */
@@ -84,6 +89,8 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
   let lastId = 0;
   let malformed = 0;
   let late = 0;
+  let answered = 0;
+  let refused = 0;
   let stopped = false;
   let own: { nodeId: string; address: Address } | undefined;
 
@@ -138,15 +145,17 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     try {
       frame = codec.encode([kind.result, id, value]);
     } catch (error) {
-      const named = namePart(error, value, "answer", "what the handler returned cannot be sent");
-      frame = codec.encode([kind.failure, id, toFailure(named)]);
+      refuse(from, id, namePart(error, value, "answer", "what the handler returned cannot be sent"));
+      return;
     }
+    answered++;
     outbox.send(from, frame, (error) => {
       if (error !== undefined) refuse(from, id, error);
     });
   };
 
   const refuse = (from: Address, id: number, error: unknown): void => {
+    refused++;
     sendQuietly(from, codec.encode([kind.failure, id, toFailure(error)]), "failure");
   };
 
@@ -294,7 +303,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       }
       for (const listener of peerListeners) listener(address, state, reason);
     },
-    stats: () => ({ pending: pending.size, malformed, late }),
+    stats: () => ({ pending: pending.size, made: lastId, answered, refused, malformed, late }),
     stop() {
       stopped = true;
       outbox.flush();

@@ -2,6 +2,7 @@ import type { Logger } from "../log.ts";
 import type { Rpc } from "../mesh/rpc.ts";
 import type { AgentQuery, AgentRecord, DirectoryChange, SchemaQuery, SchemaRecord } from "../registry/records.ts";
 import type { Runtime } from "../runtime.ts";
+import type { Address } from "./transport.ts";
 
 export interface RegistrySupports {
   /** A record vanishes when its lease is not renewed. */
@@ -41,6 +42,8 @@ export interface RegistryWatch extends AsyncDisposable {
  */
 export interface RegistryBackend extends AsyncDisposable {
   readonly supports: RegistrySupports;
+  /** Of a registry that is itself a node of the mesh: where it is. It answers `mesh.stats` like every node. */
+  readonly node?: Address;
   /** Adds or replaces a record. Registering the same record again only renews its lease. */
   register(record: AgentRecord, options: RegisterOptions): Promise<Registered>;
   renew(agentIds: readonly string[], options: RegisterOptions): Promise<RenewResult>;

@@ -94,6 +94,7 @@ export function createBrokerRegistry(options: BrokerRegistryOptions, deps: Regis
 
   return {
     supports,
+    node: address,
     register: (record: AgentRecord, { leaseMs, signal }: RegisterOptions) =>
       call(registryMethods.register, { record, leaseMs }, isRegistered, signal),
     renew: (agentIds: readonly string[], { leaseMs, signal }: RegisterOptions) =>

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -102,7 +103,7 @@ beforeAll(async () => {
   cpSync(join(root, "tests/lint"), join(folder, "tests/lint"), { recursive: true });
   const inFolders = (parent: string) =>
     readdirSync(join(root, parent), { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
+      .filter((entry) => entry.isDirectory() && existsSync(join(root, parent, entry.name, "package.json")))
       .map((entry) => `${parent}/${entry.name}`);
   for (const room of [".", "core", "broker", "cli", "tests", ...inFolders("plugins"), ...inFolders("templates")]) {
     mkdirSync(join(folder, room), { recursive: true });

@@ -47,6 +47,7 @@ export async function inTerminal(
 
 /** Instead of an answer: the terminal's window is closed. */
 export const hangUp = Symbol("hang up");
+export const space = " ";
 export const enter = "\\r";
 export const down = "\\033\\[B";
 export const interrupt = "\\003";

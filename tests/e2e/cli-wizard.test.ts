@@ -2,13 +2,14 @@ import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bin, cleanEnv, tempFolder } from "./cli-run.ts";
-import { down, enter, expectProgram, hangUp, inTerminal, interrupt } from "./cli-terminal.ts";
+import { down, enter, expectProgram, hangUp, inTerminal, interrupt, space } from "./cli-terminal.ts";
 
 const questions = [
   ["What do you want to create?", `${down}${enter}`],
   ["Name?", `my-plan${enter}`],
   ["What does it do?", `Plans things${enter}`],
   ["What can it be asked for?", `planning, more${enter}`],
+  ["What else should be in it?", `${space}${down}${down}${space}${enter}`],
   ["Install the dependencies now?", `n`],
   ["Make it a git repository?", `n`],
 ] as const;
@@ -25,6 +26,10 @@ test.if(expectProgram !== null)(
     const agent = readFileSync(join(folder.path, "my-plan/src/agents/planner.ts"), "utf8");
     expect(agent).toContain('description: "Plans things"');
     expect(agent).toContain('capabilities: ["planning", "more"]');
+    expect(readdirSync(join(folder.path, "my-plan")).sort()).toEqual(
+      [".github", ".gitignore", "README.md", "biome.json", "package.json", "src", "tsconfig.json"].sort(),
+    );
+    expect(existsSync(join(folder.path, "my-plan/src/client.ts"))).toBe(true);
   },
   60_000,
 );
@@ -44,7 +49,7 @@ test.if(expectProgram !== null)(
   "what is given by flags is not asked for, and enter takes the default",
   async () => {
     using folder = tempFolder();
-    const args = ["init", "--type", "tool", "-d", "Counts", "--no-install", "--no-git"];
+    const args = ["init", "--type", "tool", "-d", "Counts", "--with", "none", "--no-install", "--no-git"];
     const { screen, exitCode } = await inTerminal(folder.path, args, [
       ["Name?", enter],
       ["What can it be asked for?", enter],
@@ -60,7 +65,7 @@ test.if(expectProgram !== null)(
   "a wrong answer is explained and asked for again",
   async () => {
     using folder = tempFolder();
-    const args = ["init", "--type", "tool", "-d", "Counts", "-c", "a", "--no-install", "--no-git"];
+    const args = ["init", "--type", "tool", "-d", "Counts", "-c", "a", "--with", "none", "--no-install", "--no-git"];
     const { screen, exitCode } = await inTerminal(folder.path, args, [
       ["Name?", `My Tool${enter}`],
       ["lower-case letters", `${"\\177".repeat(7)}mine${enter}`],

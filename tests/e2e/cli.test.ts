@@ -63,7 +63,9 @@ test.each([
   [["init", "x"], "what to create is missing", "--type worker|planner|tool|team"],
   [["init", "--type", "tool"], "the project's name is missing", "soorma init my-tool --type tool"],
   [["init", "My Tool", "--type", "tool"], '"My Tool" is no project name', 'try "my-tool"'],
-  [["init", "x", "--type", "team", "--capabilities", "a"], "a team takes no --capabilities", "src/agents"],
+  [["init", "x", "--type", "team", "--with", "client"], "team takes no --with client", "it may come with vscode, ci"],
+  [["init", "x", "--with", "dockre"], '"dockre" is none of client, vscode, ci, docker', "soorma init --help"],
+  [["init", "x", "--type", "team", "--capabilities", "a"], "team takes no --capabilities", "src/agents"],
 ])("wrong usage %j is told with what would be right, exit code 2", async (args, message, hint) => {
   using folder = tempFolder();
   const { stdout, stderr, exitCode } = await soorma(args, { cwd: folder.path });
@@ -149,10 +151,22 @@ test("without a registry the project is there, and what is left to do is said", 
   };
   const { stdout, stderr, exitCode } = await soorma(["init", "x", "--type", "tool"], { cwd: folder.path, env });
   expect(exitCode).toBe(0);
+  expect(stderr).toContain("the package registry cannot be reached: ");
   expect(stderr).toContain("run `bun install` in it");
   expect(stdout).toContain("\n  bun install\n");
   expect(readdirSync(join(folder.path, "x"))).toContain("package.json");
 }, 60_000);
+
+test("without git the project is there, and what is left to do is said", async () => {
+  using folder = tempFolder();
+  const args = ["init", "x", "--type", "tool", "--no-install", "--json"];
+  const { stdout, stderr, exitCode } = await soorma(args, { cwd: folder.path, env: { PATH: folder.path } });
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain("git is not installed");
+  expect(stderr).toContain("run `git init` in the project");
+  expect(JSON.parse(stdout)).toMatchObject({ git: "failed" });
+  expect(readdirSync(folder.path)).toEqual(["x"]);
+});
 
 test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
   "init ended by %s while it installs leaves nothing, exit code 130",

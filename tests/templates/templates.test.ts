@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanEnv, soorma } from "../e2e/cli-run.ts";
@@ -12,20 +12,8 @@ let packages: string;
 beforeAll(async () => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), "soorma-templates-")));
   packages = join(folder, "packages");
-  mkdirSync(packages);
-  const rooms = [
-    "core",
-    "broker",
-    "cli",
-    ...readdirSync(join(repository, "plugins")).map((name) => join("plugins", name)),
-  ];
-  for (const room of rooms) {
-    const { code, output } = await run(
-      [process.execPath, "pm", "pack", "--destination", packages],
-      join(repository, room),
-    );
-    if (code !== 0) throw new Error(`packing ${room} failed:\n${output}`);
-  }
+  const { code, output } = await run([process.execPath, "run", "pack", packages], repository);
+  if (code !== 0) throw new Error(`packing failed:\n${output}`);
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -41,31 +29,41 @@ const installed = "node_modules/.bin/soorma";
 const cases = [
   {
     type: "worker",
+    extra: ["--with", "client"],
     data: { text: "to be or not to be" },
     answer: { answer: { words: 6, distinct: 4, longest: "not" } },
   },
-  { type: "planner", data: { topic: "bees" }, answer: { report: { report: "written from history and today" } } },
+  {
+    type: "planner",
+    extra: ["--with", "client,vscode,ci,docker"],
+    data: { topic: "bees" },
+    answer: { report: { report: "written from history and today" } },
+  },
   {
     type: "team",
+    extra: [],
     data: { question: "How do bees find flowers?" },
     answer: { answer: { sources: ["bees.md"], readingSeconds: 5 } },
   },
-  { type: "tool", data: undefined, answer: { result: 14 } },
+  { type: "tool", extra: ["--with", "none"], data: undefined, answer: { result: 14 } },
 ] as const;
 
 test.each(cases)(
   "a generated $type installs from the packed files, type-checks, passes its tests, runs and answers",
-  async ({ type, data, answer }) => {
+  async ({ type, extra, data, answer }) => {
     // Dashes and digits: every place the name goes to has to take them.
     const name = `my-${type}-2`;
-    const made = await soorma(["init", name, "--type", type, "--packages", packages, "--json"], { cwd: folder });
+    const made = await soorma(["init", name, "--type", type, ...extra, "--packages", packages, "--json"], {
+      cwd: folder,
+    });
     expect(made.stderr).not.toContain("warning");
     expect(JSON.parse(made.stdout)).toMatchObject({ name, installed: "done" });
     const project = join(folder, name);
     expect(existsSync(join(project, installed))).toBe(true);
 
-    const typecheck = await run([process.execPath, "run", "typecheck"], project);
-    expect(typecheck).toMatchObject({ code: 0 });
+    for (const check of ["typecheck", "lint"]) {
+      expect(await run([process.execPath, "run", check], project)).toMatchObject({ code: 0 });
+    }
     const tests = await run([process.execPath, "test"], project);
     expect(tests.output).toMatch(/[1-9]\d* pass\n\s*0 fail/);
     expect(tests.code).toBe(0);
@@ -80,6 +78,9 @@ test.each(cases)(
         const goal = await run([installed, "goal", `${name}.goal`, JSON.stringify(data), "--json"], project);
         expect(goal).toMatchObject({ code: 0 });
         expect((JSON.parse(goal.stdout) as { result: unknown }).result).toMatchObject(answer);
+        const client = await run([process.execPath, "run", "--silent", "client"], project);
+        expect(client).toMatchObject({ code: 0 });
+        expect(client.stdout).toContain(Object.keys(answer)[0] ?? "");
       }
     } finally {
       await run([installed, "dev", "--stop"], project);

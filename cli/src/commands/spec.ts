@@ -43,3 +43,16 @@ export function parseSeconds(text: string): number {
   if (!(seconds > 0) || seconds > 2_000_000) throw new TypeError(`${text} is no number of seconds above 0`);
   return seconds;
 }
+
+/** Reads some of `known`, separated by commas; "none" is the empty list. */
+export function parseList<T extends string>(known: readonly T[]): (text: string) => T[] {
+  return (text) => {
+    const words = text.split(",").map((word) => word.trim());
+    if (words.every((word) => word === "none" || word === "")) return [];
+    return [...new Set(words)].map((word) => {
+      const found = known.find((name) => name === word);
+      if (found === undefined) throw new TypeError(`"${word}" is none of ${known.join(", ")}`);
+      return found;
+    });
+  };
+}

@@ -1,8 +1,6 @@
+import { includes, projectTypes } from "../scaffold/project-types.ts";
 import { plans } from "./plans/table.ts";
-import { type CommandGroup, type CommandSpec, json, parseSeconds } from "./spec.ts";
-
-export const agentTypes = ["worker", "planner", "tool", "team"] as const;
-export type AgentType = (typeof agentTypes)[number];
+import { type CommandGroup, type CommandSpec, json, parseList, parseSeconds } from "./spec.ts";
 
 /** Every command there is. Help, suggestions and the command reference are made of this. */
 export const commands: readonly (CommandSpec | CommandGroup)[] = [
@@ -15,9 +13,14 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
       { name: "[name]", description: "name of the project and its agent: lower-case letters, digits, dashes" },
     ],
     options: [
-      { flags: "-t, --type <type>", description: "what to create", choices: agentTypes },
+      { flags: "-t, --type <type>", description: "what to create", choices: projectTypes },
       { flags: "-d, --description <text>", description: "one sentence: what the agent does" },
       { flags: "-c, --capabilities <list>", description: "what it can be asked for, separated by commas" },
+      {
+        flags: "--with <list>",
+        description: `what else: ${includes.join(", ")}, separated by commas, or none (default: none)`,
+        parse: parseList(includes),
+      },
       { flags: "--dir <folder>", description: "where to create it (default: ./<name>)" },
       { flags: "-y, --yes", description: "ask nothing, take the defaults" },
       { flags: "--dry-run", description: "list the files, write nothing" },
@@ -31,7 +34,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
     ],
     examples: [
       ["soorma init", "asks for everything"],
-      ["soorma init research-team --type team --yes", "a planner, two workers and a tool, no questions"],
+      ["soorma init research-team --type team --with ci,docker --yes", "no questions"],
     ],
     load: async () => (await import("./init.ts")).runInit,
   },

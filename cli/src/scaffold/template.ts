@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { AgentType } from "../commands/table.ts";
 import { version } from "../version.ts";
+import { mergeManifests } from "./manifest.ts";
+import { type Include, type ProjectType, projectTypeFacts } from "./project-types.ts";
 import { render, type TemplateValues } from "./render.ts";
 
 export interface ProjectFile {
@@ -11,23 +12,17 @@ export interface ProjectFile {
 }
 
 export interface ProjectChoice {
-  readonly type: AgentType;
+  readonly type: ProjectType;
   readonly name: string;
   readonly description: string;
   readonly capabilities: readonly string[];
+  readonly includes: readonly Include[];
 }
 
-/** What an agent does and can be asked for as long as nobody says otherwise. */
-export const defaults: Readonly<Record<AgentType, { description: string; capabilities: readonly string[] }>> = {
-  worker: { description: "Counts the words of a text", capabilities: ["count_words"] },
-  planner: { description: "Plans how to look into a topic", capabilities: ["topic_planning"] },
-  tool: { description: "Does arithmetic", capabilities: ["arithmetic"] },
-  team: { description: "Answers questions from a folder of notes", capabilities: [] },
-};
+const manifestFile = "package.json";
 
 /** All files of a new project, filled in, sorted by path. */
 export function projectFiles(choice: ProjectChoice): ProjectFile[] {
-  const folder = join(templatesFolder(), choice.type);
   const values: TemplateValues = {
     text: {
       name: choice.name,
@@ -38,14 +33,38 @@ export function projectFiles(choice: ProjectChoice): ProjectFile[] {
     },
     lists: { capabilities: choice.capabilities },
   };
+  const wanted = choice.includes.filter((include) => projectTypeFacts[choice.type].includes.includes(include));
+  const layers = ["shared", choice.type, ...wanted.map((include) => `with/${include}`)].map(filesIn);
+  const files = new Map<string, string>();
+  const manifests: string[] = [];
+  for (const { path, source } of layers.flat()) {
+    // Belongs to the part that the client script is.
+    if (path === "_client.ts" && !wanted.includes("client")) continue;
+    const target = targetOf(path);
+    const text = render(target, source, values);
+    if (target === manifestFile) manifests.push(text);
+    else files.set(target, text);
+  }
+  files.set(manifestFile, mergeManifests(manifests));
+  return [...files].map(([path, text]) => ({ path, text })).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Where a template's file goes: packing leaves dotfiles out, and this repository's own tools would read the others. */
+function targetOf(path: string): string {
+  if (path === "_client.ts") return "src/client.ts";
+  if (path === "_biome.json") return "biome.json";
+  return path.replace(/^_/, ".");
+}
+
+function filesIn(layer: string): { path: string; source: string }[] {
+  const folder = join(templatesFolder(), layer);
+  if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .sort()
-    .map((path) => ({
-      path: path.replace(/(^|\/)_gitignore$/, "$1.gitignore"),
-      text: render(path, readFileSync(join(folder, path), "utf8"), values),
-    }));
+    .map((entry) => {
+      const file = join(entry.parentPath, entry.name);
+      return { path: file.slice(folder.length + 1), source: readFileSync(file, "utf8") };
+    });
 }
 
 /** At the root of the repository while soorma is being developed; beside the sources in the published package. */
@@ -53,5 +72,5 @@ function templatesFolder(): string {
   const packageFolder = join(import.meta.dir, "..", "..");
   // First, because packing puts a copy beside the sources for a moment.
   const repository = join(packageFolder, "..", "templates");
-  return existsSync(join(repository, "worker", "_gitignore")) ? repository : join(packageFolder, "templates");
+  return existsSync(join(repository, "shared", "_gitignore")) ? repository : join(packageFolder, "templates");
 }

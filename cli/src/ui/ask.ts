@@ -19,11 +19,13 @@ interface Choice<T extends string> {
 export interface Asker {
   text(question: TextQuestion): Promise<string>;
   select<T extends string>(message: string, choices: readonly Choice<T>[]): Promise<T>;
+  /** Any number of them, none too. */
+  selectMany<T extends string>(message: string, choices: readonly Choice<T>[]): Promise<T[]>;
   confirm(message: string): Promise<boolean>;
 }
 
 /** Prompts go to stderr: stdout is for the answer. */
-export function createAsker(io: Io, title: string): Asker {
+export function createAsker(io: Io, title: string, cancelled = "Cancelled: nothing was created."): Asker {
   const common = { input: process.stdin, output: process.stderr, signal: io.signal };
   clack.intro(title, common);
   // Of a terminal that was closed the prompt itself hears nothing: it would wait for its answer for ever.
@@ -36,7 +38,7 @@ export function createAsker(io: Io, title: string): Asker {
   const answered = async <T>(answer: Promise<T | typeof clack.CANCEL_SYMBOL>): Promise<T> => {
     const value = await Promise.race([answer, gone.promise]);
     if (!clack.isCancel(value)) return value;
-    clack.cancel("Cancelled: nothing was created.", common);
+    clack.cancel(cancelled, common);
     throw new Interrupted("cancelled");
   };
   return {
@@ -54,6 +56,10 @@ export function createAsker(io: Io, title: string): Asker {
     select: async <T extends string>(message: string, choices: readonly Choice<T>[]) => {
       const options = choices.map(({ value, hint }) => ({ value: value as string, hint }));
       return (await answered(clack.select<string>({ ...common, message, options }))) as T;
+    },
+    selectMany: async <T extends string>(message: string, choices: readonly Choice<T>[]) => {
+      const options = choices.map(({ value, hint }) => ({ value: value as string, hint }));
+      return (await answered(clack.multiselect<string>({ ...common, message, options, required: false }))) as T[];
     },
     confirm: (message) => answered(clack.confirm({ ...common, message, initialValue: true })),
   };

@@ -1,0 +1,9 @@
+import { Client } from "soorma";
+
+// An app that is no agent: submits a goal, follows its progress, prints the answer. Needs `bun run dev` beside it.
+await using client = await Client.connect();
+const topic = process.argv[2] ?? "bees";
+
+const run = await client.submitGoal("{{goal}}", { topic });
+for await (const progress of run.progress()) console.error(`${Math.round(progress.fraction * 100)} %`);
+console.log(await run.result());

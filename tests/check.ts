@@ -4,7 +4,7 @@
  *
  * Usage: bun tests/check.ts [parts of test files' paths, to run those alone]
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
 import { type Counts, countTests } from "./junit.ts";
@@ -37,7 +37,7 @@ async function checkAll(only: readonly string[]): Promise<void> {
   if (only.length === 0) {
     await step("biome (style, import boundaries)", () => tool("biome", "ci", "--error-on-warnings"));
     await step("knip (unused files, exports, dependencies)", () => tool("knip"));
-    for (const folder of publishedFolders()) await step(`publint ${folder}`, () => lintPackage(folder));
+    await step("publint (packages as they would be published)", lintPackages);
     await step("tsc (types)", () => tool("tsc", "-p", "tsconfig.json"));
   }
   const files = testFiles(only);
@@ -88,12 +88,15 @@ async function script(...command: string[]): Promise<Counts> {
 }
 
 /** Judges what would be published, so the packed form. */
-async function lintPackage(folder: string): Promise<Counts> {
-  const tarball = join(temporary, `${folder.replaceAll("/", "-")}.tgz`);
-  const packed = await run([process.execPath, "pm", "pack", "--quiet", "--filename", tarball], {
-    cwd: join(root, folder),
-  });
-  return judge(packed.code === 0 ? await run(bunx("publint", "run", "--strict", tarball)) : packed);
+async function lintPackages(): Promise<Counts> {
+  const packed = await run([process.execPath, "cli/scripts/pack.ts", temporary]);
+  if (packed.code !== 0) return judge(packed);
+  const counts: Counts[] = [];
+  for (const tarball of packed.output.trim().split("\n")) {
+    counts.push(judge(await run(bunx("publint", "run", "--strict", tarball))));
+  }
+  const total = (of: keyof Counts) => counts.reduce((sum, count) => sum + count[of], 0);
+  return { passed: total("passed"), failed: total("failed"), skipped: 0 };
 }
 
 async function test(files: readonly string[], ...how: string[]): Promise<Counts> {
@@ -168,11 +171,6 @@ function testFiles(only: readonly string[]): string[] {
   return files.filter((file) => only.length === 0 || only.some((part) => file.includes(part))).sort();
 }
 
-function publishedFolders(): string[] {
-  const plugins = readdirSync(join(root, "plugins")).map((name) => `plugins/${name}`);
-  return ["core", "broker", "cli", ...plugins].filter((folder) => readPackage(join(root, folder)).private !== true);
-}
-
-function readPackage(folder: string): { readonly private?: boolean; readonly packageManager?: string } {
+function readPackage(folder: string): { readonly packageManager?: string } {
   return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
 }

@@ -1,6 +1,5 @@
 import { nearest } from "@soorma/core/nearest";
-import Type, { type Static } from "typebox";
-import { Errors } from "typebox/value";
+import { type Static, Type, Value } from "@soorma/core/schema";
 
 const agent = Type.Object(
   {
@@ -40,7 +39,7 @@ export function configFault(value: unknown): { path: string; message: string; hi
   // Keys first: a misspelt key is the likelier mistake than whatever else it leads to.
   const unknown = unknownKey(value, configSchema as unknown as SchemaNode, "");
   if (unknown) return unknown;
-  const errors = Errors(configSchema, value);
+  const errors = Value.Errors(configSchema, value);
   // Of a union's complaints the deepest says most.
   const [first] = [...errors].sort((a, b) => depth(b.instancePath) - depth(a.instancePath));
   return first && { path: first.instancePath.slice(1).replaceAll("/", ".") || "(the whole)", message: first.message };

@@ -74,7 +74,7 @@ export {
   type WaitOptions,
   type WaitSpec,
 } from "@soorma/core";
-export { type Static, type TSchema, Type } from "typebox";
+export { type Static, type TSchema, Type } from "@soorma/core/schema";
 export { Client, Planner, Tool, Worker } from "./agents.ts";
 export { type Config, defineConfig } from "./config.ts";
 export { type ConnectOptions, connectMesh } from "./mesh.ts";

@@ -1,5 +1,4 @@
-import Type, { type Static } from "typebox";
-import { Errors } from "typebox/value";
+import { type Static, Type, Value } from "@soorma/core/schema";
 
 const pluginChoice = Type.Object({
   name: Type.String({ minLength: 1 }),
@@ -24,6 +23,6 @@ export type MeshFile = Static<typeof meshFileSchema>;
 
 /** What is wrong with a value that should be a mesh file: path and reason of the first fault. */
 export function faultOf(value: unknown): string | undefined {
-  const [first] = Errors(meshFileSchema, value);
+  const [first] = Value.Errors(meshFileSchema, value);
   return first && `${first.instancePath || "/"} ${first.message}`;
 }

@@ -1,9 +1,9 @@
 import type { Static, TSchema } from "typebox";
-import { Compile } from "typebox/compile";
 import { SoormaError } from "./errors.ts";
 import type { Topic } from "./events/topics.ts";
 import type { RetryPolicy } from "./plans/log.ts";
 import type { SchemaRecord, SchemaRef } from "./registry/records.ts";
+import { Compile } from "./schema.ts";
 
 interface ContractBase<Kind extends string> {
   readonly kind: Kind;

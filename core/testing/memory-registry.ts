@@ -1,4 +1,3 @@
-import { Type } from "typebox";
 import { SoormaError } from "../src/errors.ts";
 import { definePlugin } from "../src/plugin/plugin.ts";
 import type { RegistryBackend } from "../src/plugin/registry.ts";
@@ -7,6 +6,7 @@ import type { AgentRecord, DirectoryChange, SchemaRecord } from "../src/registry
 import { checkImmutable, findSchemas, parseSchemaRecord, pickSchema } from "../src/registry/schemas.ts";
 import { parseAgentQuery, parseAgentRecord, parseLeaseMs } from "../src/registry/validate.ts";
 import { type Runtime, systemRuntime, type Timer } from "../src/runtime.ts";
+import { Type } from "../src/schema.ts";
 
 /** A registry inside one process: what every client of it registers, every other one sees. */
 export interface MemoryRegistry {

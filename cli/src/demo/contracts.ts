@@ -1,5 +1,5 @@
 import { defineGoal, defineTask, defineTool } from "@soorma/core";
-import { type Static, Type } from "typebox";
+import { type Static, Type } from "@soorma/core/schema";
 import { kinds } from "./names.ts";
 
 /** Where passages are kept in memory; the key goes on with `<file>#<number>`. */

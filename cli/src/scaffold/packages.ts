@@ -25,7 +25,7 @@ export function findTarballs(folder: string): Tarballs {
   if (!found.has("soorma")) {
     throw new UsageError(
       `none of the ${names.length} .tgz files in ${folder} is the package soorma`,
-      "make them with `bun pm pack --destination <folder>` in each package",
+      "make them with `bun run pack <folder>` in a clone of Soorma",
     );
   }
   return found;

@@ -1,4 +1,4 @@
-import { Type } from "typebox";
+import { Type } from "../schema.ts";
 
 /** Most bytes of values in one answer; what is left comes with the next call. Far below the mesh's message limit. */
 export const pageBytes = 4 * 1024 * 1024;

@@ -1,8 +1,8 @@
-import { Type } from "typebox";
 import { checkData } from "../contracts.ts";
 import { isSoormaError, type SoormaError } from "../errors.ts";
 import type { Address } from "../plugin/transport.ts";
 import { type AgentKind, type AgentRecord, agentKinds } from "../registry/records.ts";
+import { Type } from "../schema.ts";
 import type { EventStats } from "./event-fabric.ts";
 import type { RpcStats } from "./peer-rpc.ts";
 import type { Rpc } from "./rpc.ts";

@@ -1,7 +1,7 @@
 import type { Static, TSchema } from "typebox";
-import { Value } from "typebox/value";
 import { SoormaError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
+import { Value } from "../schema.ts";
 import type { Plugin, PluginKind, PluginKinds } from "./plugin.ts";
 
 interface Problem {

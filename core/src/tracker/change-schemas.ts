@@ -1,8 +1,8 @@
-import { type TSchema, Type } from "typebox";
 import { checkData } from "../contracts.ts";
 import { SoormaError } from "../errors.ts";
 import { isWherePath, maxWhereParts, maxWhereText } from "../events/where.ts";
 import type { PlanChange } from "../plans/log.ts";
+import { type TSchema, Type } from "../schema.ts";
 
 const id = Type.String({ minLength: 1, maxLength: 512 });
 const name = Type.String({ minLength: 1, maxLength: 1_024 });

@@ -1,7 +1,7 @@
-import { Type } from "typebox";
 import type { Failure } from "../errors.ts";
 import { identity } from "../memory/protocol.ts";
 import { type PlanEntry, type Status, statuses } from "../plans/log.ts";
+import { Type } from "../schema.ts";
 
 export const trackerMethods = {
   append: "tracker.append",

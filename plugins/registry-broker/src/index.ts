@@ -1,5 +1,5 @@
 import { definePlugin } from "@soorma/core";
-import { Type } from "typebox";
+import { Type } from "@soorma/core/schema";
 import { createBrokerRegistry, supports } from "./backend.ts";
 
 /** A client of the discovery broker, over the mesh's own transport. */

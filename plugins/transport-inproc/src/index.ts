@@ -1,5 +1,5 @@
 import { definePlugin } from "@soorma/core";
-import { Type } from "typebox";
+import { Type } from "@soorma/core/schema";
 import { createHub, type Hub } from "./hub.ts";
 import { inproc, supports } from "./transport.ts";
 

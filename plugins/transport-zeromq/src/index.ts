@@ -1,5 +1,5 @@
 import { definePlugin } from "@soorma/core";
-import { Type } from "typebox";
+import { Type } from "@soorma/core/schema";
 import { supports, zeromq } from "./transport.ts";
 
 const milliseconds = (description: string, defaultMs: number) =>

@@ -4,8 +4,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger, systemRuntime } from "@soorma/core";
+import { Value } from "@soorma/core/schema";
 import { transportContract } from "@soorma/core/testing";
-import { Value } from "typebox/value";
 import zeromqPlugin from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "zmq-contract-"));

@@ -12,8 +12,8 @@ import {
   type Transport,
   type TransportHandlers,
 } from "@soorma/core";
+import { Value } from "@soorma/core/schema";
 import { waitFor } from "@soorma/core/testing";
-import { Value } from "typebox/value";
 import { formatAddress, parseAddress } from "./address.ts";
 import { startPeer } from "./fixtures/process.ts";
 import zeromqPlugin from "./index.ts";

@@ -73,7 +73,7 @@ test.each(cases)(
       expect(dev).toMatchObject({ code: 0 });
       if (data === undefined) {
         const asked = await run([process.execPath, "run", "--silent", "ask", "2 * (3 + 4)"], project);
-        expect(asked.stdout).toContain("result: 14");
+        expect(asked.output).toContain("result: 14");
       } else {
         const goal = await run([installed, "goal", `${name}.goal`, JSON.stringify(data), "--json"], project);
         expect(goal).toMatchObject({ code: 0 });

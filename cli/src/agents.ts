@@ -1,4 +1,5 @@
 import * as core from "@soorma/core";
+import { structureConsole } from "./dev/child-console.ts";
 import { reportReady, supervisedVariable, tellParent } from "./dev/supervised.ts";
 import { connectMesh, processLogger } from "./mesh.ts";
 import { reportOf } from "./ui/errors.ts";
@@ -23,6 +24,7 @@ let starting = 0;
 
 /** Runs an agent as a process's main job: SIGTERM drains it, and a supervisor learns when it is ready or why it is not. */
 async function host(agent: core.Agent, run: () => Promise<void>): Promise<void> {
+  structureConsole();
   if (hosted.size === 0) for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, drain);
   hosted.add(agent);
   starting++;

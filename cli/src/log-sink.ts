@@ -31,9 +31,9 @@ function toJson({ level, component, event, timeMs, fields }: LogLine): string {
 
 function short(value: unknown): string {
   if (value instanceof Error) {
-    const { code, message } = describe(value);
-    // What Soorma raised says all in its message; of anything else a person wants to see where it came from.
-    return code === undefined ? `${value.stack ?? message}` : `${JSON.stringify(message)} (${code})`;
+    const { code, message, stack } = describe(value);
+    const said = code === undefined ? message : `${JSON.stringify(message)} (${code})`;
+    return stack === undefined ? said : code === undefined ? stack : `${said}\n${stack}`;
   }
   if (typeof value === "string") return /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value);
   return typeof value === "object" ? JSON.stringify(value) : String(value);
@@ -49,6 +49,8 @@ function describe(error: Error): {
   return {
     name: error.name,
     message: error.message,
-    ...(code === undefined ? { ...(error.stack === undefined ? {} : { stack: error.stack }) } : { code }),
+    ...(code === undefined ? {} : { code }),
+    // What Soorma raised says all in its message.
+    ...(error.stack === undefined || error.name === "SoormaError" ? {} : { stack: error.stack }),
   };
 }

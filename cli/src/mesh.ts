@@ -3,9 +3,11 @@ import { dirname } from "node:path";
 import {
   createLogger,
   createMesh,
+  currentContext,
   developmentVersions,
   type Logger,
   type LogLevel,
+  type LogLine,
   type Mesh,
   type NodeOptions,
   systemRuntime,
@@ -80,10 +82,14 @@ export async function nodeOptions(
   };
 }
 
-/** A logger to stderr: text for people and under `soorma dev`, JSON lines elsewhere. `SOORMA_LOG` sets the level. */
+/** A logger to stderr: text for people, JSON lines elsewhere and under `soorma dev`. `SOORMA_LOG` sets the level. */
 export function processLogger(fallback: LogLevel): Logger {
   const { env } = process;
-  const forPeople = process.stderr.isTTY === true || env.SOORMA_SUPERVISED !== undefined;
-  const sink = createLogSink({ write: (text) => process.stderr.write(text), format: forPeople ? "text" : "json" });
+  const forPeople = process.stderr.isTTY === true && env[supervisedVariable] === undefined;
+  const write = createLogSink({ write: (text) => process.stderr.write(text), format: forPeople ? "text" : "json" });
+  const sink = (line: LogLine): void => {
+    const traceId = line.fields.traceId ?? currentContext()?.traceId;
+    write(traceId === undefined ? line : { ...line, fields: { ...line.fields, traceId } });
+  };
   return createLogger({ sink, now: () => systemRuntime.now(), level: logLevel(env, fallback) });
 }

@@ -76,11 +76,11 @@ function completeCommand(command: Command, spec: CommandSpec, io: Io, done: (exi
   for (const option of spec.options ?? []) {
     const made = new Option(option.flags, option.description);
     if (option.choices) made.choices(option.choices);
-    const { parse } = option;
+    const parse = option.collect ?? option.parse;
     if (parse) {
-      made.argParser((text: string) => {
+      made.argParser((text: string, previous: unknown) => {
         try {
-          return parse(text);
+          return parse(text, previous);
         } catch (error) {
           throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
         }

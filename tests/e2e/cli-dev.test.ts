@@ -76,9 +76,23 @@ function startDev(project: string, ...flags: string[]): Dev {
     ready: () => waiting("the ready line", () => /^ready in .*$/m.exec(output.stdout)?.[0]),
     sees: (text) =>
       waiting(`${text} in the output`, () =>
-        typeof text === "string" ? output.stderr.includes(text) : text.test(output.stderr),
+        typeof text === "string" ? told(output.stderr).includes(text) : text.test(told(output.stderr)),
       ),
   };
+}
+
+/** What a person would have read: off a terminal each line is JSON. */
+function told(stderr: string): string {
+  const lines = stderr.split("\n").map((line) => {
+    if (!line.startsWith("{")) return line;
+    try {
+      return (JSON.parse(line) as { line: string }).line;
+    } catch {
+      // Not complete yet.
+      return "";
+    }
+  });
+  return lines.join("\n");
 }
 
 interface Status {
@@ -192,6 +206,44 @@ test("--infra-only starts no agents, and --port puts the broker there", async ()
   const dev = startDev(project, "--infra-only", "--port", String(port));
   expect(await dev.ready()).toContain(`broker tcp://127.0.0.1:${port} · 0 agents`);
   expect((await statusOf(project)).processes.map(({ name }) => name)).toEqual(["broker", "state"]);
+}, 60_000);
+
+test("--only and --instances choose what runs, and off a terminal all it writes are JSON lines with levels and traces", async () => {
+  const project = echoProject("echo", "console.warn('got', task.data); return 1;");
+  writeFileSync(join(project, "src/agents/other.ts"), "throw new Error('not this one');");
+  const dev = startDev(project, "--only", "worker", "--only", "planner", "--instances", "worker=2");
+  expect(await dev.ready()).toEndWith("3 agents: planner, worker-1, worker-2");
+  expect((await goal(project, { x: 1 })).exitCode).toBe(0);
+  await dev.sees("got { x: 1 }");
+  const lines = dev.output.stderr
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const said = lines.find(({ component }) => component === "console");
+  expect(said).toMatchObject({
+    level: "warn",
+    name: expect.stringMatching(/^worker-[12]$/),
+    traceId: expect.any(String),
+  });
+  const { stdout } = await soorma(["logs", "worker", "--since", "5m", "--level", "warn", "--grep", "X: 1"], {
+    cwd: project,
+  });
+  expect(stdout).toMatch(/^worker-[12] +│ \d\d:\d\d:\d\d warn got \{ x: 1 \} trace=\S+\n$/);
+  const wrong = await soorma(["logs", "wroker"], { cwd: project });
+  expect(wrong.stderr).toContain('nothing called "wroker" wrote into the log');
+  expect(wrong.exitCode).toBe(1);
+  expect((await soorma(["logs", "--grep", "("], { cwd: project })).exitCode).toBe(2);
+}, 60_000);
+
+test("--clean asks before it removes what a project keeps: without a terminal it needs --yes", async () => {
+  const project = echoProject();
+  mkdirSync(join(project, ".soorma/data"), { recursive: true });
+  const refused = await soorma(["dev", "--stop", "--clean"], { cwd: project });
+  expect(refused.stderr).toContain("[CONFIRMATION_NEEDED]");
+  expect(refused.exitCode).toBe(1);
+  expect(existsSync(join(project, ".soorma/data"))).toBe(true);
+  expect((await soorma(["dev", "--stop", "--clean", "--yes"], { cwd: project })).exitCode).toBe(0);
+  expect(existsSync(join(project, ".soorma/data"))).toBe(false);
 }, 60_000);
 
 test("--build runs bundles", async () => {

@@ -1,7 +1,10 @@
 import { loadConfig } from "../config.ts";
-import { agentPlaces, findAgents } from "../dev/agents.ts";
+import { type AgentChoice, agentPlaces, findAgents } from "../dev/agents.ts";
+import { cleanProject, confirmClean } from "../dev/clean.ts";
 import { detachedVariable } from "../dev/detach.ts";
-import { createLinePainter, type MeshLogLine, openMeshLog } from "../dev/mesh-log.ts";
+import { type MeshLogLine, toJson } from "../dev/log-line.ts";
+import { createLinePainter } from "../dev/log-painter.ts";
+import { openMeshLog } from "../dev/mesh-log.ts";
 import { checkPortFree } from "../dev/port-owner.ts";
 import { findProject, makeSocketFolder, type Project, removeSocketFolder } from "../dev/project.ts";
 import { claimProject } from "../dev/run-state.ts";
@@ -15,15 +18,21 @@ import type { RunCommand } from "./spec.ts";
 interface DevOptions {
   readonly build?: boolean;
   readonly infraOnly?: boolean;
+  readonly only?: readonly string[];
+  readonly instances?: Readonly<Record<string, number>>;
   readonly detach?: boolean;
   readonly stop?: boolean;
   readonly status?: boolean;
   readonly logs?: boolean;
   readonly follow?: boolean;
+  readonly clean?: boolean;
+  readonly yes?: boolean;
   readonly port?: number;
   readonly dir?: string;
   readonly json?: boolean;
 }
+
+type Tone = "plain" | "good" | "bad";
 
 const modes = ["stop", "status", "logs", "detach"] as const;
 
@@ -32,15 +41,25 @@ export const runDev: RunCommand = async ({ options: given, io }) => {
   const chosen = modes.filter((mode) => options[mode]);
   if (chosen.length > 1) throw new UsageError(`--${chosen.join(" and --")} do not go together`, "give one of them");
   if (options.follow && !options.logs) throw new UsageError("--follow goes with --logs", "soorma dev --logs --follow");
+  if (options.clean && (options.status || options.logs))
+    throw new UsageError(`--clean does not go with --${chosen[0]}`, "soorma dev --clean, or soorma dev --stop --clean");
+  if (options.yes && !options.clean) throw new UsageError("--yes goes with --clean", "soorma dev --clean --yes");
+  if (options.infraOnly && (options.only || options.instances))
+    throw new UsageError("--infra-only starts no agents: --only and --instances do not go with it");
   const project = findProject(io.cwd, options.dir);
   const json = options.json === true;
+  if (options.clean) await confirmClean(project, options.yes === true, io);
   switch (chosen[0]) {
     case "stop":
-      return await (await import("../dev/remote.ts")).stopMesh(project, json, io);
+      return await stop(project, options, io);
     case "status":
       return await (await import("../dev/remote.ts")).showStatus(project, json, io);
     case "logs":
-      return await (await import("../dev/remote.ts")).showLogs(project, { json, follow: options.follow === true }, io);
+      return await (await import("../dev/show-logs.ts")).showLogs(
+        project,
+        { json, follow: options.follow === true, filter: {} },
+        io,
+      );
     case "detach":
       return await (await import("../dev/detach.ts")).startDetached(project, detachedFlags(options), json, io);
     default:
@@ -52,10 +71,23 @@ export const runDev: RunCommand = async ({ options: given, io }) => {
   }
 };
 
+async function stop(project: Project, { clean = false, json = false }: DevOptions, io: Io): Promise<number> {
+  const { stopMesh } = await import("../dev/remote.ts");
+  const code = await stopMesh(project, json, io);
+  if (code !== exitCodes.done || !clean) return code;
+  using _claim = disposable(await claimProject(project.runFile, () => {}));
+  cleanProject(project);
+  if (!json) io.err("removed plans, memory and logs");
+  return code;
+}
+
 function detachedFlags(options: DevOptions): string[] {
   return [
     ...(options.build ? ["--build"] : []),
     ...(options.infraOnly ? ["--infra-only"] : []),
+    ...(options.clean ? ["--clean", "--yes"] : []),
+    ...(options.only ?? []).flatMap((name) => ["--only", name]),
+    ...Object.entries(options.instances ?? {}).flatMap(([name, count]) => ["--instances", `${name}=${count}`]),
     ...(options.port === undefined ? [] : ["--port", String(options.port)]),
   ];
 }
@@ -64,7 +96,11 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
   const startedMs = performance.now();
   const colors = colorsFor(io);
   const config = await loadConfig(project.root);
-  const agents = options.infraOnly ? [] : findAgents(project.root, config);
+  const choice: AgentChoice = {
+    ...(options.only === undefined ? {} : { only: options.only }),
+    ...(options.instances === undefined ? {} : { instances: options.instances }),
+  };
+  const agents = options.infraOnly ? [] : findAgents(project.root, config, choice);
   if (agents.length > 0) checkInstalled(project.root);
   const port = options.port ?? config.dev?.port;
   const drainMs = config.dev?.drainMs ?? 10_000;
@@ -75,18 +111,29 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
     }),
   );
   if (port !== undefined) checkPortFree(port);
+  if (options.clean) cleanProject(project);
   makeSocketFolder(project.socketFolder);
   using _sockets = { [Symbol.dispose]: () => removeSocketFolder(project.socketFolder) };
   using log = openMeshLog(project.logFile);
-  const paint = createLinePainter(colors);
-  const print = (line: Omit<MeshLogLine, "timeMs">, tone: "plain" | "good" | "bad" = "plain"): void => {
-    log.write({ ...line, timeMs: Date.now() });
-    const text = tone === "plain" ? line.line : tone === "good" ? colors.green(line.line) : colors.red(line.line);
-    io.err(paint({ ...line, line: text }));
+  const paint = createLinePainter({ colors, root: project.root });
+  const print = (line: MeshLogLine, tone: Tone): void => {
+    log.write(line);
+    if (!io.liveStderr) {
+      io.err(toJson(line));
+      return;
+    }
+    const color = tone === "good" ? colors.green : colors.red;
+    io.err(paint(tone === "plain" ? line : { ...line, line: color(line.line) }));
+  };
+  const say = (line: string, tone: Tone): void => {
+    print(
+      { timeMs: Date.now(), name: "soorma", stream: "soorma", level: tone === "bad" ? "warn" : "info", line },
+      tone,
+    );
   };
 
   if (!options.infraOnly && agents.length === 0) {
-    print({ name: "soorma", stream: "soorma", line: `no agents yet: they are looked for as ${agentPlaces}` }, "bad");
+    say(`no agents yet: they are looked for as ${agentPlaces}`, "bad");
   }
   const { meshParts } = await import("../dev/mesh-parts.ts");
   const parts = meshParts({ project, port, claim: claim.value });
@@ -95,21 +142,23 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
     claim: claim.value,
     env: { ...io.env, ...(colors.isColorSupported ? { FORCE_COLOR: "1" } : {}) },
     ...parts,
-    ...(options.infraOnly ? {} : { loadAgents: async () => findAgents(project.root, await loadConfig(project.root)) }),
+    ...(options.infraOnly
+      ? {}
+      : { loadAgents: async () => findAgents(project.root, await loadConfig(project.root), choice) }),
     ...(options.build ? { buildFolder: project.buildFolder } : {}),
     drainMs,
     print,
   });
 
   const ended = Promise.withResolvers<number>();
-  const stop = async (code: number): Promise<void> => {
+  const end = async (code: number): Promise<void> => {
     await supervisor.stop();
     ended.resolve(code);
   };
   using _signals = io.onStopSignal((_signal, count) => {
     if (count === 1) {
-      print({ name: "soorma", stream: "soorma", line: "stopping; Ctrl-C again to stop at once" });
-      void stop(exitCodes.done);
+      say("stopping; Ctrl-C again to stop at once", "plain");
+      void end(exitCodes.done);
     } else {
       supervisor.kill();
       ended.resolve(exitCodes.interrupted);

@@ -6,6 +6,8 @@ export interface OptionSpec {
   readonly description: string;
   readonly choices?: readonly string[];
   readonly parse?: (text: string) => unknown;
+  /** Of an option that may be given more than once: what it is, with one more. `previous` is absent the first time. */
+  readonly collect?: (text: string, previous: unknown) => unknown;
   readonly hidden?: boolean;
 }
 

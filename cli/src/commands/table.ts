@@ -1,4 +1,5 @@
 import { includes, projectTypes } from "../scaffold/project-types.ts";
+import { parseTime } from "../ui/time.ts";
 import { plans } from "./plans/table.ts";
 import { type CommandGroup, type CommandSpec, json, parseList, parseSeconds } from "./spec.ts";
 
@@ -47,11 +48,26 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
     options: [
       { flags: "--build", description: "bundle the agents first and run the bundles" },
       { flags: "--infra-only", description: "start broker and state node, no agents" },
+      {
+        flags: "--only <agent>",
+        description: "start this agent and no others; give it again for more",
+        collect: (text, previous = []) => [...(previous as string[]), text],
+      },
+      {
+        flags: "--instances <agent=n>",
+        description: "so many processes of an agent, whatever the configuration says; give it again for others",
+        collect: parseInstances,
+      },
       { flags: "--detach", description: "start in the background and return when everything is ready" },
       { flags: "--stop", description: "stop what runs in this project" },
       { flags: "--status", description: "show what runs in this project" },
-      { flags: "--logs", description: "print the logs of this project's mesh" },
+      { flags: "--logs", description: "print the logs of this project's mesh, as `soorma logs` does" },
       { flags: "--follow", description: "with --logs: go on printing until the mesh stops or Ctrl-C" },
+      {
+        flags: "--clean",
+        description: "remove the project's plans, memory, logs and bundles before the start; with --stop: after it",
+      },
+      { flags: "-y, --yes", description: "with --clean: do not ask" },
       {
         flags: "--port <port>",
         description: "broker on this TCP port of 127.0.0.1 (default: a socket file)",
@@ -87,6 +103,33 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
     load: async () => (await import("./goal.ts")).runGoal,
   },
   plans,
+  {
+    name: "logs",
+    summary: "print what the project's agents wrote, and follow it",
+    description:
+      "Prints the log of `soorma dev` in this project: what agents, broker and state node wrote. Of a mesh that was " +
+      "stopped, too, and with --since of the one before.",
+    arguments: [
+      { name: "[agent]", description: "only of this agent: all its instances, or one (default: everything)" },
+    ],
+    options: [
+      { flags: "-f, --follow", description: "go on printing until the mesh stops or Ctrl-C" },
+      {
+        flags: "--since <time>",
+        description: "written in this long (90s, 15m, 2h, 7d) or since this date",
+        parse: parseTime,
+      },
+      { flags: "--level <level>", description: "at least this level", choices: ["debug", "info", "warn", "error"] },
+      { flags: "--grep <text>", description: "only lines, or trace ids, that match this regular expression" },
+      { flags: "--dir <folder>", description: "the project's folder (default: the nearest one upwards)" },
+      json,
+    ],
+    examples: [
+      ["soorma logs worker --follow", "what the worker writes from now on, after what it wrote"],
+      ["soorma logs --since 5m --level warn --json | jq .line", "trouble of the last five minutes, for a program"],
+    ],
+    load: async () => (await import("./logs.ts")).runLogs,
+  },
   {
     name: "demo",
     summary: "answer a question out of a folder's documents with a mesh of agents, then stop it",
@@ -124,6 +167,16 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw new TypeError(`${text} is no port: 1 to 65535`);
   return port;
+}
+
+const mostInstances = 64;
+
+function parseInstances(text: string, previous: unknown = {}): Record<string, number> {
+  const [, agent, count] = /^(.+)=(\d+)$/.exec(text) ?? [];
+  const instances = Number(count);
+  if (agent !== undefined && instances >= 1 && instances <= mostInstances)
+    return { ...(previous as Record<string, number>), [agent]: instances };
+  throw new TypeError(`${text} is not an agent and a number of instances, like worker=3: 1 to ${mostInstances}`);
 }
 
 function parseWorkers(text: string): number {

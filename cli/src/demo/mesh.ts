@@ -61,11 +61,12 @@ export async function createDemoMesh({ workers, env, keep, onTrouble }: DemoMesh
     loadAgents: async () => agentsOf(workers),
     drainMs,
     backoffMs: 100,
-    print({ name, stream, line }, tone) {
-      log.write({ name, stream, line, timeMs: Date.now() });
+    print(entry, tone) {
+      log.write(entry);
+      const { name, stream, line } = entry;
       // Nobody edits these agents while they run.
       const told =
-        stream === "soorma" ? line.replace(/(?:^waiting for a change|, or when a file is saved)$/, "") : line;
+        stream === "soorma" ? line.replace(/(?:\n?waiting for a change|, or when a file is saved)$/, "") : line;
       if (told === "") return;
       tails.set(name, [...(tails.get(name) ?? []), Bun.stripANSI(told)].slice(-keptLines));
       if (stream === "soorma" && tone === "bad" && !stopping) onTrouble(name, told);
@@ -155,8 +156,13 @@ function makeFolder(): string {
 function agentsOf(workers: number): AgentEntry[] {
   const file = (name: string): string => join(import.meta.dir, "agents", `${name}.ts`);
   return [
-    { name: "planner", file: file("planner"), env: {} },
-    ...Array.from({ length: workers }, (_, i) => ({ name: `worker-${i + 1}`, file: file("worker"), env: {} })),
-    { name: "tool", file: file("tool"), env: {} },
+    { name: "planner", agent: "planner", file: file("planner"), env: {} },
+    ...Array.from({ length: workers }, (_, i) => ({
+      name: `worker-${i + 1}`,
+      agent: "worker",
+      file: file("worker"),
+      env: {},
+    })),
+    { name: "tool", agent: "tool", file: file("tool"), env: {} },
   ];
 }

@@ -1,14 +1,16 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
-import type { Colors } from "../ui/colors.ts";
-
-/** One line that a process of the mesh printed. */
-export interface MeshLogLine {
-  readonly timeMs: number;
-  readonly name: string;
-  readonly stream: "stdout" | "stderr" | "soorma";
-  readonly line: string;
-}
+import { fromJson, type MeshLogLine, toJson } from "./log-line.ts";
 
 /** Keeps what all processes of the mesh print, in order, as JSON lines. */
 export interface MeshLog extends Disposable {
@@ -24,7 +26,7 @@ export function openMeshLog(file: string): MeshLog {
   let size = 0;
   return {
     write(line) {
-      const text = `${JSON.stringify({ ...line, line: Bun.stripANSI(line.line) })}\n`;
+      const text = `${toJson(line)}\n`;
       if (size + text.length > rotateBytes) {
         closeSync(fd);
         fd = openNew(file);
@@ -40,43 +42,33 @@ export function openMeshLog(file: string): MeshLog {
   };
 }
 
+/** Where the log before this one is. */
+export function previousLog(file: string): string {
+  return `${file}.1`;
+}
+
 function openNew(file: string): number {
-  if (existsSync(file) && statSync(file).size > 0) renameSync(file, `${file}.1`);
+  if (existsSync(file) && statSync(file).size > 0) renameSync(file, previousLog(file));
   return openSync(file, "a", 0o600);
 }
 
 /** Lines from `offset` on, and where the next read goes on. A line that is not complete yet is left for it. */
 export function readMeshLog(file: string, offset = 0): { readonly lines: MeshLogLine[]; readonly offset: number } {
-  const bytes = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
-  // Shorter than before: a new log was begun.
-  const from = offset <= bytes.length ? offset : 0;
-  const end = bytes.lastIndexOf(0x0a) + 1;
-  if (end <= from) return { lines: [], offset: from };
-  const lines = bytes
-    .subarray(from, end)
-    .toString("utf8")
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as MeshLogLine);
-  return { lines, offset: end };
-}
-
-export type LinePainter = (line: Pick<MeshLogLine, "name" | "line">) => string;
-
-/** Puts the name of its process before each line, in a colour of its own. */
-export function createLinePainter(colors: Colors): LinePainter {
-  const palette = [colors.cyan, colors.magenta, colors.green, colors.blue, colors.yellow];
-  const given = new Map<string, (text: string) => string>([
-    ["soorma", colors.bold],
-    ["broker", colors.dim],
-    ["state", colors.dim],
-  ]);
-  const special = given.size;
-  let width = "soorma".length;
-  return ({ name, line }) => {
-    width = Math.max(width, Math.min(24, name.length));
-    const color = given.get(name) ?? palette[(given.size - special) % palette.length] ?? colors.cyan;
-    given.set(name, color);
-    return `${color(name.padEnd(width))} ${colors.dim("│")} ${line}`;
-  };
+  if (!existsSync(file)) return { lines: [], offset: 0 };
+  const fd = openSync(file, "r");
+  try {
+    const { size } = fstatSync(fd);
+    // Shorter than before: a new log was begun.
+    const from = offset <= size ? offset : 0;
+    const bytes = Buffer.alloc(size - from);
+    const read = readSync(fd, bytes, 0, bytes.length, from);
+    const end = bytes.subarray(0, read).lastIndexOf(0x0a) + 1;
+    const lines = bytes
+      .toString("utf8", 0, end)
+      .split("\n")
+      .flatMap((line) => (line === "" ? [] : (fromJson(line) ?? [])));
+    return { lines, offset: from + end };
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -1,9 +1,5 @@
-import { watch } from "node:fs";
-import { dirname } from "node:path";
-import { colorsFor } from "../ui/colors.ts";
-import { CommandError, exitCodes } from "../ui/errors.ts";
+import { exitCodes } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
-import { createLinePainter, type MeshLogLine, readMeshLog } from "./mesh-log.ts";
 import { isRunning } from "./process-identity.ts";
 import type { Project } from "./project.ts";
 import { type ProcessStatus, readRunState, signalGroup } from "./run-state.ts";
@@ -70,43 +66,6 @@ export async function showStatus(project: Project, json: boolean, io: Io): Promi
 /** The supervisor may not have noticed yet that a process died. */
 function liveness(status: ProcessStatus): Pick<ProcessStatus, "state"> {
   return { state: status.process && !isRunning(status.process) ? "failed" : status.state };
-}
-
-/** Prints a project's log, and with `follow` what is added to it until the mesh stops or the user does. */
-export async function showLogs(
-  project: Project,
-  options: { readonly json: boolean; readonly follow: boolean },
-  io: Io,
-): Promise<number> {
-  const paint = createLinePainter(colorsFor({ env: io.env, liveStderr: process.stdout.isTTY === true }));
-  const show = (line: MeshLogLine): void => io.out(options.json ? JSON.stringify(line) : paint(line));
-  let { lines, offset } = readMeshLog(project.logFile);
-  const running = (): boolean => readRunState(project.runFile)?.alive === true;
-  if (lines.length === 0 && !running()) {
-    throw new CommandError("LOG_NOT_FOUND", `there is no log in ${project.root}`, { hint: "start with `soorma dev`" });
-  }
-  lines.forEach(show);
-  if (!options.follow) return exitCodes.done;
-
-  const changed = { wake: Promise.withResolvers<void>() };
-  const wake = (): void => changed.wake.resolve();
-  const watcher = watch(dirname(project.logFile), wake);
-  // The end of a killed supervisor writes no line.
-  const heartbeat = setInterval(wake, 1_000);
-  io.signal.addEventListener("abort", wake);
-  try {
-    for (;;) {
-      await changed.wake.promise;
-      changed.wake = Promise.withResolvers();
-      const over = !running();
-      ({ lines, offset } = readMeshLog(project.logFile, offset));
-      lines.forEach(show);
-      if (io.signal.aborted || over) return exitCodes.done;
-    }
-  } finally {
-    clearInterval(heartbeat);
-    watcher.close();
-  }
 }
 
 function duration(ms: number): string {

@@ -4,8 +4,8 @@ import { reportOf } from "../ui/errors.ts";
 import { type AgentRunner, createAgentRunner } from "./agent-runner.ts";
 import { type AgentEntry, agentSources } from "./agents.ts";
 import { createInfra, type Infra } from "./infra.ts";
+import { type MeshLogLine, readChildLine } from "./log-line.ts";
 import { type ProcessSpec, type Role, startProcess } from "./managed-process.ts";
-import type { MeshLogLine } from "./mesh-log.ts";
 import type { Project } from "./project.ts";
 import type { Claim, ProcessStatus } from "./run-state.ts";
 import { type Sentinel, startSentinel } from "./sentinel.ts";
@@ -27,7 +27,7 @@ export interface SupervisorOptions {
   /** Bundle the agents into it, and run the bundles. */
   readonly buildFolder?: string;
   readonly drainMs: number;
-  readonly print: (line: Omit<MeshLogLine, "timeMs">, tone: "plain" | "good" | "bad") => void;
+  readonly print: (line: MeshLogLine, tone: "plain" | "good" | "bad") => void;
   /** Milliseconds after which an agent that is not ready is no longer waited for. Default 10_000. */
   readonly patienceMs?: number;
   /** Milliseconds before the first restart of what crashed. Default 500. */
@@ -62,12 +62,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let killed = false;
 
   const say = (name: string, text: string, tone: "plain" | "good" | "bad"): void => {
-    for (const line of text.split("\n")) options.print({ name, stream: "soorma", line }, tone);
+    const level = tone === "bad" ? "error" : "info";
+    options.print({ timeMs: Date.now(), name, stream: "soorma", level, line: text }, tone);
   };
   const start = (spec: ProcessSpec) =>
     startProcess(spec, {
       sentinel,
-      onLine: ({ name }, stream, line) => options.print({ name, stream, line }, "plain"),
+      onLine: ({ name }, stream, line) => options.print(readChildLine(name, stream, line, Date.now()), "plain"),
     });
   const specOf = (name: string, role: Role, argv: readonly string[], extra: Readonly<Record<string, string>> = {}) => ({
     name,

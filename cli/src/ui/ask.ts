@@ -64,3 +64,10 @@ export function createAsker(io: Io, title: string, cancelled = "Cancelled: nothi
     confirm: (message) => answered(clack.confirm({ ...common, message, initialValue: true })),
   };
 }
+
+/** One yes-or-no question, of which enter is no. @throws {Interrupted} with `otherwise` unless the answer is yes. */
+export async function confirmOnce(io: Io, message: string, otherwise: string): Promise<void> {
+  const common = { input: process.stdin, output: process.stderr, signal: io.signal };
+  const answer = await clack.confirm({ ...common, message, initialValue: false });
+  if (answer !== true) throw new Interrupted(otherwise);
+}

@@ -7,3 +7,12 @@ export function printable(text: string): string {
 export function oneLine(text: string): string {
   return printable(text).replace(/\s+/g, " ").trim();
 }
+
+const colorCodes = new RegExp(`(${String.fromCharCode(27)}\\[[\\d;]*m)`);
+
+/** Text that somebody else wrote, with its colours but without what would move a terminal's cursor. */
+export function colored(text: string): string {
+  const parts = text.split(colorCodes);
+  if (parts.length === 1) return printable(text);
+  return `${parts.map((part, i) => (i % 2 === 1 ? part : printable(part))).join("")}\x1b[0m`;
+}

@@ -1,0 +1,35 @@
+import { existsSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { CommandError } from "../ui/errors.ts";
+import type { Io } from "../ui/io.ts";
+import { previousLog } from "./mesh-log.ts";
+import { type Project, removeSocketFolder } from "./project.ts";
+
+/** What a project's mesh keeps, as far as it is there. What runs is told by the claim, which is not among it. */
+function kept(project: Project): string[] {
+  const { dataFolder, brokerFolder, buildFolder, logFile } = project;
+  return [dataFolder, brokerFolder, buildFolder, dirname(logFile)].filter((path) => existsSync(path));
+}
+
+/**
+ * Asks before a project's data is removed; without a terminal, `--yes` has to have been given.
+ *
+ * @throws {CommandError} `CONFIRMATION_NEEDED`; {@link Interrupted} when the person says no.
+ */
+export async function confirmClean(project: Project, yes: boolean, io: Io): Promise<void> {
+  if (yes || kept(project).length === 0) return;
+  if (!io.interactive) {
+    throw new CommandError("CONFIRMATION_NEEDED", `--clean would remove the plans and memory of ${project.root}`, {
+      hint: "give --yes to do so without being asked",
+    });
+  }
+  const { confirmOnce } = await import("../ui/ask.ts");
+  await confirmOnce(io, `Remove all plans, memory and logs of ${project.root}?`, "Nothing was removed.");
+}
+
+/** Removes plans, memory, the broker's records, logs and bundles. Nothing may run in the project. */
+export function cleanProject(project: Project): void {
+  for (const path of kept(project)) rmSync(path, { recursive: true, force: true });
+  rmSync(previousLog(project.logFile), { force: true });
+  removeSocketFolder(project.socketFolder);
+}

@@ -1,0 +1,71 @@
+import { watch } from "node:fs";
+import { dirname } from "node:path";
+import { nearest } from "@soorma/core/nearest";
+import { colorsForStdout } from "../ui/colors.ts";
+import { CommandError, exitCodes, Interrupted } from "../ui/errors.ts";
+import type { Io } from "../ui/io.ts";
+import { isOf, isShown, type LogFilter } from "./log-filter.ts";
+import { type MeshLogLine, toJson } from "./log-line.ts";
+import { createLinePainter } from "./log-painter.ts";
+import { previousLog, readMeshLog } from "./mesh-log.ts";
+import type { Project } from "./project.ts";
+import { readRunState } from "./run-state.ts";
+
+interface ShowOptions {
+  readonly json: boolean;
+  readonly follow: boolean;
+  readonly filter: LogFilter;
+}
+
+/**
+ * Prints a project's log, and with `follow` what is added to it until the mesh stops or the user does.
+ *
+ * @throws {CommandError} `LOG_NOT_FOUND`; `AGENT_NOT_FOUND` for an agent that wrote nothing and does not run.
+ */
+export async function showLogs(project: Project, { json, follow, filter }: ShowOptions, io: Io): Promise<number> {
+  const paint = createLinePainter({ colors: colorsForStdout(io), root: project.root });
+  const show = (line: MeshLogLine): void => {
+    if (isShown(line, filter)) io.out(json ? toJson(line) : paint(line));
+  };
+  let { lines, offset } = readMeshLog(project.logFile);
+  const running = (): boolean => readRunState(project.runFile)?.alive === true;
+  if (lines.length === 0 && !running()) {
+    throw new CommandError("LOG_NOT_FOUND", `there is no log in ${project.root}`, { hint: "start with `soorma dev`" });
+  }
+  // What happened before the mesh was started again is asked for by its time only.
+  const before = filter.sinceMs === undefined ? [] : readMeshLog(previousLog(project.logFile)).lines;
+  if (filter.agent !== undefined) checkAgent(project, filter.agent, [...before, ...lines]);
+  for (const line of [...before, ...lines]) show(line);
+  if (!follow) return exitCodes.done;
+
+  const changed = { wake: Promise.withResolvers<void>() };
+  const wake = (): void => changed.wake.resolve();
+  const watcher = watch(dirname(project.logFile), wake);
+  // The end of a killed supervisor writes no line.
+  const heartbeat = setInterval(wake, 1_000);
+  io.signal.addEventListener("abort", wake);
+  try {
+    for (;;) {
+      const over = !running();
+      ({ lines, offset } = readMeshLog(project.logFile, offset));
+      lines.forEach(show);
+      if (io.signal.aborted) throw new Interrupted();
+      if (over) return exitCodes.done;
+      await changed.wake.promise;
+      changed.wake = Promise.withResolvers();
+    }
+  } finally {
+    clearInterval(heartbeat);
+    watcher.close();
+  }
+}
+
+function checkAgent(project: Project, agent: string, lines: readonly MeshLogLine[]): void {
+  const processes = readRunState(project.runFile)?.state.processes.map(({ name }) => name) ?? [];
+  const known = [...new Set([...processes, ...lines.map(({ name }) => name)])];
+  if (known.some((name) => isOf(name, agent))) return;
+  const guess = nearest(agent, known);
+  throw new CommandError("AGENT_NOT_FOUND", `nothing called "${agent}" wrote into the log of ${project.root}`, {
+    hint: guess === undefined ? `there are ${known.join(", ")}` : `did you mean ${guess}?`,
+  });
+}

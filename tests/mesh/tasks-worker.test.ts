@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import type { Client, Task } from "@soorma/core";
+import { type AgentRecord, type Client, type NodeOptions, SoormaError, type Task } from "@soorma/core";
+import { createFromPlugin } from "@soorma/core/plugins";
 import { waitFor } from "@soorma/core/testing";
+import registryBroker from "@soorma/registry-broker";
 import { failureOf } from "./failure-of.ts";
 import { type Answers, fakePlanner } from "./fixtures/fake-agents.ts";
 import { inProcessMesh } from "./in-process.ts";
@@ -251,6 +253,54 @@ describe("a worker", () => {
     await waitFor(() => planner.of("task.room").length === 1);
     expect(await again()).toBe("busy");
     expect(await planner.offer(worker, { taskId: "plan-1.2" })).toBe("accepted");
+  });
+
+  test("does not run again what a copy of its offer brings when everything is over", async () => {
+    let runs = 0;
+    await using setting = await withWorker(() => ++runs);
+    const planner = await setting.planner("planner-1");
+    const worker = setting.worker.record();
+    const offer = () => planner.offer(worker, {}, undefined, "doubled");
+    expect(await offer()).toBe("accepted");
+    const attempts = [{ taskId: "plan-1.1", attempt: 1, planId: "plan-1", epoch: 1 }];
+    const ask = () => planner.call(worker, "task.attach", { replyTo: planner.replyTo, attempts });
+    await waitFor(async () => Bun.deepEquals(await ask(), ["unknown"]));
+    expect(await failureOf(offer())).toThrow(/attempt 1 at task "main" was offered before, and is over/);
+    expect(runs).toBe(1);
+  });
+
+  test("that could not start hands back what it was offered meanwhile", async () => {
+    const { handler, end, ...seen } = gated();
+    await using mesh = await inProcessMesh({ state: false });
+    const planner = await fakePlanner(mesh.mesh(), "planner-1");
+    const registered = Promise.withResolvers<AgentRecord>();
+    const answer = Promise.withResolvers<never>();
+    const unanswered: Partial<NodeOptions> = {
+      createRegistry: async (deps) => {
+        const registry = await createFromPlugin(registryBroker, { address: mesh.broker.address }, deps);
+        const register = registry.register.bind(registry);
+        return Object.assign(registry, {
+          register: async (record: AgentRecord) => {
+            await register(record, { leaseMs: 10_000 });
+            registered.resolve(record);
+            return await answer.promise;
+          },
+        });
+      },
+    };
+    const worker = mesh.worker({ name: "worker", mesh: mesh.mesh(unanswered) });
+    worker.onTask("main", handler);
+    const running = failureOf(worker.run());
+    expect(await planner.offer(await registered.promise, {})).toBe("accepted");
+    await seen.begun;
+    answer.reject(new SoormaError("REGISTRY_UNAVAILABLE", "no answer"));
+    expect(await running).toThrow("no answer");
+    await waitFor(() => planner.of("task.result").length > 0);
+    expect(planner.of<Outcome>("task.result")[0]?.failure?.code).toBe("NODE_STOPPED");
+    end(1);
+    // A rejection nobody handles would be told by then.
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await planner[Symbol.asyncDispose]();
   });
 
   test("that has stopped is not troubled by a handler that goes on, whatever it ends with", async () => {

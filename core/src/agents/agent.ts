@@ -286,7 +286,7 @@ export abstract class Agent implements HostedAgent {
     await this.queue.idle();
   }
 
-  /** Called when nothing runs any more, or had to be given up. */
+  /** Called when nothing runs any more, or had to be given up; also when the start failed, at whatever point. */
   protected async onStop(): Promise<void> {}
 
   /** Has the contract's schemas registered when the agent starts. */
@@ -363,7 +363,10 @@ export abstract class Agent implements HostedAgent {
     } catch (error) {
       this.#ready = false;
       for (const subscription of this.#subscriptions) node.events.unsubscribe(subscription);
-      await node.remove(this.agentId);
+      // The registry may have it although the answer was lost: then others found it, and it is at work already.
+      const removed = node.remove(this.agentId);
+      await this.onStop().catch((cause) => this.log.warn("start.undo.failed", { error: cause }));
+      await removed;
       this.#services = undefined;
       this.#context = undefined;
       await this.options.mesh.release();

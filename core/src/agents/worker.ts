@@ -89,6 +89,8 @@ export class Worker extends Agent {
   readonly #refused = new Map<string, ReplyTo>();
   /** Ids of offers that were answered with "busy": the same message, coming twice, must not be taken. */
   readonly #declined = new RecentIds(1_024);
+  /** Offers that were taken. A copy of one may come when its attempt is over and forgotten. */
+  readonly #taken = new RecentIds(16_384);
   readonly #slots: Slots;
   #succeeded = 0;
   #failed = 0;
@@ -161,6 +163,7 @@ export class Worker extends Agent {
 
   protected override async onStart({ node, tracker }: NodeServices): Promise<void> {
     const { agentId, log } = this;
+    this.#isClosed = false;
     this.#awake = new Wakefulness(node.runtime);
     this.#answered = new AnsweredResults(node.runtime, (attempt) => this.#deliver(attempt, resultPatienceMs));
     this.#shared = {
@@ -189,7 +192,7 @@ export class Worker extends Agent {
     this.#awake?.close();
     // What did not finish in time goes back, so that another instance gets it at once.
     for (const attempt of this.#running) {
-      attempt.abort(this.stopSignal.reason);
+      attempt.abort(this.stopSignal.reason ?? this.#stopping());
       this.#end(attempt, { ok: false, failure: toFailure(this.#stopping()) }, handBackMs);
     }
     const { runtime } = this.services().node;
@@ -215,6 +218,12 @@ export class Worker extends Agent {
     if (known && known.offer.attempt >= attempt) {
       const { attempt: latest, name } = known.offer;
       throw new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${name}" comes too late, after ${latest}`);
+    }
+    if (this.#taken.has(envelope.id)) {
+      throw new SoormaError(
+        "ATTEMPT_STALE",
+        `attempt ${attempt} at task "${offer.name}" was offered before, and is over`,
+      );
     }
     const handled = this.#handlers.get(offer.assignedTo) ?? this.#handlers.get(offer.name);
     if (!handled) {
@@ -247,6 +256,7 @@ export class Worker extends Agent {
       onSuspended: (attempt) => this.#suspended(attempt),
     });
     this.#attempts.set(offer.taskId, held);
+    this.#taken.add(envelope.id);
     this.#running.add(held);
     this.#tellHolding();
     if (handled.quick >= quickEnough) return this.#answerWithResult(held, handled);

@@ -2,7 +2,7 @@ import { SoormaError } from "../src/errors.ts";
 import {
   type AppendOptions,
   type Claim,
-  freeChanges,
+  isFreeChange,
   type Lease,
   type PlanChange,
   type PlanEntry,
@@ -73,7 +73,7 @@ export function memoryPlanLog({ runtime, fault }: MemoryPlanLogOptions): MemoryP
       plan.entries.push(entry);
     }
     const { fold, planId } = plan;
-    const lastFirm = changes.findLastIndex(({ type }) => !freeChanges.has(type));
+    const lastFirm = changes.findLastIndex((change) => !isFreeChange(change));
     if (lastFirm >= 0) plan.firmVersion = fold.version - (changes.length - 1 - lastFirm);
     plans.set(planId, plan);
     for (const wake of plan.watchers) wake();

@@ -27,6 +27,28 @@ async function setUp(...args: Parameters<typeof planEngines>) {
   return { ...fixture, engine, begin, end, record };
 }
 
+test("an answer that is in the log before the time-out counts, though the driver has not heard of it", async () => {
+  let late = true;
+  const fixture = await setUp(
+    {},
+    {
+      fault: async ({ operation, phase, changes }) => {
+        if (operation !== "append" || phase !== "before" || !late) return;
+        if (!changes.some(({ type }) => type === "task.failed")) return;
+        late = false;
+        expect(
+          await fixture.record({ type: "task.signalled", taskId: "p.1", key: "wait", value: "yes" }),
+        ).toMatchObject({
+          accepted: true,
+        });
+      },
+    },
+  );
+  await fixture.begin(plan({ name: "ask", wait: { kind: "input", prompt: "?" }, timeoutMs: 50 }));
+  expect(await fixture.end()).toMatchObject({ status: "completed", result: { ask: "yes" } });
+  expect(late).toBe(false);
+});
+
 describe("accepting a goal", () => {
   test("what a quick planner returns is in one append with the goal", async () => {
     const appends: string[][] = [];

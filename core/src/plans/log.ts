@@ -262,6 +262,17 @@ export const freeChanges: ReadonlySet<PlanChange["type"]> = new Set<PlanChange["
   "plan.answered",
 ]);
 
+/** Key under which a task that is nothing but a wait has it in its journal. */
+export const waitKey = "wait";
+
+/**
+ * Whether a driver that has not seen the change may append. It may not when a task that only waits got its answer: the
+ * driver might be about to record that it came too late.
+ */
+export function isFreeChange(change: PlanChange): boolean {
+  return freeChanges.has(change.type) && !(change.type === "task.signalled" && change.key === waitKey);
+}
+
 /** A change with its place in the log. Versions of one plan are 1, 2, 3, … without a gap. */
 export type PlanEntry = PlanChange & {
   readonly version: number;
@@ -420,7 +431,7 @@ export interface Lease {
 export interface PlanLog {
   /**
    * Appends changes if nothing that could matter was appended after `expectedVersion` (0: the plan must not exist);
-   * {@link freeChanges} do not matter. Resolves with the new version once the entries are flushed.
+   * {@link isFreeChange free changes} do not matter. Resolves with the new version once the entries are flushed.
    *
    * @throws {SoormaError} `PLAN_CONFLICT` with `details.version`; `PLAN_FENCED` with `details.epoch`;
    * `STORE_UNAVAILABLE` after the deadline.

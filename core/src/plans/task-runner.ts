@@ -4,7 +4,7 @@ import { type AttemptEnd, Attempts } from "./attempts.ts";
 import { Delegations } from "./delegations.ts";
 import type { TaskAssignment } from "./dispatcher.ts";
 import type { DriverOptions } from "./driver.ts";
-import type { PlanChange, RetryPolicy, TaskState, WaitSpec } from "./log.ts";
+import { type PlanChange, type RetryPolicy, type TaskState, type WaitSpec, waitKey } from "./log.ts";
 import { dependencyFailure, waitFailure } from "./outcome.ts";
 import { dataOf, expandGroup, inputsOf, waitOf } from "./task-data.ts";
 import { isTerminal } from "./task-node.ts";
@@ -13,9 +13,6 @@ import type { Turns } from "./turns.ts";
 
 /** So often in a row a task may be handed back or lost before that counts as a failure: whatever hands it back is at fault. */
 const mostUncounted = 20;
-
-/** Key under which a task that is nothing but a wait has it in its journal. */
-const waitKey = "wait";
 
 /** Brings one plan's tasks from ready to ended. */
 export class TaskRunner {
@@ -306,8 +303,11 @@ export class TaskRunner {
     const restMs = Math.min(wait.untilMs - this.#options.runtime.now(), lastsMs);
     const { attempt } = task;
     this.#setTimer(taskId, restMs, () => {
-      if (!this.#turns.fold.running.has(taskId)) return;
-      if (task.wait?.kind === "sleep") {
+      const now = this.#turns.fold.task(taskId);
+      if (!now || !this.#turns.fold.running.has(taskId)) return;
+      // The answer came to the log while this was on its way there.
+      if (now.waits?.some(({ key, signalled }) => key === waitKey && signalled)) this.#resumeWait(now);
+      else if (task.wait?.kind === "sleep") {
         this.#turns.propose({ type: "task.succeeded", taskId, attempt, result: null });
       } else {
         this.#turns.propose({ type: "task.failed", taskId, attempt, failure: waitFailure(task) });

@@ -1,5 +1,5 @@
 import { SoormaError } from "../errors.ts";
-import { type AppendOptions, freeChanges, type PlanChange } from "../plans/log.ts";
+import { type AppendOptions, isFreeChange, type PlanChange } from "../plans/log.ts";
 
 /** What a log has to know of a plan to judge an append. */
 export interface LogHead {
@@ -50,6 +50,6 @@ export function checkAppend(
 
 /** Version of the latest entry that is no free change after these, the last of which is at `version`. */
 export function solidVersionAfter(before: number, changes: readonly PlanChange[], version: number): number {
-  const last = changes.findLastIndex((change) => !freeChanges.has(change.type));
+  const last = changes.findLastIndex((change) => !isFreeChange(change));
   return last < 0 ? before : version - (changes.length - 1 - last);
 }

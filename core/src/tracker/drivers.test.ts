@@ -206,6 +206,19 @@ describe.each(Object.entries(testStores))("drivers on the %s store", (_name, mak
       expect((await failure(s.log("a").append("p1", 9, [cancelled], { epoch: 1 }))).code).toBe("PLAN_CONFLICT");
     });
 
+    test("an answer to a task that only waits collides, so that its time-out cannot overtake it", async () => {
+      await using s = await subject();
+      await s.plan("p1", "a");
+      const on = { kind: "input", prompt: "?" } as const;
+      await s
+        .log("a")
+        .append("p1", 3, [{ type: "task.waiting", taskId: "a", attempt: 1, key: "wait", on }], { epoch: 1 });
+      const answer: PlanChange = { type: "task.signalled", taskId: "a", key: "wait", value: 1 };
+      expect(await s.log("person").record("p1", answer)).toEqual({ version: 5, accepted: true });
+      const late = s.log("a").append("p1", 4, [planFailed], { epoch: 1 });
+      expect(await failure(late)).toMatchObject({ code: "PLAN_CONFLICT", details: { version: 5 } });
+    });
+
     test("is refused when it is not legal, and then leaves nothing", async () => {
       await using s = await subject();
       await s.plan("p1", "a");

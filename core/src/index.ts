@@ -5,6 +5,7 @@ export type {
   BusSubscription,
   EventHandler,
   EventMessage,
+  Published,
   PublishOptions,
   RequestOptions,
   SubscribeOptions,
@@ -25,7 +26,13 @@ export type {
   TaskEnd,
   TransitionHandler,
 } from "./agents/planner-types.ts";
-export type { AgentHandle, AgentsChange, FindOptions, RegistryService } from "./agents/registry-service.ts";
+export type {
+  AgentHandle,
+  AgentsChange,
+  EventReceivers,
+  FindOptions,
+  RegistryService,
+} from "./agents/registry-service.ts";
 export type { Request, RequestHandler } from "./agents/request.ts";
 export type { DelegatedTask, DelegateOptions, Task, WaitForEventOptions, WaitOptions } from "./agents/task.ts";
 export { Tool } from "./agents/tool.ts";

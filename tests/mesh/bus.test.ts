@@ -78,6 +78,36 @@ describe("publish and subscribe", () => {
     expect(data.list).toEqual([1]);
   });
 
+  test("who publishes learns the event's id and trace, and can ask who gets such events", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const paid = defineEvent({ name: "order.paid", data: Type.Object({ amount: Type.Number() }) });
+    const subscriber = await mesh.client({ name: "subscriber" });
+    const seen: EventMessage[] = [];
+    await subscriber.bus.subscribe("order.*", (event) => void seen.push(event));
+    for (const name of ["alpha", "alpha", "beta"]) {
+      const worker = mesh.worker({ name });
+      worker.onEvent(paid, () => {});
+      await worker.run();
+    }
+    const publisher = await mesh.client({ name: "publisher", produces: [paid] });
+    const { id, traceId, topic } = await publisher.bus.publish(paid, { amount: 3 });
+    await waitFor(() => seen.length === 1);
+    expect(seen[0]).toMatchObject({ id, traceId, topic });
+    expect(topic).toBe("business-facts");
+
+    const { subscribers, groups } = publisher.registry.receivers("order.paid");
+    expect(subscribers.map(({ name }) => name)).toEqual(["subscriber"]);
+    expect(groups.map(({ group, members }) => [group, members.length]).sort()).toEqual([
+      ["alpha", 2],
+      ["beta", 1],
+    ]);
+    expect(publisher.registry.receivers("order.lost").groups).toEqual([]);
+    expect(publisher.registry.receivers("order.paid", { topic: "billing-events" }).groups).toHaveLength(2);
+    const schema = { name: "order.paid", version: "1.0.0" };
+    expect(groups[0]?.members[0]?.consumes).toMatchObject([{ type: "order.paid", schema }]);
+    expect(publisher.record().produces[0]).toEqual({ type: "order.paid", topic: "business-facts", schema });
+  });
+
   test("an unsubscribed handler gets nothing more", async () => {
     await using mesh = await inProcessMesh(quick);
     const publisher = await mesh.client({ produces: ["x.y"] });

@@ -221,12 +221,16 @@ export abstract class Agent implements HostedAgent {
       goals: [],
       tasks: [],
       operations: [...this.#operations].map(([name, { contract }]) => this.operation(name, contract)),
-      consumes: [...this.#subscriptions].map(({ pattern, topic, group }) => ({
+      consumes: [...this.#subscriptions].map(({ pattern, topic, group, contract }) => ({
         type: pattern.source,
         ...(topic === undefined ? {} : { topic }),
         ...(group === undefined ? {} : { group }),
+        ...this.#schemaOf(contract),
       })),
-      produces: [...this.#produces.values()],
+      produces: [...this.#produces.values()].map((ref) => ({
+        ...ref,
+        ...this.#schemaOf(this.#eventContracts.get(ref.type)),
+      })),
       concurrency: this.concurrency,
       ready: this.#ready,
       nodeId: node.nodeId,
@@ -394,6 +398,10 @@ export abstract class Agent implements HostedAgent {
     this.#services = undefined;
     this.#context = undefined;
     await this.options.mesh.release();
+  }
+
+  #schemaOf(contract: EventContract | undefined): Pick<EventRef, "schema"> {
+    return contract ? { schema: refOf(schemasOf(contract, this.services().node.schemaVersions).input) } : {};
   }
 
   #mustNotRun(method: string): void {

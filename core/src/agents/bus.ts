@@ -44,6 +44,9 @@ export interface BusSubscription extends AsyncDisposable {
   unsubscribe(): Promise<void>;
 }
 
+/** What was published, to find it again. */
+export type Published = Pick<Envelope, "id" | "traceId" | "topic">;
+
 export type RequestOptions = CallOptions;
 
 /** Events and requests. What is sent inside a handler belongs to the message being handled. */
@@ -54,8 +57,8 @@ export interface Bus {
    * @throws {SoormaError} `PAYLOAD_INVALID`, `MESSAGE_TOO_LARGE`; `NO_RESPONDER` when no member of a queue group took
    * it; `NODE_STOPPED`.
    */
-  publish<C extends EventContract>(event: C, data: InputOf<C>, options?: PublishOptions): Promise<void>;
-  publish(type: string, data: unknown, options?: PublishOptions): Promise<void>;
+  publish<C extends EventContract>(event: C, data: InputOf<C>, options?: PublishOptions): Promise<Published>;
+  publish(type: string, data: unknown, options?: PublishOptions): Promise<Published>;
   /**
    * Resolves when every live publisher has the subscription: whatever is published from then on arrives.
    */
@@ -150,6 +153,8 @@ export function createBus(owner: BusOwner): Bus {
       });
       await owner.announce({ type, topic });
       await owner.services().node.events.publish(envelope);
+      const { id, traceId } = envelope;
+      return { id, traceId, topic };
     },
     async subscribe(pattern: string | EventContract, handler: EventHandler<never>, options: SubscribeOptions = {}) {
       if (typeof pattern === "string") compilePattern(pattern);

@@ -1,5 +1,7 @@
 import { checkData, type InputOf, type OutputOf, type ToolContract } from "../contracts.ts";
 import { SoormaError } from "../errors.ts";
+import { checkType } from "../events/pattern.ts";
+import { type Topic, topicOf } from "../events/topics.ts";
 import type { NodeAnswer } from "../mesh/node-stats.ts";
 import type { AgentQuery, AgentRecord, SchemaQuery, SchemaRecord } from "../registry/records.ts";
 import type { AnyData } from "./any-data.ts";
@@ -32,6 +34,14 @@ export interface AgentsChange {
   readonly agents: readonly AgentRecord[];
 }
 
+/** Who gets an event. Agents that cannot be reached just now are left out. */
+export interface EventReceivers {
+  /** Each of them gets it. */
+  readonly subscribers: readonly AgentRecord[];
+  /** One member of each group gets it. */
+  readonly groups: readonly { readonly group: string; readonly members: readonly AgentRecord[] }[];
+}
+
 export interface RegistryService {
   /** A live agent with exactly that capability, the less busy of several; `undefined` when there is none. */
   find(capability: string, options?: FindOptions): Promise<AgentHandle | undefined>;
@@ -55,6 +65,8 @@ export interface RegistryService {
    * @param options.timeoutMs - Milliseconds for all of them. Default 1_000.
    */
   stats(options?: RequestOptions): Promise<NodeAnswer[]>;
+  /** Who would get an event of that type now. Default topic: the one that follows from the type. */
+  receivers(type: string, options?: { readonly topic?: Topic }): EventReceivers;
   /** The live agents now, then again after each change, until the signal aborts or the caller stops iterating. */
   watch(options?: { readonly signal?: AbortSignal }): AsyncIterable<AgentsChange>;
 }
@@ -83,6 +95,11 @@ export function createRegistryService(
       await register(changes);
     },
     querySchemas: (query = {}) => owner.services().node.registry.querySchemas(query),
+    receivers(type, { topic = topicOf(type) } = {}) {
+      checkType(type);
+      const { directory } = owner.services().node;
+      return { subscribers: directory.subscribers(type, topic), groups: directory.groups(type, topic) };
+    },
     stats: (options = {}) => owner.services().node.statsOfAll(options),
     async *watch({ signal } = {}) {
       const { directory } = owner.services().node;

@@ -146,6 +146,15 @@ export class DirectoryView {
     });
   }
 
+  /** Reachable agents that want every event of that type for themselves. */
+  subscribers(type: string, topic: string): readonly AgentRecord[] {
+    return [...this.#agents.values()].filter(
+      (agent) =>
+        !this.#lost.has(agent.address) &&
+        agent.consumes.some((ref) => ref.group === undefined && this.takes(ref, type, topic)),
+    );
+  }
+
   /** Nodes with an agent that wants every event of that type for itself. */
   broadcastNodes(type: string, topic: string): readonly KnownNode[] {
     return this.#remember(`b ${type} ${topic}`, () =>

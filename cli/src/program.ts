@@ -53,9 +53,10 @@ function addCommands(
   specs: readonly (CommandSpec | CommandGroup)[],
   io: Io,
   done: (exitCode: number) => void,
+  byDefault?: string,
 ): void {
   for (const spec of specs) {
-    const command = parent.command(spec.name);
+    const command = parent.command(spec.name, { isDefault: spec.name === byDefault });
     command.summary(spec.summary).description(spec.description ?? `${capitalized(spec.summary)}.`);
     command.helpOption("-h, --help", "show this help");
     if (spec.examples) {
@@ -64,7 +65,7 @@ function addCommands(
     }
     if ("commands" in spec) {
       command.showSuggestionAfterError(false).helpCommand(false);
-      addCommands(command, spec.commands, io, done);
+      addCommands(command, spec.commands, io, done, spec.default);
     } else {
       completeCommand(command, spec, io, done);
     }
@@ -116,18 +117,24 @@ function usageErrorOf(error: CommanderError, argv: readonly string[]): UsageErro
   const message = error.message.replace(/^error: /, "").replace(/\.$/, "");
   const word = /'([^']+)'/.exec(message)?.[1] ?? "";
   const { words, spec } = calledBy(argv);
-  const command = spec && !("commands" in spec) ? spec : undefined;
+  const byDefault = spec && "commands" in spec ? spec.commands.find(({ name }) => name === spec.default) : undefined;
+  const command = spec && !("commands" in spec) ? spec : byDefault;
   const called = ["soorma", ...words].join(" ");
   const help = `see \`${called} --help\``;
+  const unknown = (given: string): UsageError => {
+    const known = (spec && "commands" in spec ? spec.commands : commands).map(({ name }) => name);
+    const guess = nearest(given, known);
+    return new UsageError(
+      `there is no command "${[...words, given].join(" ")}"`,
+      guess ? `did you mean \`${called} ${guess}\`?` : `the commands are ${known.join(", ")}`,
+    );
+  };
+  const next = argv[words.length];
+  // What a group does when no command of it is named would otherwise complain of one that is mistyped.
+  if (spec && "commands" in spec && next !== undefined && !next.startsWith("-")) return unknown(next);
   switch (error.code) {
-    case "commander.unknownCommand": {
-      const known = (spec && "commands" in spec ? spec.commands : commands).map(({ name }) => name);
-      const guess = nearest(word, known);
-      return new UsageError(
-        `there is no command "${[...words, word].join(" ")}"`,
-        guess ? `did you mean \`${called} ${guess}\`?` : `the commands are ${known.join(", ")}`,
-      );
-    }
+    case "commander.unknownCommand":
+      return unknown(word);
     case "commander.unknownOption": {
       const flag = word.split("=")[0] ?? word;
       const guess = nearest(flag, command ? flagsOf(command) : ["--help", "--version"]);

@@ -55,6 +55,8 @@ test.each([
   [["goal"], "missing required argument 'type'", "soorma goal --help"],
   [["plans", "lst"], 'there is no command "plans lst"', "did you mean `soorma plans list`?"],
   [["plans", "frobnicate"], 'there is no command "plans frobnicate"', "the commands are list, show"],
+  [["plans", "--jsno"], 'soorma plans has no option "--jsno"', "did you mean --json?"],
+  [["goal", "a.goal", "-"], "the goal's data is empty: nothing came from stdin", "pass {}"],
   [["plans", "list", "--stauts", "x"], 'soorma plans list has no option "--stauts"', "did you mean --status?"],
   [["plans", "list", "--status", "complete"], "complete", "did you mean completed?"],
   [["plans", "list", "--since", "yesterday"], "yesterday is no time", "soorma plans list --help"],
@@ -74,6 +76,24 @@ test.each([
   expect(stdout).toBe("");
   expect(exitCode).toBe(2);
   expect(readdirSync(folder.path)).toEqual([]);
+});
+
+test("data comes from a file or from stdin, and what is wrong in it is told with where it came from", async () => {
+  using folder = tempFolder();
+  writeFileSync(join(folder.path, "data.json"), "{topic:1}");
+  const wrong = await soorma(["goal", "a.goal", "@data.json"], { cwd: folder.path });
+  expect(wrong.stderr).toContain("the goal's data (from data.json) is not JSON");
+  expect(wrong.exitCode).toBe(2);
+  const missing = await soorma(["goal", "a.goal", "@dta.json"], { cwd: folder.path });
+  expect(missing.stderr).toContain(`the goal's data cannot be read from ${folder.path}/dta.json: ENOENT`);
+  expect(missing.exitCode).toBe(1);
+  const child = Bun.spawn([process.execPath, bin, "goal", "a.goal", "-"], {
+    cwd: folder.path,
+    env: cleanEnv(),
+    stdin: new Blob(["[1,"]),
+    stderr: "pipe",
+  });
+  expect(await child.stderr.text()).toContain("the goal's data (from stdin) is not JSON: it ends too early");
 });
 
 test("with --json an error is JSON, too", async () => {

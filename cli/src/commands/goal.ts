@@ -1,13 +1,14 @@
 import type { Client, GoalProgress, GoalRun, SubmitOptions } from "@soorma/core";
 import { isSoormaError } from "@soorma/core/errors";
-import { nearest } from "@soorma/core/nearest";
 import type { Colors } from "../ui/colors.ts";
 import { colorsFor } from "../ui/colors.ts";
 import { CommandError, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
-import { parseJsonArgument } from "../ui/json.ts";
+import { readJsonArgument } from "../ui/json-source.ts";
 import { bar, createLive, type Live } from "../ui/live.ts";
+import { suggest } from "../ui/suggest.ts";
 import { oneLine } from "../ui/text.ts";
+import { connect } from "./connect.ts";
 import type { RunCommand } from "./spec.ts";
 
 interface GoalOptions {
@@ -26,13 +27,11 @@ const findPlannerMs = 3_000;
 
 export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], options: given, io }) => {
   const { timeout = defaultTimeoutSeconds, wait = true, json = false } = given as GoalOptions;
-  const parsed = parseJsonArgument(data, "the goal's data");
+  const parsed = await readJsonArgument(data, "the goal's data", io);
   const timeoutMs = timeout * 1000;
   const startedMs = performance.now();
 
-  // Loaded here: a wrong command line is told without waiting for the mesh's code.
-  const { Client } = await import("../agents.ts");
-  await using client = await Client.connect({ name: "soorma-cli" });
+  await using client = await connect();
   const run = await submit(client, type, parsed, {
     signal: io.signal,
     deadlineMs: timeoutMs,
@@ -98,9 +97,8 @@ async function submit(client: Client, type: string, data: unknown, options: Subm
   } catch (error) {
     if (!isSoormaError(error, "NO_RESPONDER")) throw error;
     const known = Array.isArray(error.details?.known) ? (error.details.known as string[]) : [];
-    const guess = nearest(type, known);
-    if (guess === undefined) throw error;
-    throw new CommandError(error.code, error.message, { hint: `did you mean ${guess}?`, cause: error });
+    const hint = suggest(type, known, error.hint ?? "");
+    throw new CommandError(error.code, error.message, { ...(hint === "" ? {} : { hint }), cause: error });
   }
 }
 

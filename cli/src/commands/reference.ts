@@ -17,6 +17,7 @@ function group(spec: CommandGroup): string {
   return [
     `### ${code(`soorma ${spec.name}`)}`,
     spec.description ?? capitalized(spec.summary),
+    ...(spec.default === undefined ? [] : [`Without a command: ${code(`soorma ${spec.name} ${spec.default}`)}.`]),
     ...spec.commands.map((command) => section(command, [spec.name], "####")),
   ].join("\n\n");
 }

@@ -36,6 +36,8 @@ export interface CommandSpec {
 /** Commands under a common name: `soorma plans list`. */
 export interface CommandGroup extends Pick<CommandSpec, "name" | "summary" | "description" | "examples"> {
   readonly commands: readonly CommandSpec[];
+  /** Name of the one that is meant when none is named. */
+  readonly default?: string;
 }
 
 export const json: OptionSpec = { flags: "--json", description: "print the answer, or the error, as JSON" };

@@ -87,7 +87,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
     summary: "submit a goal, watch its progress, print the result",
     arguments: [
       { name: "<type>", description: "the goal's type, as a planner handles it" },
-      { name: "[json]", description: "the goal's data (default: {})" },
+      { name: "[json]", description: "the goal's data (default: {}); `-` reads it from stdin, `@file` from a file" },
     ],
     options: [
       { flags: "--timeout <seconds>", description: "give up after this long (default: 300)", parse: parseSeconds },

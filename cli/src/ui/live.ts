@@ -1,4 +1,5 @@
 import type { Io } from "./io.ts";
+import { clip } from "./text.ts";
 
 /** Lines at the bottom of the terminal that change, below lines that stay. Off a terminal there are only the latter. */
 export interface Live extends Disposable {
@@ -30,7 +31,7 @@ export function createLive(io: Io, columns: () => number = () => process.stderr.
     lastMs = performance.now();
     const erased = erase();
     // A line that wraps would take two rows, and erasing would miss one.
-    const lines = wanted.map((line) => Bun.sliceAnsi(line, 0, columns() - 1));
+    const lines = wanted.map((line) => clip(line, columns() - 1));
     drawn = lines.length;
     io.errRaw(`${erased}${before}${lines.map((line) => `${line}\n`).join("")}`);
   };

@@ -148,6 +148,14 @@ test("a chain of thousands of tasks is drawn, and no line is wider than the term
   expect(Math.max(...lines.map((line) => Bun.stringWidth(line)))).toBeLessThanOrEqual(60);
 });
 
+test("no line sticks out by a wide character", () => {
+  for (let columns = 30; columns < 40; columns++) {
+    const failure = { code: "TASK_FAILED", message: "論文を検索して要約する論文を検索して要約する", retryable: false };
+    const lines = draw(plan([task("search", { status: "failed", failure })]), columns).split("\n");
+    expect(Math.max(...lines.map((line) => Bun.stringWidth(line)))).toBeLessThanOrEqual(columns);
+  }
+});
+
 test("what takes something back stands under it", () => {
   const text = draw(
     plan(

@@ -1,6 +1,6 @@
 import type { EventWhere, PlanState, Status, TaskState, WaitState } from "@soorma/core";
 import type { Colors } from "./colors.ts";
-import { oneLine } from "./text.ts";
+import { clip, cut, oneLine } from "./text.ts";
 import { formatDuration } from "./time.ts";
 
 export interface DrawOptions {
@@ -18,7 +18,7 @@ const narrowColumns = 60;
 /** A plan as lines: what it is and how it stands, then its tasks as a graph. */
 export function drawPlan(plan: PlanState, options: DrawOptions): string[] {
   return [...headOf(plan, options), ...drawTasks(plan, options)].map((line) =>
-    Bun.sliceAnsi(line, 0, Math.max(20, options.columns)),
+    clip(line, Math.max(20, options.columns)),
   );
 }
 
@@ -67,7 +67,7 @@ function drawTasks(plan: PlanState, options: DrawOptions): string[] {
   const fitting = rows.map(({ text, facts }) => {
     const room = Math.max(most, options.columns - Bun.stringWidth(facts) - 2);
     const isCut = isNarrow && facts !== "" && Bun.stringWidth(text) > room;
-    return { text: isCut ? `${Bun.sliceAnsi(text, 0, room - 1)}…` : text, facts };
+    return { text: isCut ? cut(text, room) : text, facts };
   });
   const widest = Math.max(...fitting.map(({ text }) => Bun.stringWidth(text)));
   const width = Math.min(48, isNarrow ? Math.min(most, widest) : widest);

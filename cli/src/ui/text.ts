@@ -16,3 +16,16 @@ export function colored(text: string): string {
   if (parts.length === 1) return printable(text);
   return `${parts.map((part, i) => (i % 2 === 1 ? part : printable(part))).join("")}\x1b[0m`;
 }
+
+/** The beginning of a text that has room in so many columns. A wide character that would stick out is left out. */
+export function clip(text: string, width: number): string {
+  if (width < 1) return "";
+  if (width === Number.POSITIVE_INFINITY) return text;
+  const clipped = Bun.sliceAnsi(text, 0, width);
+  return Bun.stringWidth(clipped) > width ? Bun.sliceAnsi(text, 0, width - 1) : clipped;
+}
+
+/** The same; that something is missing is seen. */
+export function cut(text: string, width: number): string {
+  return Bun.stringWidth(text) <= width ? text : width < 1 ? "" : `${clip(text, width - 1)}…`;
+}

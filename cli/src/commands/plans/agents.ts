@@ -1,8 +1,9 @@
 import { colorsForStdout } from "../../ui/colors.ts";
-import { columns } from "../../ui/columns.ts";
+import { table } from "../../ui/table.ts";
+import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
+import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
-import { connect } from "./find.ts";
 
 export const runAgents: RunCommand = async ({ options, io }) => {
   const { json = false } = options as { readonly json?: boolean };
@@ -18,17 +19,19 @@ export const runAgents: RunCommand = async ({ options, io }) => {
   }
   const colors = colorsForStdout(io);
   const rows = metrics.map(({ agentName, count, failures, medianMs, p95Ms }) => [
-    agentName,
+    oneLine(agentName),
     String(count),
     failures > 0 ? colors.red(String(failures)) : "0",
     formatDuration(medianMs),
     formatDuration(p95Ms),
   ]);
-  for (const line of columns([
-    ["AGENT", "TASKS", "FAILED", "MEDIAN", "P95"].map((word) => colors.dim(word)),
-    ...rows,
-  ])) {
-    io.out(line);
-  }
+  const shown = [
+    { title: "AGENT", least: 8 },
+    { title: "TASKS", align: "right" },
+    { title: "FAILED", align: "right" },
+    { title: "MEDIAN", align: "right" },
+    { title: "P95", align: "right", rank: 1 },
+  ] as const;
+  for (const line of table(shown, rows, { width: io.stdoutColumns ?? Number.POSITIVE_INFINITY, colors })) io.out(line);
   return undefined;
 };

@@ -4,8 +4,9 @@ import { createAsker } from "../../ui/ask.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
 import { openWaits } from "../../ui/plan-graph.ts";
 import { oneLine } from "../../ui/text.ts";
+import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
-import { connect, findPlanId } from "./find.ts";
+import { findPlanId } from "./find.ts";
 
 interface AnswerOptions {
   readonly task?: string;

@@ -1,12 +1,13 @@
 import type { Client } from "@soorma/core";
 import { nearest } from "@soorma/core/nearest";
 import { colorsForStdout } from "../../ui/colors.ts";
-import { columns } from "../../ui/columns.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
+import { table } from "../../ui/table.ts";
 import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
+import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
-import { connect, findPlanId } from "./find.ts";
+import { findPlanId } from "./find.ts";
 import { type FollowOptions, tell } from "./replay.ts";
 
 interface DeadOptions {
@@ -43,9 +44,14 @@ export const runDead: RunCommand = async ({ options, io }) => {
     colors.dim(`${formatDuration(now - failedAtMs)} ago, attempt ${attempt}`),
     colors.red(oneLine(`${failure.code}: ${failure.message}`)),
   ]);
-  for (const line of columns([["PLAN", "TASK", "GOAL", "FAILED", "WHY"].map((word) => colors.dim(word)), ...rows])) {
-    io.out(line);
-  }
+  const shown = [
+    { title: "PLAN" },
+    { title: "TASK", least: 6 },
+    { title: "GOAL", least: 6, rank: 2 },
+    { title: "FAILED", rank: 1 },
+    { title: "WHY", least: 12 },
+  ];
+  for (const line of table(shown, rows, { width: io.stdoutColumns ?? Number.POSITIVE_INFINITY, colors })) io.out(line);
   return undefined;
 };
 

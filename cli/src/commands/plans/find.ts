@@ -5,12 +5,6 @@ import { CommandError } from "../../ui/errors.ts";
 /** Plans that are looked through for an id's beginning, newest first. */
 const mostPlans = 10_000;
 
-/** A client for one command. The mesh's code is loaded only now. */
-export async function connect(): Promise<Client> {
-  const { Client } = await import("../../agents.ts");
-  return Client.connect({ name: "soorma-cli" });
-}
-
 /**
  * The plan a person means: by its id, by what only its id begins with, or, with nothing said, the newest.
  *

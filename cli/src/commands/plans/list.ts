@@ -1,11 +1,12 @@
 import type { PlanQuery, Status } from "@soorma/core";
 import { colorsForStdout } from "../../ui/colors.ts";
-import { columns } from "../../ui/columns.ts";
 import { colorOf } from "../../ui/plan-graph.ts";
+import { table } from "../../ui/table.ts";
 import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
+import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
-import { connect, findPlanId } from "./find.ts";
+import { findPlanId } from "./find.ts";
 
 interface ListOptions {
   readonly status?: Status;
@@ -52,12 +53,14 @@ export const runList: RunCommand = async ({ options, io }) => {
     `${plan.doneCount}/${plan.taskCount}`,
     colors.dim(`${formatDuration(now - plan.createdAtMs)} ago`),
   ]);
-  for (const line of columns([
-    ["PLAN", "STATUS", "GOAL", "TASKS", "CREATED"].map((word) => colors.dim(word)),
-    ...rows,
-  ])) {
-    io.out(line);
-  }
+  const shown = [
+    { title: "PLAN" },
+    { title: "STATUS" },
+    { title: "GOAL", least: 5 },
+    { title: "TASKS", rank: 2 },
+    { title: "CREATED", rank: 1 },
+  ];
+  for (const line of table(shown, rows, { width: io.stdoutColumns ?? Number.POSITIVE_INFINITY, colors })) io.out(line);
   if (found.length > limit) io.err(colors.dim(`there are more: --limit ${limit * 5}, or --until, shows them`));
   return undefined;
 };

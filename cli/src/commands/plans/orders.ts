@@ -1,7 +1,8 @@
 import type { Client, Status } from "@soorma/core";
 import { CommandError } from "../../ui/errors.ts";
+import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
-import { connect, findPlanId } from "./find.ts";
+import { findPlanId } from "./find.ts";
 
 /** Gives an order to one plan, and says what came of it. */
 function order(

@@ -1,8 +1,9 @@
 import type { GoalRun } from "@soorma/core";
 import { Interrupted } from "../../ui/errors.ts";
 import type { Io } from "../../ui/io.ts";
+import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
-import { connect, findPlanId } from "./find.ts";
+import { findPlanId } from "./find.ts";
 
 interface ReplayOptions extends FollowOptions {
   readonly from?: string;

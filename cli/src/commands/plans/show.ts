@@ -1,9 +1,10 @@
 import type { PlanEntry } from "@soorma/core";
 import { colorsForStdout } from "../../ui/colors.ts";
 import { drawPlan } from "../../ui/plan-graph.ts";
+import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
 import { entryLine } from "./entry-line.ts";
-import { connect, findPlanId } from "./find.ts";
+import { findPlanId } from "./find.ts";
 
 export const runShow: RunCommand = async ({ args: [given], options, io }) => {
   const { log = false, json = false } = options as { readonly log?: boolean; readonly json?: boolean };

@@ -25,6 +25,7 @@ const timeout: OptionSpec = {
 /** `soorma plans …` */
 export const plans: CommandGroup = {
   name: "plans",
+  default: "list",
   summary: "look at plans and steer them: list, show, watch, cancel, pause, answer, replay, dead letters",
   description:
     "Looks at the plans of the mesh that runs here, and steers them. Orders are written into a plan's log, so they hold " +

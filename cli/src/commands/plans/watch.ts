@@ -4,9 +4,10 @@ import { Interrupted } from "../../ui/errors.ts";
 import type { Io } from "../../ui/io.ts";
 import { createLive } from "../../ui/live.ts";
 import { drawPlan } from "../../ui/plan-graph.ts";
+import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
 import { entryLine } from "./entry-line.ts";
-import { connect, findPlanId } from "./find.ts";
+import { findPlanId } from "./find.ts";
 
 /** How often durations of what runs are drawn anew. */
 const tickMs = 250;

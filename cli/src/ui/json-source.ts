@@ -26,7 +26,7 @@ export async function readJsonArgument(
  *
  * @throws {CommandError} `FILE_UNREADABLE`; {@link Interrupted} by Ctrl-C while stdin is waited for.
  */
-export async function readTextArgument(
+async function readTextArgument(
   argument: string,
   what: string,
   io: Pick<Io, "cwd" | "signal">,

@@ -26,11 +26,7 @@ export async function readJsonArgument(
  *
  * @throws {CommandError} `FILE_UNREADABLE`; {@link Interrupted} by Ctrl-C while stdin is waited for.
  */
-async function readTextArgument(
-  argument: string,
-  what: string,
-  io: Pick<Io, "cwd" | "signal">,
-): Promise<string> {
+async function readTextArgument(argument: string, what: string, io: Pick<Io, "cwd" | "signal">): Promise<string> {
   if (argument === "-") {
     const interrupted = Promise.withResolvers<never>();
     interrupted.promise.catch(() => {});

@@ -1,26 +1,46 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SoormaError } from "@soorma/core/errors";
-import type { Config } from "./config-schema.ts";
+import type { Config } from "./config/define.ts";
+import { keyLines } from "./config/key-lines.ts";
+import { type Flag, type Resolved, resolveConfig } from "./config/resolve.ts";
 
-export type { Config } from "./config-schema.ts";
+import { configFileName } from "./config/settings.ts";
 
-export const configFileName = "soorma.config.ts";
+export { type Config, defineConfig } from "./config/define.ts";
+export type { Settings } from "./config/resolve.ts";
+export { configFileName } from "./config/settings.ts";
 
-/** Types a project's configuration; returns it as it is. */
-export function defineConfig(config: Config): Config {
-  return config;
+export interface LoadOptions {
+  /** Of `--env`. Default: `SOORMA_ENV`. */
+  readonly environment?: string | undefined;
+  /** Where variables that override the file are looked for. Default: none are. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly flags?: readonly Flag[];
+}
+
+/** What is in force, and where it comes from. */
+export interface LoadedConfig extends Resolved {
+  /** Absolute; absent when the project has none. */
+  readonly file?: string;
 }
 
 /**
- * Reads and checks a project's `soorma.config.ts`; a project without one has an empty configuration.
+ * What is in force in a project: `soorma.config.ts`, if there is one, with the chosen environment, variables and flags over it.
  *
  * @throws {SoormaError} `CONFIG_INVALID`: the file throws (with file and line), exports nothing, or has a wrong value
- * (with its path, and the nearest known key).
+ * (with its path, and the nearest known key); a variable or a flag that is wrong.
  */
-export async function loadConfig(root: string): Promise<Config> {
-  const path = join(root, configFileName);
-  if (!existsSync(path)) return {};
+export async function loadConfig(root: string, options: LoadOptions = {}): Promise<LoadedConfig> {
+  const file = join(root, configFileName);
+  const there = existsSync(file);
+  const lines = there ? keyLines(readFileSync(file, "utf8")) : undefined;
+  const config = there ? await readConfig(file, lines) : {};
+  const resolved = resolveConfig({ ...options, env: options.env ?? {}, config, ...(lines ? { lines } : {}) });
+  return there ? { ...resolved, file } : resolved;
+}
+
+async function readConfig(path: string, lines: ReadonlyMap<string, number> | undefined): Promise<Config> {
   let module: Record<string, unknown>;
   try {
     // A module is read once a process; this makes a saved file be read again.
@@ -34,12 +54,14 @@ export async function loadConfig(root: string): Promise<Config> {
       hint: "write `export default defineConfig({ … })`",
     });
   }
-  const { configFault } = await import("./config-schema.ts");
+  const { configFault } = await import("./config/schema.ts");
   const fault = configFault(module.default);
   if (fault) {
-    throw new SoormaError("CONFIG_INVALID", `${configFileName}: ${fault.path} ${fault.message}`, {
+    const line = lines?.get(fault.path);
+    const place = line === undefined ? configFileName : `${configFileName}:${line}`;
+    throw new SoormaError("CONFIG_INVALID", `${place}: ${fault.path} ${fault.message}`, {
       ...(fault.hint === undefined ? {} : { hint: fault.hint }),
-      details: { path: fault.path },
+      details: { path: fault.path, ...(line === undefined ? {} : { line }) },
     });
   }
   return module.default as Config;

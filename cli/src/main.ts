@@ -15,7 +15,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   using io = createProcessIo();
   try {
     // A part of a mesh, started by `soorma dev` with arguments no person types.
-    if (argv[0] === "node") return await (await import("./dev/node.ts")).runNode(argv.slice(1), io);
+    if (argv[0] === "node") return await (await import("./dev/node.ts")).runNode(io);
     const { runProgram } = await import("./program.ts");
     return await runProgram(argv, io);
   } catch (error) {

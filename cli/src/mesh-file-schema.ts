@@ -8,11 +8,18 @@ const pluginChoice = Type.Object({
 const meshFileSchema = Type.Object({
   version: Type.Literal(1),
   transport: pluginChoice,
-  registry: Type.Object({
-    name: Type.String({ minLength: 1 }),
-    options: Type.Object({ address: Type.String({ minLength: 1 }) }),
-  }),
-  broker: Type.Object({ address: Type.String({ minLength: 1 }), pid: Type.Integer({ minimum: 1 }) }),
+  registry: pluginChoice,
+  /** What every node of the mesh has to agree on; what is absent is core's default. */
+  node: Type.Optional(
+    Type.Object({
+      tenantId: Type.Optional(Type.String({ minLength: 1 })),
+      leaseMs: Type.Optional(Type.Integer({ minimum: 1 })),
+      renewMs: Type.Optional(Type.Integer({ minimum: 1 })),
+      maxFrameBytes: Type.Optional(Type.Integer({ minimum: 1 })),
+    }),
+  ),
+  /** Absent when the registry is none that `soorma dev` runs. */
+  broker: Type.Optional(Type.Object({ address: Type.String({ minLength: 1 }), pid: Type.Integer({ minimum: 1 }) })),
   state: Type.Object({ pid: Type.Integer({ minimum: 1 }) }),
   supervisor: Type.Object({ pid: Type.Integer({ minimum: 1 }), startTime: Type.String() }),
   startedAtMs: Type.Number(),

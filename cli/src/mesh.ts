@@ -54,7 +54,7 @@ interface Wiring {
 
 /** What a node needs to be part of the mesh that `file` describes. */
 export async function nodeOptions(
-  file: Pick<MeshFile, "transport" | "registry">,
+  file: Pick<MeshFile, "transport" | "registry" | "node">,
   wiring: Wiring,
 ): Promise<NodeOptions> {
   const { log, projectFolder } = wiring;
@@ -77,6 +77,7 @@ export async function nodeOptions(
     host: hostname(),
     pid: process.pid,
     usage: systemUsage,
+    ...file.node,
     ...(wiring.tenantId === undefined ? {} : { tenantId: wiring.tenantId }),
     ...(wiring.userId === undefined ? {} : { userId: wiring.userId }),
   };

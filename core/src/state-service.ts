@@ -22,6 +22,10 @@ export interface StateServiceOptions {
   readonly store: Store;
   readonly runtime: Runtime;
   readonly log: Logger;
+  /** See `MemoryStoreOptions.sweepMs`. */
+  readonly sweepMs?: number;
+  /** See `TrackerStoreOptions.foldBytes`. */
+  readonly cacheBytes?: number;
   /**
    * Where a peer's node listens, by which the transport tells of its life: a driver's lease ends with that. Undefined
    * while it is not known. Default: where it calls from.
@@ -44,12 +48,18 @@ export interface StateService extends AsyncDisposable {
 /** Serves the mesh's memory and tracker from a store, with one answer for each call: a result or an error. */
 export function createStateService(options: StateServiceOptions): StateService {
   const { rpc, store, runtime, log, homeOf = ({ address }) => address } = options;
-  const memory = createMemoryStore({ store, runtime, log: log.child("memory") });
+  const memory = createMemoryStore({
+    store,
+    runtime,
+    log: log.child("memory"),
+    ...given({ sweepMs: options.sweepMs }),
+  });
   const tracker = createTrackerStore({
     store,
     runtime,
     // A node on this very process is here as long as this one is.
     link: (home) => (home === rpc.address ? { [Symbol.dispose]() {} } : rpc.link(home)),
+    ...given({ foldBytes: options.cacheBytes }),
   });
   const ends = createPlanEnds(tracker, runtime);
   const watchers = createWatchers({ rpc, tracker, runtime, log: log.child("tracker") });

@@ -1,4 +1,5 @@
-import { loadConfig } from "../config.ts";
+import { environmentVariable, type Flag } from "../config/resolve.ts";
+import { type LoadedConfig, loadConfig } from "../config.ts";
 import { type AgentChoice, agentPlaces, findAgents } from "../dev/agents.ts";
 import { cleanProject, confirmClean } from "../dev/clean.ts";
 import { detachedVariable } from "../dev/detach.ts";
@@ -7,6 +8,7 @@ import { createLinePainter } from "../dev/log-painter.ts";
 import { openMeshLog } from "../dev/mesh-log.ts";
 import { checkPortFree } from "../dev/port-owner.ts";
 import { findProject, makeSocketFolder, type Project, removeSocketFolder } from "../dev/project.ts";
+import { registryText } from "../dev/remote.ts";
 import { claimProject } from "../dev/run-state.ts";
 import { tellParent } from "../dev/supervised.ts";
 import { createSupervisor, type MeshSummary } from "../dev/supervisor.ts";
@@ -28,6 +30,7 @@ interface DevOptions {
   readonly clean?: boolean;
   readonly yes?: boolean;
   readonly port?: number;
+  readonly env?: string;
   readonly dir?: string;
   readonly json?: boolean;
 }
@@ -89,21 +92,26 @@ function detachedFlags(options: DevOptions): string[] {
     ...(options.only ?? []).flatMap((name) => ["--only", name]),
     ...Object.entries(options.instances ?? {}).flatMap(([name, count]) => ["--instances", `${name}=${count}`]),
     ...(options.port === undefined ? [] : ["--port", String(options.port)]),
+    ...(options.env === undefined ? [] : ["--env", options.env]),
   ];
 }
 
 async function runForeground(project: Project, options: DevOptions, io: Io): Promise<number> {
   const startedMs = performance.now();
   const colors = colorsFor(io);
-  const config = await loadConfig(project.root);
+  const load = (): Promise<LoadedConfig> =>
+    loadConfig(project.root, { environment: options.env, env: io.env, flags: flagsOf(options) });
+  const loaded = await load();
+  const { settings } = loaded;
   const choice: AgentChoice = {
     ...(options.only === undefined ? {} : { only: options.only }),
     ...(options.instances === undefined ? {} : { instances: options.instances }),
   };
-  const agents = options.infraOnly ? [] : findAgents(project.root, config, choice);
+  const agents = options.infraOnly ? [] : findAgents(project.root, settings, choice);
   if (agents.length > 0) checkInstalled(project.root);
-  const port = options.port ?? config.dev?.port;
-  const drainMs = config.dev?.drainMs ?? 10_000;
+  const { meshPlugins } = await import("../dev/mesh-plugins.ts");
+  const plugins = await meshPlugins(project, loaded);
+  const { port, drainMs, readyMs, restartMs } = settings.dev;
 
   using claim = disposable(
     await claimProject(project.runFile, (state) => {
@@ -136,17 +144,21 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
     say(`no agents yet: they are looked for as ${agentPlaces}`, "bad");
   }
   const { meshParts } = await import("../dev/mesh-parts.ts");
-  const parts = meshParts({ project, port, claim: claim.value });
+  const parts = meshParts({ project, settings, plugins, claim: claim.value });
   const supervisor = createSupervisor({
     project,
     claim: claim.value,
-    env: { ...io.env, ...(colors.isColorSupported ? { FORCE_COLOR: "1" } : {}) },
+    env: {
+      ...io.env,
+      ...(settings.environment === undefined ? {} : { [environmentVariable]: settings.environment }),
+      ...(colors.isColorSupported ? { FORCE_COLOR: "1" } : {}),
+    },
     ...parts,
-    ...(options.infraOnly
-      ? {}
-      : { loadAgents: async () => findAgents(project.root, await loadConfig(project.root), choice) }),
+    ...(options.infraOnly ? {} : { loadAgents: async () => findAgents(project.root, (await load()).settings, choice) }),
     ...(options.build ? { buildFolder: project.buildFolder } : {}),
     drainMs,
+    patienceMs: readyMs,
+    backoffMs: restartMs,
     print,
   });
 
@@ -192,7 +204,11 @@ function tellReady(summary: MeshSummary, tookMs: number, json: boolean, io: Io):
   const count =
     agents.length === running.length ? `${agents.length} agents` : `${running.length} of ${agents.length} agents`;
   const names = running.length > 0 ? `: ${running.map((agent) => agent.name).join(", ")}` : "";
-  io.out(`ready in ${tookMs} ms · broker ${summary.broker} · ${count.replace(/^1 agents/, "1 agent")}${names}`);
+  io.out(`ready in ${tookMs} ms · ${registryText(summary)} · ${count.replace(/^1 agents/, "1 agent")}${names}`);
+}
+
+function flagsOf({ port }: DevOptions): Flag[] {
+  return port === undefined ? [] : [{ path: "dev.port", flag: "--port", value: port }];
 }
 
 /** Otherwise every agent would fail for it, and none would be tried again once it is mended. */

@@ -73,6 +73,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
         description: "broker on this TCP port of 127.0.0.1 (default: a socket file)",
         parse: parsePort,
       },
+      { flags: "--env <name>", description: "with this environment of soorma.config.ts (default: $SOORMA_ENV)" },
       { flags: "--dir <folder>", description: "the project's folder (default: the nearest one upwards)" },
       json,
     ],

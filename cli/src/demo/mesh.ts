@@ -1,9 +1,11 @@
 import { existsSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { resolveConfig } from "../config/resolve.ts";
 import type { AgentEntry } from "../dev/agents.ts";
 import { openMeshLog } from "../dev/mesh-log.ts";
 import { meshParts } from "../dev/mesh-parts.ts";
+import { meshPlugins } from "../dev/mesh-plugins.ts";
 import { findProject, makeSocketFolder } from "../dev/project.ts";
 import { claimProject, type ProcessStatus } from "../dev/run-state.ts";
 import { createSupervisor } from "../dev/supervisor.ts";
@@ -47,6 +49,7 @@ const checkMs = 250;
 export async function createDemoMesh({ workers, env, keep, onTrouble }: DemoMeshOptions): Promise<DemoMesh> {
   const folder = makeFolder();
   const project = findProject(folder, folder);
+  const { settings } = resolveConfig({ config: {}, env: {} });
   const claim = await claimProject(project.runFile, () => {});
   makeSocketFolder(project.socketFolder);
   const log = openMeshLog(project.logFile);
@@ -57,7 +60,7 @@ export async function createDemoMesh({ workers, env, keep, onTrouble }: DemoMesh
     project,
     claim,
     env,
-    ...meshParts({ project, port: undefined, claim }),
+    ...meshParts({ project, settings, plugins: await meshPlugins(project, { settings, origins: new Map() }), claim }),
     loadAgents: async () => agentsOf(workers),
     drainMs,
     backoffMs: 100,

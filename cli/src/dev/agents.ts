@@ -43,7 +43,7 @@ const manifest = "package.json";
  * @throws {SoormaError} `CONFIG_INVALID` when the configuration, or `package.json`, names a file that does not exist.
  * @throws {UsageError} when `choice` names an agent that there is not.
  */
-export function findAgents(root: string, config: Config, choice: AgentChoice = {}): AgentEntry[] {
+export function findAgents(root: string, config: Pick<Config, "agents">, choice: AgentChoice = {}): AgentEntry[] {
   const found = definitions(root, config);
   const known = Object.keys(found);
   const { only = [], instances = {} } = choice;
@@ -66,7 +66,7 @@ export function findAgents(root: string, config: Config, choice: AgentChoice = {
     });
 }
 
-function definitions(root: string, config: Config): Record<string, Definition> {
+function definitions(root: string, config: Pick<Config, "agents">): Record<string, Definition> {
   if (config.agents) return named(root, config.agents, configFileName, "agents");
   const many = join(root, agentsFolder);
   if (existsSync(many)) {

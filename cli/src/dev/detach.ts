@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { CommandError, exitCodes, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import type { Project } from "./project.ts";
+import { registryText } from "./remote.ts";
 import { parseChildMessage } from "./supervised.ts";
 
 /** Set in a supervisor in the background: its errors are told over IPC to the command that started it. */
@@ -45,7 +46,7 @@ export async function startDetached(
     child.disconnect();
     child.unref();
     if (json) io.out(JSON.stringify({ ready: true, pid: child.pid, ...message.info }));
-    else io.out(`ready in ${message.info.tookMs} ms · broker ${message.info.broker} · process ${child.pid}`);
+    else io.out(`ready in ${message.info.tookMs} ms · ${registryText(message.info)} · process ${child.pid}`);
     if (!json) io.err("look at it with `soorma dev --status`, stop it with `soorma dev --stop`");
     return exitCodes.done;
   }

@@ -1,34 +1,54 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import type { Settings } from "../config.ts";
 import type { MeshFile } from "../mesh-file.ts";
-import type { NodeSpec } from "./node.ts";
+import type { MeshPlugins } from "./mesh-plugins.ts";
+import { type NodeSpec, nodeVariable } from "./node-spec.ts";
 import type { Project } from "./project.ts";
 import type { Claim } from "./run-state.ts";
-import type { SupervisorOptions } from "./supervisor.ts";
+import type { PartSpec, SupervisorOptions } from "./supervisor.ts";
 
-/** What the parts of a local mesh are made of: the default transport, and the broker as registry. */
+/** What the parts of a local mesh are made of. */
 export function meshParts(options: {
   readonly project: Project;
-  readonly port: number | undefined;
+  readonly settings: Settings;
+  readonly plugins: MeshPlugins;
   readonly claim: Claim;
-}): Pick<SupervisorOptions, "brokerArgv" | "stateArgv" | "brokerAddress" | "meshFile"> {
-  const { project, port, claim } = options;
-  const transport = { name: "zeromq", options: { dir: project.socketFolder } };
-  // The form people type: a restarted broker is reached by it, too, while the full address names the one process.
-  const listen = port === undefined ? `ipc://${join(project.socketFolder, "broker")}` : `tcp://127.0.0.1:${port}`;
-  const registry = { name: "broker", options: { address: listen } };
+}): Pick<SupervisorOptions, "broker" | "state" | "registry" | "meshFile"> {
+  const { project, settings, plugins, claim } = options;
+  const { mesh, memory, tracker } = settings;
+  const { transport, registry, listen } = plugins;
+  const node = {
+    tenantId: mesh.tenantId,
+    leaseMs: mesh.leaseMs,
+    renewMs: mesh.renewMs,
+    maxFrameBytes: mesh.maxMessageBytes,
+  };
   const bin = join(import.meta.dir, "..", "..", "bin", "soorma.ts");
-  const argv = (spec: NodeSpec): string[] => [bin, "node", JSON.stringify(spec)];
+  // In its environment: what it is called with everybody on this machine can read, and options may be secrets.
+  const part = (spec: NodeSpec): PartSpec => ({ argv: [bin, "node"], env: { [nodeVariable]: JSON.stringify(spec) } });
   const startedAtMs = Date.now();
+  const shared = { project: project.root, transport, node };
   return {
-    brokerArgv: argv({ role: "broker", transport, listen, folder: project.brokerFolder }),
-    stateArgv: argv({ role: "state", transport, registry, folder: project.dataFolder }),
-    brokerAddress: listen,
-    meshFile: (brokerPid, statePid): MeshFile => ({
+    ...(listen === undefined
+      ? {}
+      : { broker: { ...part({ ...shared, role: "broker", listen, folder: project.brokerFolder }), address: listen } }),
+    state: part({
+      ...shared,
+      role: "state",
+      registry,
+      folder: resolve(project.root, mesh.dataFolder),
+      ...(mesh.dataLimitBytes === undefined ? {} : { dataLimitBytes: mesh.dataLimitBytes }),
+      sweepMs: memory.sweepMs,
+      cacheBytes: tracker.cacheBytes,
+    }),
+    registry: registry.name,
+    meshFile: (pids): MeshFile => ({
       version: 1,
       transport,
       registry,
-      broker: { address: listen, pid: brokerPid },
-      state: { pid: statePid },
+      node,
+      ...(listen === undefined || pids.broker === undefined ? {} : { broker: { address: listen, pid: pids.broker } }),
+      state: { pid: pids.state },
       supervisor: claim.supervisor,
       startedAtMs,
     }),

@@ -1,25 +1,12 @@
 import { hostname } from "node:os";
-import { dirname } from "node:path";
 import { createMesh, type Logger, systemRuntime, systemUsage } from "@soorma/core";
 import { createFromPlugin, createPluginLoader } from "@soorma/core/plugins";
 import { openLmdbStore } from "@soorma/core/store";
 import { nodeOptions, processLogger } from "../mesh.ts";
-import type { MeshFile } from "../mesh-file.ts";
 import { exitCodes, reportOf } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
+import { type NodeSpec, nodeVariable } from "./node-spec.ts";
 import { reportReady, tellParent } from "./supervised.ts";
-
-type PluginChoice = MeshFile["transport"];
-
-/** What `soorma node` is to run. */
-export type NodeSpec =
-  | { readonly role: "broker"; readonly transport: PluginChoice; readonly listen: string; readonly folder: string }
-  | {
-      readonly role: "state";
-      readonly transport: PluginChoice;
-      readonly registry: MeshFile["registry"];
-      readonly folder: string;
-    };
 
 interface RunningNode {
   readonly info: Readonly<Record<string, unknown>>;
@@ -27,8 +14,8 @@ interface RunningNode {
 }
 
 /** Runs broker or state node until it is told to stop. What it cannot start for is told to the supervisor. */
-export async function runNode([text]: readonly string[], io: Io): Promise<number> {
-  const spec = JSON.parse(text ?? "{}") as NodeSpec;
+export async function runNode(io: Io): Promise<number> {
+  const spec = JSON.parse(io.env[nodeVariable] ?? "{}") as NodeSpec;
   const log = processLogger("warn");
   let node: RunningNode;
   try {
@@ -48,14 +35,24 @@ export async function runNode([text]: readonly string[], io: Io): Promise<number
 
 async function openBroker(spec: Extract<NodeSpec, { role: "broker" }>, log: Logger): Promise<RunningNode> {
   const runtime = systemRuntime;
-  const loader = createPluginLoader({ from: [projectOf(spec.folder), import.meta.dir] });
+  const loader = createPluginLoader({ from: [spec.project, import.meta.dir] });
   const plugin = await loader.load("transport", spec.transport.name);
   const transport = await createFromPlugin(plugin, spec.transport.options, { log: log.child("transport"), runtime });
   const { startBroker } = await import("@soorma/broker");
   const store = await openLmdbStore({ path: spec.folder, runtime, log });
   try {
     const process = { host: hostname(), pid: globalThis.process.pid, usage: systemUsage };
-    const broker = await startBroker({ transport, store, listen: spec.listen, runtime, log, process });
+    const { leaseMs, maxFrameBytes } = spec.node;
+    const broker = await startBroker({
+      transport,
+      store,
+      listen: spec.listen,
+      runtime,
+      log,
+      process,
+      ...(leaseMs === undefined ? {} : { leaseMs }),
+      ...(maxFrameBytes === undefined ? {} : { maxFrameBytes }),
+    });
     return {
       info: { address: spec.listen },
       async close() {
@@ -71,12 +68,13 @@ async function openBroker(spec: Extract<NodeSpec, { role: "broker" }>, log: Logg
 
 async function openState(spec: Extract<NodeSpec, { role: "state" }>, log: Logger): Promise<RunningNode> {
   const { StateNode } = await import("@soorma/core/state");
-  const projectFolder = projectOf(spec.folder);
   // First of all: a folder that cannot be used is known before anybody hears of this node.
-  const store = await openLmdbStore({ path: spec.folder, runtime: systemRuntime, log });
+  const { dataLimitBytes: mapSizeBytes } = spec;
+  const limit = mapSizeBytes === undefined ? {} : { mapSizeBytes };
+  const store = await openLmdbStore({ path: spec.folder, runtime: systemRuntime, log, ...limit });
   try {
-    const mesh = createMesh(() => nodeOptions(spec, { projectFolder, log }));
-    const node = new StateNode({ mesh, store });
+    const mesh = createMesh(() => nodeOptions(spec, { projectFolder: spec.project, log }));
+    const node = new StateNode({ mesh, store, sweepMs: spec.sweepMs, cacheBytes: spec.cacheBytes });
     await node.run();
     return {
       info: {},
@@ -89,9 +87,4 @@ async function openState(spec: Extract<NodeSpec, { role: "state" }>, log: Logger
     await store.close();
     throw error;
   }
-}
-
-/** `<project>/.soorma/<folder>` belongs to the project, whose own plugins come first. */
-function projectOf(folder: string): string {
-  return dirname(dirname(folder));
 }

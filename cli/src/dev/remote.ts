@@ -48,7 +48,7 @@ export async function showStatus(project: Project, json: boolean, io: Io): Promi
     return exitCodes.done;
   }
   io.out(
-    `${state.phase} · process ${state.supervisor.pid} · up ${duration(Date.now() - state.startedAtMs)} · broker ${state.broker ?? "starting"}`,
+    `${state.phase} · process ${state.supervisor.pid} · up ${duration(Date.now() - state.startedAtMs)} · ${registryText(state)}`,
   );
   const rows = processes.map((status) => [
     status.name,
@@ -66,6 +66,12 @@ export async function showStatus(project: Project, json: boolean, io: Io): Promi
 /** The supervisor may not have noticed yet that a process died. */
 function liveness(status: ProcessStatus): Pick<ProcessStatus, "state"> {
   return { state: status.process && !isRunning(status.process) ? "failed" : status.state };
+}
+
+/** For people: where a mesh's registry is. */
+export function registryText({ broker, registry }: { readonly broker?: string; readonly registry?: string }): string {
+  if (broker !== undefined) return `broker ${broker}`;
+  return registry === undefined ? "broker starting" : `registry ${registry}`;
 }
 
 function duration(ms: number): string {

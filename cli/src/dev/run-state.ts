@@ -25,7 +25,10 @@ export interface RunState {
   readonly supervisor: ProcessIdentity;
   readonly phase: "starting" | "ready" | "stopping";
   readonly startedAtMs: number;
+  /** The broker's address, where there is a broker. */
   readonly broker?: string;
+  /** What the registry is called. */
+  readonly registry?: string;
   readonly processes: readonly ProcessStatus[];
 }
 

@@ -16,12 +16,16 @@ export interface SupervisorOptions {
   readonly claim: Claim;
   /** Of all processes, before what each adds. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What to call bun with for the broker. */
-  readonly brokerArgv: readonly string[];
-  readonly stateArgv: readonly string[];
-  /** Where the broker is going to listen. */
-  readonly brokerAddress: string;
-  meshFile(brokerPid: number, statePid: number): MeshFile;
+  /** Absent: the mesh's registry is none that has to be run here. */
+  readonly broker?: PartSpec & {
+    /** Where it is going to listen. */
+    readonly address: string;
+  };
+  readonly state: PartSpec;
+  /** For people, when there is no broker: what the registry is called. */
+  readonly registry: string;
+  /** `brokerPid` is absent when there is no broker. */
+  meshFile(pids: { readonly broker: number | undefined; readonly state: number }): MeshFile;
   /** Called at the start, and again when what it depends on changed. Absent: no agents. */
   readonly loadAgents?: () => Promise<readonly AgentEntry[]>;
   /** Bundle the agents into it, and run the bundles. */
@@ -34,8 +38,17 @@ export interface SupervisorOptions {
   readonly backoffMs?: number;
 }
 
+/** How a part that is no agent is started. */
+export interface PartSpec {
+  /** What to call bun with. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
 export interface MeshSummary {
-  readonly broker: string;
+  /** The broker's address; absent when there is none. */
+  readonly broker?: string;
+  readonly registry: string;
   readonly processes: readonly ProcessStatus[];
 }
 
@@ -88,20 +101,21 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     claim.update({
       phase,
       startedAtMs,
-      processes: statuses(),
-      broker: options.brokerAddress,
+      ...summary(),
     });
-    const [brokerPid, statePid] = [broker.pid, state.pid];
-    if (brokerPid !== undefined && statePid !== undefined) {
-      writeMeshFile(project.meshFile, options.meshFile(brokerPid, statePid));
+    const pids = { broker: broker?.pid, state: state.pid };
+    if ((!broker || pids.broker !== undefined) && pids.state !== undefined) {
+      writeMeshFile(project.meshFile, options.meshFile({ broker: pids.broker, state: pids.state }));
     }
     watchFiles();
   };
 
   const nodeOptions = { start, say, onChange: publish, backoffMs: Math.min(backoffMs, 100) };
-  const broker = createInfra(specOf("broker", "broker", options.brokerArgv), nodeOptions);
-  const state = createInfra(specOf("state", "state", options.stateArgv), nodeOptions);
-  const infra: readonly Infra[] = [broker, state];
+  const part = (name: "broker" | "state", { argv, env }: PartSpec): Infra =>
+    createInfra(specOf(name, name, argv, env), nodeOptions);
+  const broker = options.broker && part("broker", options.broker);
+  const state = part("state", options.state);
+  const infra: readonly Infra[] = broker ? [broker, state] : [state];
 
   const watcher = createWatcher((changed) => void onSaved(changed));
   const sources = new Set(agentSources(project.root));
@@ -169,14 +183,18 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     clearTimeout(handle);
   };
 
-  const summary = (): MeshSummary => ({ broker: options.brokerAddress, processes: statuses() });
+  const summary = (): MeshSummary => ({
+    ...(options.broker ? { broker: options.broker.address } : {}),
+    registry: options.registry,
+    processes: statuses(),
+  });
 
   return {
     async start() {
       publish();
       // All at once: each waits by itself for what it needs of the others. The mesh file is in place as soon as
       // broker and state node have processes, which is before the first agent has one.
-      await Promise.all([broker.start(), state.start(), syncAgents()]);
+      await Promise.all([...infra.map((node) => node.start()), syncAgents()]);
       phase = "ready";
       publish();
       return summary();
@@ -190,7 +208,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         removeMeshFile(project.meshFile);
         await Promise.all([...runners.values()].map((runner) => runner.stop()));
         await state.stop();
-        await broker.stop();
+        await broker?.stop();
         sentinel.close();
       })();
       return stopping;

@@ -2,23 +2,30 @@ import { isTopic } from "../events/topics.ts";
 import { createStateService, type StateService } from "../state.ts";
 import { stateCapability } from "../state-caller.ts";
 import type { Store } from "../store/store.ts";
+import { given } from "../tracker/tracker-calls.ts";
 import { Agent, type AgentOptions } from "./agent.ts";
 import type { NodeServices } from "./services.ts";
 
 export interface StateNodeOptions extends Omit<AgentOptions, "name"> {
   /** Owned by whoever opened it; closed by them after this agent stopped. */
   readonly store: Store;
+  /** See `MemoryStoreOptions.sweepMs`. Milliseconds, default 1_000. */
+  readonly sweepMs?: number;
+  /** See `TrackerStoreOptions.foldBytes`. Default 256 MiB. */
+  readonly cacheBytes?: number;
 }
 
 /** The agent that keeps a mesh's memory and tracker. One of them at a time owns a store. */
 export class StateNode extends Agent {
   readonly kind = "service";
   readonly #store: Store;
+  readonly #limits: Pick<StateNodeOptions, "sweepMs" | "cacheBytes">;
   #service: StateService | undefined;
 
-  constructor({ store, ...options }: StateNodeOptions) {
+  constructor({ store, sweepMs, cacheBytes, ...options }: StateNodeOptions) {
     super({ description: "Keeps memory and tracker", ...options, name: "state", capabilities: [stateCapability] });
     this.#store = store;
+    this.#limits = given({ sweepMs, cacheBytes });
   }
 
   protected override async onStart({ node }: NodeServices): Promise<void> {
@@ -26,6 +33,7 @@ export class StateNode extends Agent {
     this.#service = createStateService({
       rpc,
       store: this.#store,
+      ...this.#limits,
       runtime,
       log: this.log,
       homeOf({ nodeId }) {

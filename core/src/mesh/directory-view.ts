@@ -109,6 +109,13 @@ export class DirectoryView {
     );
   }
 
+  /** Agents with that capability, whether they are ready and can be reached or not. */
+  announcing(capability: string): readonly AgentRecord[] {
+    return this.#remember(`n ${capability}`, () =>
+      [...this.#agents.values()].filter((agent) => agent.capabilities.includes(capability)),
+    );
+  }
+
   /** Ready, reachable planners that take the goal. */
   planners(goalType: string): readonly AgentRecord[] {
     return this.#remember(`p ${goalType}`, () =>

@@ -14,6 +14,7 @@ import { type Gap, GapDetector } from "./gap-detector.ts";
 import { isPeerTrouble } from "./peer-rpc.ts";
 import { RecentIds } from "./recent-ids.ts";
 import type { Rpc } from "./rpc.ts";
+import type { Tap } from "./tap.ts";
 
 /** What a frame on a channel is: an event, or a publisher's word of how far it has counted. */
 const frameKind = { event: 1, counts: 2 } as const;
@@ -72,6 +73,8 @@ export interface EventStats {
 
 /** Publishing and subscribing between nodes: who hears whom, in what order, and what was missed. */
 export class EventFabric {
+  /** Gets a copy of what is published, while somebody records. */
+  tap: Tap | undefined;
   readonly #o: EventFabricOptions;
   readonly #subscriptions = new Set<Subscription>();
   /** Subscriptions at the transport, counted by prefix. */
@@ -127,6 +130,7 @@ export class EventFabric {
     this.#sequences.set(channel, sequence);
     this.#countSoon(channel);
     this.#published++;
+    this.tap?.event(packed);
     const waits: Promise<void>[] = [];
     const sent = transport.publish(channel, frame);
     if (sent) waits.push(sent);
@@ -431,6 +435,7 @@ export class EventFabric {
           if (member.nodeId === nodeId)
             this.#takeForGroup([group, member.agentId, this.#o.codec.decode(this.#o.codec.encode(packed))]);
           else await rpc.call(member.address, deliverMethod, [group, member.agentId, packed]);
+          this.tap?.delivery(envelope, group, member.agentId);
           return;
         } catch (error) {
           if (!isPeerTrouble(error) && !isSoormaError(error, "OVERLOADED") && !isSoormaError(error, "NO_RESPONDER"))

@@ -6,7 +6,7 @@ import type { Logger } from "../log.ts";
 import type { RegistryBackend, RegistryDeps } from "../plugin/registry.ts";
 import type { Address, Transport } from "../plugin/transport.ts";
 import type { AgentRecord } from "../registry/records.ts";
-import { type Runtime, randomId } from "../runtime.ts";
+import { atMost, type Runtime, randomId } from "../runtime.ts";
 import type { StateCaller } from "../state-caller.ts";
 import { Balance } from "./balance.ts";
 import { DirectoryView } from "./directory-view.ts";
@@ -25,6 +25,7 @@ import {
 import { createPeerRpc, defaultCallTimeoutMs, type PeerRpc } from "./peer-rpc.ts";
 import type { CallOptions, Rpc, RpcCall } from "./rpc.ts";
 import { createStateCaller } from "./state-link.ts";
+import { recorderCapability, recordMethod, Tap } from "./tap.ts";
 
 /** Largest frame a mesh carries unless it is told otherwise. */
 const defaultMaxFrameBytes = 16 * 1024 * 1024;
@@ -32,6 +33,8 @@ const defaultLeaseMs = 10_000;
 const defaultRenewMs = 3_000;
 
 const agentCall = "agent.call";
+/** Milliseconds a recorder has to take what is left when a node closes. */
+const drainTapMs = 1_000;
 const nobody: ReadonlySet<string> = new Set();
 const syncMethod = "mesh.sync";
 
@@ -99,6 +102,8 @@ export class MeshNode {
   readonly #codec = createCodec();
   readonly #usage: NodeOptions["usage"];
   readonly #openedAt: number;
+  /** Only there while somebody records the mesh. */
+  #tap: Tap | undefined;
   #counter = 0;
   #closing: Promise<void> | undefined;
 
@@ -148,7 +153,10 @@ export class MeshNode {
     });
     parts.rpc.handle(statsMethod, () => this.stats());
     parts.rpc.onPeer((address, state) => this.directory.setReachable(address, state === "up"));
-    this.directory.onChange(() => this.#dropGone());
+    this.directory.onChange(() => {
+      this.#dropGone();
+      this.#followRecorders();
+    });
   }
 
   /**
@@ -312,6 +320,12 @@ export class MeshNode {
    * @throws {SoormaError} what {@link Rpc.call} throws; `NO_RESPONDER` when the agent is not there any more.
    */
   callAgent<Result>(agent: AgentPlace, method: string, params: unknown, options?: CallOptions): Promise<Result> {
+    if (this.#tap === undefined) return this.#call(agent, method, params, options);
+    const send = (): Promise<unknown> => this.#call(agent, method, params, options);
+    return this.#tap.call(agent.agentId, method, params, send) as Promise<Result>;
+  }
+
+  #call<Result>(agent: AgentPlace, method: string, params: unknown, options?: CallOptions): Promise<Result> {
     if (agent.nodeId === this.nodeId) return this.#callHere<Result>(agent.agentId, method, params, options);
     this.#contacted.add(agent.address);
     return this.rpc.call<Result>(agent.address, agentCall, [agent.agentId, method, params], options);
@@ -319,6 +333,7 @@ export class MeshNode {
 
   /** Tells an agent something, without an answer. It may be lost. */
   async tellAgent(agent: AgentPlace, method: string, params: unknown): Promise<void> {
+    this.#tap?.note(agent.agentId, method, params);
     if (agent.nodeId === this.nodeId) {
       await this.#callHere(agent.agentId, method, params);
       return;
@@ -445,6 +460,8 @@ export class MeshNode {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       for (const giveUp of [...this.#waits]) giveUp();
+      if (this.#tap) await atMost(this.runtime, drainTapMs, this.#tap.drain());
+      this.#tap?.close();
       await this.#membership.close();
       this.events.close();
       await this.registry.close();
@@ -510,6 +527,25 @@ export class MeshNode {
     const agent = this.#agents.get(agentId);
     if (!agent) throw new SoormaError("NO_RESPONDER", `${agentId.slice(0, 100)} is not on this node (any more)`);
     return agent.onCall(method, params, call);
+  }
+
+  /** Has what this node sends copied for as long as somebody records, from the first message on that is sent after both are there. */
+  #followRecorders(): void {
+    if (this.#closing) return;
+    const recorders = this.directory.announcing(recorderCapability);
+    if (recorders.length > 0 && !this.#tap) {
+      const { nodeId, runtime, maxFrameBytes } = this;
+      this.#tap = new Tap({
+        nodeId,
+        codec: this.#codec,
+        runtime,
+        maxFrameBytes,
+        send: (recorder, batch, timeoutMs) => this.#call(recorder, recordMethod, batch, { timeoutMs }),
+      });
+    }
+    this.#tap?.follow(recorders);
+    if (recorders.length === 0) this.#tap = undefined;
+    this.events.tap = this.#tap;
   }
 
   /** Closes connections to nodes that left the directory and are not connected either. */

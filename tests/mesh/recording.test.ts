@@ -1,0 +1,233 @@
+import { describe, expect, test } from "bun:test";
+import {
+  formatLine,
+  parseRecording,
+  type RecordedMessage,
+  Recorder,
+  type Recording,
+  type RecordingLine,
+} from "@soorma/core/recording";
+import { waitFor } from "@soorma/core/testing";
+import { inProcessMesh } from "./in-process.ts";
+
+type Mesh = Awaited<ReturnType<typeof inProcessMesh>>;
+
+/** A planner, a worker, a tool and a subscriber, each a node of its own. */
+async function shop(mesh: Mesh) {
+  const planner = mesh.planner({ name: "shop" });
+  planner.onGoal("order.goal", ({ data }) => ({
+    tasks: [
+      { name: "price", assignedTo: "price", data },
+      { name: "ship", assignedTo: "ship", dependsOn: ["price"] },
+    ],
+  }));
+  await planner.run();
+  const tool = mesh.tool({ name: "calculator", capabilities: ["arithmetic"] });
+  tool.onInvoke("times", ({ data }) => ({ product: data.a * data.b }));
+  await tool.run();
+  const worker = mesh.worker({ name: "clerk", produces: ["order.priced"] });
+  worker.onTask("price", async (task, context) => {
+    await task.reportProgress(0.5, "calculating");
+    const { product } = await context.bus.request("times", { a: task.data.count, b: 3 });
+    await context.bus.publish("order.priced", { price: product, token: "secret" });
+    return { price: product };
+  });
+  worker.onTask("ship", (task) => {
+    if (task.inputs.price.price > 100) throw new Error("too heavy");
+    return { shipped: task.inputs.price.price };
+  });
+  await worker.run();
+  const seen: unknown[] = [];
+  const clerk = mesh.tool({ name: "ledger" });
+  clerk.onEvent("order.*", ({ data }) => void seen.push(data));
+  await clerk.run();
+  return { planner, tool, worker, clerk, seen };
+}
+
+async function record(mesh: Mesh, options: { redact?: string[] } = {}) {
+  const texts: string[] = [];
+  const recorder = new Recorder({
+    mesh: mesh.mesh(),
+    write: (lines) => void texts.push(...lines.map(formatLine)),
+    ...options,
+  });
+  await recorder.run();
+  expect(await recorder.copying()).toBe(true);
+  return {
+    recorder,
+    texts,
+    async stop(): Promise<Recording> {
+      await recorder.stop();
+      return parseRecording(texts.map((text) => `${text}\n`).join(""));
+    },
+  };
+}
+
+const messagesOf = ({ lines }: Recording): RecordedMessage[] =>
+  lines.filter((line): line is RecordedMessage => "from" in line);
+const only = <K extends RecordingLine["kind"]>(recording: Recording, kind: K) =>
+  recording.lines.filter((line): line is RecordingLine & { readonly kind: K } => line.kind === kind);
+
+describe("a recording", () => {
+  test("holds goals, tasks, results, requests, replies and events, each with what caused it", async () => {
+    await using mesh = await inProcessMesh();
+    const { seen } = await shop(mesh);
+    const recording = await record(mesh);
+    // It joins after the recorder, and its first message is in the recording.
+    const client = await mesh.client({ name: "customer" });
+    const run = await client.submitGoal("order.goal", { count: 4 }, { sessionId: "monday" });
+    expect(await run.result()).toEqual({ price: { price: 12 }, ship: { shipped: 12 } });
+    await waitFor(() => seen.length === 1);
+    await client.stop();
+    const read = await recording.stop();
+
+    const messages = messagesOf(read);
+    const by = new Map(messages.map((message) => [message.id, message]));
+    const kinds = messages.map(({ kind, ...message }) => `${kind} ${"type" in message ? message.type : ""}`);
+    for (const kind of [
+      "goal order.goal",
+      "reply order.goal",
+      "task price",
+      "progress price",
+      "request times",
+      "reply times",
+    ])
+      expect(kinds.filter((one) => one === kind)).toEqual([kind]);
+    for (const kind of [
+      "event order.priced",
+      "delivery order.priced",
+      "result price",
+      "task ship",
+      "result ship",
+      "event goal.completed",
+    ])
+      expect(kinds.filter((one) => one === kind)).toEqual([kind]);
+
+    const [goal] = only(read, "goal");
+    expect(goal).toMatchObject({ from: client.agentId, data: { count: 4 }, sessionId: "monday" });
+    expect(goal?.to).toStartWith("shop-");
+    // Everything that came of it has its trace, and leads back to it from cause to cause.
+    for (const message of messages) {
+      if (message.kind === "event" && message.type.startsWith("system.")) continue;
+      expect(message.traceId).toBe(goal?.traceId as string);
+      let cause: RecordedMessage | undefined = message;
+      while (cause && cause !== goal) cause = by.get(cause.parentId ?? "");
+      expect(cause).toBe(goal);
+    }
+    const result = only(read, "result").find(({ type }) => type === "ship");
+    expect(result).toMatchObject({ ok: true, result: { shipped: 12 }, planId: run.planId, attempt: 1 });
+    expect(result?.from).toStartWith("clerk-");
+    expect(result?.tookMs).toBeGreaterThanOrEqual(0);
+    expect(only(read, "delivery")[0]?.to).toStartWith("ledger-");
+    expect(read.header).toMatchObject({ format: "soorma.recording", version: 1, tenant: "default" });
+    expect(read.lines.at(-1)).toMatchObject({ kind: "end", messages: messages.length, lost: 0 });
+    expect(only(read, "agent").map(({ change, agent }) => `${agent.name} ${change}`)).toEqual(
+      expect.arrayContaining(["shop there", "clerk there", "customer there", "customer left"]),
+    );
+  });
+
+  test("tells failures, too, and leaves out what is to be redacted", async () => {
+    await using mesh = await inProcessMesh();
+    const { clerk } = await shop(mesh);
+    const recording = await record(mesh, { redact: ["token", "data.count"] });
+    const client = await mesh.client({ name: "customer" });
+    const failed = await client.bus.request("divide", {}, { timeoutMs: 50 }).catch((error) => error.code);
+    expect(failed).toBe("NO_RESPONDER");
+    await client.submitGoal("order.goal", { count: 50 }).then((run) => run.result().catch(() => {}));
+    await clerk.stop();
+    const read = await recording.stop();
+    const result = only(read, "result").filter(({ type }) => type === "ship");
+    expect(result.map((one) => !one.ok && one.error.message)).toEqual(["too heavy", "too heavy", "too heavy"]);
+    expect(result.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+    expect(only(read, "event").find(({ type }) => type === "goal.failed")).toBeDefined();
+    expect(only(read, "event").find(({ type }) => type === "order.priced")?.data).toEqual({
+      price: 150,
+      token: "[redacted]",
+    });
+    expect(only(read, "goal")[0]?.data).toEqual({ count: "[redacted]" });
+    expect(recording.texts.join("\n")).not.toContain("secret");
+    expect(read.header.redacted).toEqual(["token", "data.count"]);
+  });
+
+  test("ends with the recorder, after which nothing is copied", async () => {
+    await using mesh = await inProcessMesh({ state: false });
+    const tool = mesh.tool({ name: "calculator" });
+    tool.onInvoke("times", ({ data }) => ({ product: data.a * data.b }));
+    await tool.run();
+    const client = await mesh.client();
+    const recording = await record(mesh);
+    await client.bus.request("times", { a: 1, b: 2 });
+    const read = await recording.stop();
+    expect(only(read, "reply")).toHaveLength(1);
+    await waitFor(async () => (await client.registry.findAll("soorma.recorder")).length === 0);
+    await client.bus.request("times", { a: 1, b: 2 });
+    expect(recording.texts.filter((text) => text.includes('"kind":"request"'))).toHaveLength(1);
+  });
+
+  test("of a mesh that is faster than the recorder slows nobody down, and counts what it lost", async () => {
+    await using mesh = await inProcessMesh({ state: false });
+    const tool = mesh.tool({ name: "calculator", concurrency: 1_000 });
+    tool.onInvoke("length", ({ data }) => data.text.length);
+    await tool.run();
+    const client = await mesh.client();
+    const gate = Promise.withResolvers<void>();
+    const texts: string[] = [];
+    const recorder = new Recorder({
+      mesh: mesh.mesh(),
+      write: async (lines) => {
+        texts.push(...lines.map(formatLine));
+        if (texts.some((text) => text.includes('"kind":"request"'))) await gate.promise;
+      },
+    });
+    await recorder.run();
+    expect(await recorder.copying()).toBe(true);
+    // 60,000 copies: more than a node keeps and a recorder takes.
+    const text = "x".repeat(500);
+    for (let round = 0; round < 60; round++) {
+      await Promise.all(Array.from({ length: 500 }, () => client.bus.request("length", { text })));
+    }
+    gate.resolve();
+    await recorder.stop();
+    const read = parseRecording(texts.map((line) => `${line}\n`).join(""));
+    const { messages, lost } = read.lines.at(-1) as { messages: number; lost: number };
+    expect(lost).toBeGreaterThan(0);
+    expect(messages + lost).toBe(60_000);
+    expect(only(read, "lost").reduce((sum, { count }) => sum + count, 0)).toBe(lost);
+  }, 60_000);
+
+  test("a capability of that name makes no recorder of an agent", async () => {
+    await using mesh = await inProcessMesh({ state: false });
+    const tool = mesh.tool({ name: "spy", capabilities: ["soorma.recorder"] });
+    tool.onInvoke("times", ({ data }) => ({ product: data.a * data.b }));
+    await tool.run();
+    const client = await mesh.client();
+    expect(await client.bus.request("times", { a: 2, b: 3 })).toEqual({ product: 6 });
+  });
+});
+
+test("what JSON does not have comes back out of a recording as it was", () => {
+  const data = {
+    at: new Date(5),
+    bytes: new Uint8Array([1, 2, 255]),
+    big: 2n ** 70n,
+    not: Number.NaN,
+    like: { $date: "x" },
+  };
+  const line: RecordingLine = {
+    kind: "event",
+    time: 1,
+    id: "a",
+    from: "b",
+    type: "c",
+    topic: "business-facts",
+    to: [],
+    data,
+  };
+  const header = { format: "soorma.recording", version: 1, time: 0, startedAt: "", tenant: "default" } as const;
+  const text = [header, line].map(formatLine).join("\n");
+  expect(parseRecording(text).lines).toEqual([line]);
+  expect(parseRecording(`${text}\n{"kind":"ev`).lines).toEqual([line]);
+  expect(() => parseRecording(`${text}\n{"kind\n{}\n`)).toThrow("line 3 is not JSON");
+  expect(() => parseRecording("{}")).toThrow('does not say "format":"soorma.recording"');
+  expect(() => parseRecording('{"format":"soorma.recording","version":2}')).toThrow("version 2");
+});

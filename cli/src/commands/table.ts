@@ -1,6 +1,7 @@
 import { includes, projectTypes } from "../scaffold/project-types.ts";
 import { parseTime } from "../ui/time.ts";
 import { plans } from "./plans/table.ts";
+import { recordings } from "./recordings/table.ts";
 import { type CommandGroup, type CommandSpec, json, parseList, parseSeconds } from "./spec.ts";
 
 /** Every command there is. Help, suggestions and the command reference are made of this. */
@@ -104,6 +105,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
     load: async () => (await import("./goal.ts")).runGoal,
   },
   plans,
+  ...recordings,
   {
     name: "logs",
     summary: "print what the project's agents wrote, and follow it",

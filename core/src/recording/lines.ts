@@ -74,7 +74,7 @@ function isTagged(value: object): boolean {
 }
 
 /** Everything that can be packed as JSON, so that {@link fromJson} gives it back. */
-export function toJson(value: unknown): unknown {
+function toJson(value: unknown): unknown {
   if (typeof value === "number") return Number.isFinite(value) ? value : { $number: String(value) };
   if (typeof value === "bigint") return { $bigint: String(value) };
   if (typeof value !== "object" || value === null) return value;
@@ -91,7 +91,7 @@ export function toJson(value: unknown): unknown {
   return isTagged(value) ? { $escaped: plain } : plain;
 }
 
-export function fromJson(value: unknown): unknown {
+function fromJson(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(fromJson);
   if (isTagged(value)) {

@@ -93,7 +93,7 @@ export class Recorder extends Agent {
     this.#redact = compileRedaction(redact);
   }
 
-  get stats(): RecorderStats {
+  get recorded(): RecorderStats {
     const live = [...this.#nodes.values()].filter(({ isOver }) => !isOver);
     return { messages: this.#messages, agents: this.#agents.size, nodes: live.length, lost: this.#lost };
   }

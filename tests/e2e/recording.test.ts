@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseRecording, type RecordingLine } from "@soorma/core/recording";
+import { type Finished, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
+
+const folder = tempFolder();
+const project = join(folder.path, "papers");
+/** While it is there, the worker counts one word more. */
+const changed = join(folder.path, "changed");
+
+const agents = {
+  planner: `
+import { Planner } from "soorma";
+const planner = new Planner({ name: "librarian" });
+planner.onGoal("count.goal", ({ data }) => ({ tasks: [{ name: "count", assignedTo: "count-words", data }] }));
+await planner.run();
+`,
+  worker: `
+import { existsSync } from "node:fs";
+import { Worker } from "soorma";
+const worker = new Worker({ name: "counter", produces: ["words.counted"] });
+worker.onTask("count-words", async (task, context) => {
+  const { words } = await context.bus.request("split", { text: task.data.text });
+  await context.bus.publish("words.counted", { words: words.length, token: "geheim" });
+  return { words: words.length + (existsSync(${JSON.stringify(changed)}) ? 1 : 0) };
+});
+await worker.run();
+`,
+  tool: `
+import { Tool } from "soorma";
+const tool = new Tool({ name: "splitter", capabilities: ["text"] });
+tool.onInvoke("split", ({ data }) => ({ words: data.text.split(" ") }));
+await tool.run();
+`,
+};
+
+beforeAll(async () => {
+  mkdirSync(join(project, "src/agents"), { recursive: true });
+  mkdirSync(join(project, "node_modules"));
+  symlinkSync(join(import.meta.dir, "..", "..", "cli"), join(project, "node_modules/soorma"));
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "papers", type: "module" }));
+  for (const [name, text] of Object.entries(agents)) writeFileSync(join(project, `src/agents/${name}.ts`), text);
+  const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
+  expect(stderr).not.toContain("error");
+  expect(exitCode).toBe(0);
+}, 60_000);
+
+afterAll(async () => {
+  await soorma(["dev", "--stop"], { cwd: project });
+  folder[Symbol.dispose]();
+}, 60_000);
+
+const run = (...args: string[]): Promise<Finished> => soorma(args, { cwd: project });
+
+/** Records while `body` runs, and ends the recording as Ctrl-C does. */
+async function record(file: string, args: readonly string[], body: () => Promise<void>): Promise<string> {
+  const child = startSoorma(["record", file, ...args], { cwd: project });
+  const out = child.stdout.text();
+  let err = "";
+  const decoder = new TextDecoder();
+  const reading = (async () => {
+    for await (const chunk of child.stderr) err += decoder.decode(chunk, { stream: true });
+  })();
+  await until("the recorder", () => err.includes("Ctrl-C ends it"));
+  await body();
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(0);
+  await reading;
+  return await out;
+}
+
+test("a running mesh is recorded, with the goals of commands that come later", async () => {
+  const out = await record("monday.jsonl", ["--redact", "token"], async () => {
+    expect((await run("goal", "count.goal", '{"text":"a b c"}', "--json")).exitCode).toBe(0);
+  });
+  expect(out).toMatch(/^recorded \d+ messages in .* to monday\.jsonl\n$/);
+  const file = join(project, "monday.jsonl");
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const text = readFileSync(file, "utf8");
+  expect(text).not.toContain("geheim");
+  const { header, lines } = parseRecording(text);
+  expect(header).toMatchObject({ project: "papers", redacted: ["token"] });
+  const kinds = lines.filter((line) => "type" in line).map((line) => `${line.kind} ${"type" in line ? line.type : ""}`);
+  const expected = [
+    "goal count.goal",
+    "task count",
+    "request split",
+    "reply split",
+    "event words.counted",
+    "result count",
+  ];
+  expect(kinds.filter((kind) => expected.includes(kind)).toSorted()).toEqual(expected.toSorted());
+  expect(kinds).toContain("event goal.completed");
+  expect(lines.at(-1)).toMatchObject({ kind: "end", lost: 0 });
+}, 60_000);
+
+test("a file that is there is not replaced unless that is asked for", async () => {
+  writeFileSync(join(project, "mine.txt"), "mine");
+  const refused = await run("record", "mine.txt");
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain("mine.txt exists already");
+  expect(refused.stderr).toContain("--force");
+  expect(readFileSync(join(project, "mine.txt"), "utf8")).toBe("mine");
+  const forced = await run("record", "mine.txt", "--force", "--for", "0.1", "--json");
+  expect(JSON.parse(forced.stdout)).toMatchObject({ file: "mine.txt", lost: 0 });
+  expect(readFileSync(join(project, "mine.txt"), "utf8")).toStartWith('{"format":"soorma.recording","version":1');
+  const nowhere = await soorma(["record", "new.jsonl"], { cwd: folder.path });
+  expect(nowhere.stderr).toContain("no mesh runs in");
+  expect(existsSync(join(folder.path, "new.jsonl"))).toBe(false);
+}, 60_000);
+
+test("a recording on stdout holds nothing but its lines", async () => {
+  const out = await record("-", [], async () => {
+    expect((await run("goal", "count.goal", '{"text":"a"}')).exitCode).toBe(0);
+  });
+  const lines = out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as RecordingLine);
+  expect(lines.at(-1)?.kind).toBe("end");
+}, 60_000);

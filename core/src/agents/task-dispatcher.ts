@@ -9,15 +9,17 @@ import type { Timer } from "../runtime.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { AgentLoads } from "./agent-loads.ts";
 import { AttachRequests } from "./attach-requests.ts";
+import { fenced, isElsewhere, stale, stopped, unanswered } from "./attempt-errors.ts";
 import { Job } from "./dispatch-job.ts";
+import { holdJoin } from "./held-join.ts";
 import { PriorityQueue } from "./priority-queue.ts";
 import { RecordedNotes } from "./recorded-notes.ts";
+import { taskOffer } from "./task-offer.ts";
 import {
   type CancelNote,
   type Holding,
   type JoinAnswer,
   keyOf,
-  type OfferedTask,
   type Outcome,
   type ReplyTo,
   readDelegate,
@@ -40,8 +42,6 @@ const busyMs = 100;
 const silentMs = 1_000;
 /** Milliseconds to find out who has an attempt when the log does not say who took it. */
 const seekMs = 10_000;
-/** Milliseconds a join is held open. */
-const joinHoldMs = 20_000;
 
 export interface TaskDispatcherOptions {
   readonly node: MeshNode;
@@ -226,28 +226,9 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     await this.#wanted(of).options.onDelegate(tasks);
   }
 
-  async #onJoin(params: unknown): Promise<JoinAnswer> {
+  #onJoin(params: unknown): Promise<JoinAnswer> {
     const { name, ...of } = readJoin(params);
-    const job = this.#wanted(of);
-    const controller = new AbortController();
-    let isOver = false;
-    const timer = this.#o.node.runtime.setTimer(() => {
-      isOver = true;
-      controller.abort(new SoormaError("TIMEOUT", `task "${name}" did not end within ${joinHoldMs} ms`));
-    }, joinHoldMs);
-    job.joins ??= new Set();
-    job.joins.add(controller);
-    try {
-      return { ok: true, result: await job.options.onJoin(name, controller.signal) };
-    } catch (error) {
-      if (isOver) return { pending: true };
-      // It is this planner's trouble, not how the task ended.
-      if (isHandOver(controller.signal.aborted ? controller.signal.reason : error)) throw stopped();
-      return { ok: false, failure: toFailure(error, "TASK_FAILED") };
-    } finally {
-      timer.cancel();
-      job.joins.delete(controller);
-    }
+    return holdJoin(this.#wanted(of), name, this.#o.node.runtime);
   }
 
   /** The job of an attempt that this agent has. What an agent says of it also tells that it took it. */
@@ -319,7 +300,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     job.agent = agent;
     this.#loads.add(agent, job);
     try {
-      const envelope = packEnvelope(this.#envelope(assignment));
+      const envelope = packEnvelope(this.#offerOf(assignment));
       const answer = readOfferAnswer(
         await node.callAgent(agent, taskMethods.offer, envelope, { timeoutMs: offerTimeoutMs }),
       );
@@ -343,8 +324,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
           return;
         }
         // It may have taken it.
-        const why = `${agent.name} (${agent.agentId}) did not answer the offer: ${error.message}`;
-        const lostError = new SoormaError("ATTEMPT_LOST", `task "${assignment.name}": ${why}`, { cause: error });
+        const lostError = unanswered(agent, assignment.name, error);
         this.#tellUnwanted(agent, assignment, assignment.epoch, lostError);
         this.#loads.delete(job);
         job.agent = undefined;
@@ -388,8 +368,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
       if (holding === "fenced") job.reject(fenced(job.assignment));
       else if (holding !== "unknown") this.#found(job, agent, holding);
       else {
-        const why = `${agent.name} (${agent.agentId}) did not answer the offer: ${error.message}`;
-        const lostError = new SoormaError("ATTEMPT_LOST", `task "${name}": ${why}`, { cause: error });
+        const lostError = unanswered(agent, name, error);
         this.#tellUnwanted(agent, job.assignment, epoch, lostError);
         // That it does not have this one does not say that it has room.
         job.agent = undefined;
@@ -559,52 +538,15 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     }
   }
 
+  #offerOf(assignment: TaskAssignment): Envelope {
+    const { node, unconfirmedMs } = this.#o;
+    const time = Math.max(0, Math.floor(node.runtime.now() - unconfirmedMs()));
+    return taskOffer(assignment, { id: node.nextId(), time, replyTo: this.#replyTo() });
+  }
+
   #replyTo(): ReplyTo {
     const { node, agentId } = this.#o;
     return { agentId, nodeId: node.nodeId, address: node.address };
-  }
-
-  #envelope(assignment: TaskAssignment): Envelope {
-    const { node, agentId } = this.#o;
-    const { origin, taskId, planId, attempt, epoch, name, assignedTo, data, inputs, hasJournal, timeoutMs } =
-      assignment;
-    const { priority, deadline } = assignment;
-    const task: OfferedTask = {
-      taskId,
-      planId,
-      attempt,
-      epoch,
-      name,
-      assignedTo,
-      data,
-      inputs,
-      hasJournal,
-      priority,
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
-      replyTo: this.#replyTo(),
-    };
-    return {
-      id: node.nextId(),
-      source: agentId,
-      specversion: "1.0",
-      type: taskMethods.offer,
-      time: Math.max(0, Math.floor(node.runtime.now() - this.#o.unconfirmedMs())),
-      topic: "task-events",
-      data: task,
-      traceId: origin.traceId,
-      correlationId: origin.correlationId,
-      // A goal's id is the id of the message that submitted it.
-      parentId: origin.goalId,
-      tenantId: origin.tenantId,
-      goalId: origin.goalId,
-      planId,
-      taskId,
-      attempt,
-      hops: (origin.hops ?? 0) + 1,
-      ...(origin.sessionId === undefined ? {} : { sessionId: origin.sessionId }),
-      ...(origin.userId === undefined ? {} : { userId: origin.userId }),
-      ...(deadline === undefined ? {} : { deadline }),
-    };
   }
 }
 
@@ -617,20 +559,3 @@ const calls: ReadonlySet<string> = new Set([
   taskMethods.delegate,
   taskMethods.join,
 ]);
-
-/** True when the agent asked did not take it for a reason of its own, so that another one may be asked. */
-function isElsewhere(error: unknown): boolean {
-  return isSoormaError(error, "NODE_STOPPED") || (isSoormaError(error, "NO_RESPONDER") && error.retryable);
-}
-
-function stopped(): SoormaError {
-  return new SoormaError("NODE_STOPPED", "the planner has stopped");
-}
-
-function stale({ taskId, attempt }: TaskKey): SoormaError {
-  return new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task ${taskId} is not the current one any more`);
-}
-
-function fenced({ taskId }: TaskKey): SoormaError {
-  return new SoormaError("PLAN_FENCED", `another planner instance drives the plan of task ${taskId} by now`);
-}

@@ -1,5 +1,6 @@
 import { includes, projectTypes } from "../scaffold/project-types.ts";
 import { parseTime } from "../ui/time.ts";
+import { inspection } from "./inspection.ts";
 import { plans } from "./plans/table.ts";
 import { recordings } from "./recordings/table.ts";
 import { type CommandGroup, type CommandSpec, json, parseList, parseSeconds } from "./spec.ts";
@@ -106,6 +107,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
   },
   plans,
   ...recordings,
+  ...inspection,
   {
     name: "logs",
     summary: "print what the project's agents wrote, and follow it",

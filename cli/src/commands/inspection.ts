@@ -11,7 +11,7 @@ export const inspection: readonly (CommandSpec | CommandGroup)[] = [
     options: [json],
     examples: [
       ["soorma ps", "every process"],
-      ["soorma ps --json | jq '.[] | select(.running > 0) | .pid'", "for a program"],
+      ["soorma ps --json | jq '.[].pid'", "for a program"],
     ],
     load: async () => (await import("./ps.ts")).runPs,
   },

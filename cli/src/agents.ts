@@ -1,6 +1,14 @@
 import * as core from "@soorma/core";
 import { structureConsole } from "./dev/child-console.ts";
-import { reportReady, supervisedVariable, tellParent } from "./dev/supervised.ts";
+import {
+  type Activity,
+  drainVariable,
+  onParentMessage,
+  reportReady,
+  standbyVariable,
+  supervisedVariable,
+  tellParent,
+} from "./dev/supervised.ts";
 import { connectMesh, processLogger } from "./mesh.ts";
 import { reportOf } from "./ui/errors.ts";
 
@@ -18,14 +26,25 @@ function sharedMesh(): core.Mesh {
   return shared;
 }
 
+/** A process that stands by is in the mesh before it has an agent. */
+const ahead = process.env[standbyVariable] === undefined ? undefined : openAhead();
+
+async function openAhead(): Promise<core.Mesh | undefined> {
+  const mesh = sharedMesh();
+  // Why it cannot be opened is told to the agent that tries again.
+  return await mesh.acquire().then(
+    () => mesh,
+    () => undefined,
+  );
+}
+
 /** Agents of this process that run or are about to. */
 const hosted = new Set<core.Agent>();
 let starting = 0;
 
 /** Runs an agent as a process's main job: SIGTERM drains it, and a supervisor learns when it is ready or why it is not. */
 async function host(agent: core.Agent, run: () => Promise<void>): Promise<void> {
-  structureConsole();
-  if (hosted.size === 0) for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, drain);
+  if (hosted.size === 0) attend();
   hosted.add(agent);
   starting++;
   try {
@@ -44,10 +63,42 @@ async function host(agent: core.Agent, run: () => Promise<void>): Promise<void> 
   });
 }
 
+let attended = false;
+
+/** Once a process: signals drain it, its supervisor can hold it back, and what it prints is in the log with its trace. */
+function attend(): void {
+  if (attended) return;
+  attended = true;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, drain);
+  if (process.env[supervisedVariable] === undefined) return;
+  structureConsole();
+  onParentMessage(({ soorma }) => {
+    if (soorma === "pause") void all((agent) => agent.pause()).then(() => tellParent({ soorma: "paused" }));
+    if (soorma === "resume") void all((agent) => agent.resume()).then(() => tellParent({ soorma: "resumed" }));
+    if (soorma === "activity") void activity().then((now) => tellParent({ soorma: "activity", activity: now }));
+  });
+}
+
+async function all(change: (agent: core.Agent) => Promise<void>): Promise<void> {
+  await Promise.allSettled([...hosted].map(change));
+}
+
+async function activity(): Promise<Activity> {
+  const tasks = [...hosted].reduce((sum, agent) => sum + (agent.stats().tasks?.running ?? 0), 0);
+  if (!shared) return { tasks, published: 0, received: 0 };
+  const { node } = await shared.acquire();
+  const { published, received } = node.stats().events;
+  await shared.release();
+  return { tasks, published, received };
+}
+
 function drain(signal: NodeJS.Signals): void {
   process.off("SIGTERM", drain);
   process.off("SIGINT", drain);
-  void Promise.allSettled([...hosted].map((agent) => agent.stop())).then(() => {
+  const most = Number(process.env[drainVariable] ?? Number.POSITIVE_INFINITY);
+  const stops = [...hosted].map((agent) => agent.stop({ drainMs: Math.min(agent.drainMs, most) }));
+  void Promise.allSettled(stops).then(async () => {
+    await (await ahead)?.release();
     // As if nobody had caught it: whoever sent the signal sees that it ended the process.
     process.kill(process.pid, signal);
   });

@@ -29,6 +29,8 @@ interface DevOptions {
   readonly follow?: boolean;
   readonly clean?: boolean;
   readonly yes?: boolean;
+  /** Absent means yes. */
+  readonly types?: boolean;
   readonly port?: number;
   readonly env?: string;
   readonly dir?: string;
@@ -89,6 +91,7 @@ function detachedFlags(options: DevOptions): string[] {
     ...(options.build ? ["--build"] : []),
     ...(options.infraOnly ? ["--infra-only"] : []),
     ...(options.clean ? ["--clean", "--yes"] : []),
+    ...(options.types === false ? ["--no-types"] : []),
     ...(options.only ?? []).flatMap((name) => ["--only", name]),
     ...Object.entries(options.instances ?? {}).flatMap(([name, count]) => ["--instances", `${name}=${count}`]),
     ...(options.port === undefined ? [] : ["--port", String(options.port)]),
@@ -160,6 +163,7 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
     patienceMs: readyMs,
     backoffMs: restartMs,
     print,
+    reload: { types: options.types !== false },
   });
 
   const ended = Promise.withResolvers<number>();

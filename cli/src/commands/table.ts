@@ -65,6 +65,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
       { flags: "--status", description: "show what runs in this project" },
       { flags: "--logs", description: "print the logs of this project's mesh, as `soorma logs` does" },
       { flags: "--follow", description: "with --logs: go on printing until the mesh stops or Ctrl-C" },
+      { flags: "--no-types", description: "do not check types when a file is saved" },
       {
         flags: "--clean",
         description: "remove the project's plans, memory, logs and bundles before the start; with --stop: after it",

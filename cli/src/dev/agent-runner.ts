@@ -1,15 +1,25 @@
 import { join } from "node:path";
 import { type AgentEntry, shortPath } from "./agents.ts";
 import { bundleAgent } from "./bundle.ts";
-import { type Exit, exitText, type ManagedProcess, type ProcessSpec } from "./managed-process.ts";
+import { type Exit, exitText, type ManagedProcess, type ProcessSpec, type StartOptions } from "./managed-process.ts";
 import type { ProcessState, ProcessStatus } from "./run-state.ts";
+import type { Standbys } from "./standbys.ts";
+import type { TypeChecker } from "./type-check.ts";
 
 export interface AgentRunnerOptions {
   readonly root: string;
   /** Bundles go there; absent: the agent's file itself is run. */
   readonly buildFolder: string | undefined;
-  start(spec: ProcessSpec): ManagedProcess;
+  start(spec: ProcessSpec, options?: StartOptions): ManagedProcess;
   specOf(entry: AgentEntry, file: string): ProcessSpec;
+  /** Processes that wait for a file to be saved. Absent: each start begins from nothing. */
+  readonly standbys: Standbys | undefined;
+  /** What a process loads while it stands by. */
+  readonly standbyModule: string;
+  /** Absent: types are not checked. */
+  readonly types: TypeChecker | undefined;
+  /** Two processes of the agent cannot run at the same time: the old one ends first. */
+  readonly oneAtATime: boolean;
   /** For the person who watches. */
   say(name: string, line: string, tone: "plain" | "good" | "bad"): void;
   /** State or files changed. */
@@ -26,12 +36,18 @@ export interface AgentRunner {
   readonly status: ProcessStatus;
   /** Facts the agent reported when it became ready. */
   readonly info: Readonly<Record<string, unknown>>;
+  /** The process that works. */
+  readonly process: ManagedProcess | undefined;
   /**
-   * Checks the files, starts the agent from them, and ends the process that ran before when the new one is ready.
-   * While the files have a fault, or the new process ends before it is ready, the old one goes on running.
-   * Resolves when one of that is settled; a later call overtakes an earlier one.
+   * Checks the files, starts the agent from them, and lets the process that ran before drain when the new one is ready.
+   * While the files have a fault, or the new process ends before it is ready, the old one goes on running. Types are
+   * checked behind that: until the verdict the old process only takes no new work, and if there is a fault, it takes over
+   * again.
+   * Resolves when an agent runs, or is known not to; a later call overtakes an earlier one.
+   *
+   * @param cause - `retry`: nothing was saved, so what it says is shown only if that is new. Default: `saved`.
    */
-  refresh(): Promise<void>;
+  refresh(cause?: "saved" | "retry"): Promise<void>;
   stop(): Promise<void>;
   kill(): void;
 }
@@ -40,18 +56,26 @@ const longestBackoffMs = 30_000;
 /** A crash after this long is not counted together with the one before. */
 const forgivenAfterMs = 60_000;
 
+/** Milliseconds that the output of a process which may crash like the one before is held back. */
+const holdMs = 250;
+
 export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions): AgentRunner {
-  const { root, say } = options;
+  const { root, say, standbys, types } = options;
   const alive = new Set<ManagedProcess>();
   let current: ManagedProcess | undefined;
   let candidate: ManagedProcess | undefined;
+  /** Ran before `current`, and takes over again if the types of that one are wrong. */
+  let proven: ManagedProcess | undefined;
   let files: ReadonlySet<string> = new Set([entry.file]);
   let info: Readonly<Record<string, unknown>> = {};
   let state: ProcessState = "starting";
   let problem: string | undefined;
   let starts = 0;
   let turn = 0;
+  /** Crashes in a row, and how many of them left the same words behind. */
   let crashes = 0;
+  let same = 0;
+  let lastWords: string | undefined;
   let retry: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;
 
@@ -61,30 +85,102 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
     options.onChange();
   };
 
-  const launch = (file: string): ManagedProcess => {
-    const started = options.start(options.specOf(entry, file));
+  const watch = (started: ManagedProcess): ManagedProcess => {
     alive.add(started);
-    starts++;
     void started.exited.then((exit) => {
       alive.delete(started);
+      if (proven === started) proven = undefined;
       if (current === started) onCrash(started, exit);
     });
     return started;
   };
 
+  const launch = (file: string): ManagedProcess => {
+    starts++;
+    const spec = options.specOf(entry, file);
+    // What a crash says is held back until it is known not to be what the last one said.
+    const waiting = crashes > 0 ? undefined : standbys?.take(entry.name);
+    if (waiting) {
+      waiting.go();
+      return watch(waiting);
+    }
+    standbys?.drop(entry.name);
+    return watch(options.start(spec, crashes > 0 ? { holdMs } : {}));
+  };
+
+  const standBy = (file: string): void => {
+    if (stopped || options.oneAtATime) return;
+    const spec = options.specOf(entry, file);
+    standbys?.want(entry.name, () => options.start(spec, { standby: options.standbyModule }));
+  };
+
   const onCrash = (process: ManagedProcess, exit: Exit): void => {
     current = undefined;
     if (stopped) return;
-    if (performance.timeOrigin + performance.now() - process.startedAtMs > forgivenAfterMs) crashes = 0;
+    if (Date.now() - process.startedAtMs > forgivenAfterMs) crashes = 0;
+    const before = proven;
+    if (before) {
+      // Its types were not known to be right yet, and it does not even run.
+      proven = undefined;
+      exit.showHeld();
+      say(entry.name, `ended with ${exitText(exit)}; the old one keeps running`, "bad");
+      takeBack(before);
+      return;
+    }
+    failed(exit, `ended with ${exitText(exit)}`);
+  };
+
+  /** It does not run, and is tried again: later and later, or when a file is saved. */
+  const failed = (exit: Exit, why: string, cause = ""): void => {
+    const words = exit.lastLines.filter((line) => !line.startsWith("{")).map((line) => line.replace(/\d+/g, "#"));
+    same = crashes > 0 && words.join("\n") === lastWords ? same + 1 : 0;
+    lastWords = words.join("\n");
+    if (same === 0) exit.showHeld();
     const delayMs = Math.min(longestBackoffMs, options.backoffMs * 2 ** crashes++);
-    say(
-      entry.name,
-      `ended with ${exitText(exit)}; starts again in ${delayMs / 1000} s, or when a file is saved`,
-      "bad",
-    );
-    settle("failed", `ended with ${exitText(exit)}`);
+    const again = same === 0 ? "" : `, the same as before (${same + 1} times)`;
+    say(entry.name, `${why}${again}${cause}; starts again in ${delayMs / 1000} s, or when a file is saved`, "bad");
+    settle("failed", why);
     // A replacement is on its way already.
-    if (!candidate) retry = setTimeout(() => void runner.refresh(), delayMs);
+    if (!candidate) retry = setTimeout(() => void runner.refresh("retry"), delayMs);
+  };
+
+  const takeBack = (process: ManagedProcess, why?: string): void => {
+    current = process;
+    settle("ready", why);
+    void process.resume();
+  };
+
+  /** The new process works; the old one is kept until its types are known to be right. */
+  const prove = async (fresh: ManagedProcess, old: ManagedProcess, checker: TypeChecker): Promise<void> => {
+    if (proven) {
+      // Of the one in between nothing was known, either.
+      void old.stop();
+    } else {
+      proven = old;
+      void old.pause();
+    }
+    const verdict = await checker.check(files);
+    if (stopped || current !== fresh) return;
+    const kept = proven;
+    proven = undefined;
+    if (verdict.ok) {
+      void kept?.stop();
+      return;
+    }
+    if (kept) {
+      takeBack(kept, firstLine(verdict.problem));
+      void fresh.stop();
+    }
+    const after = kept ? "the old one keeps running" : "it runs all the same";
+    say(entry.name, `${relative(verdict.problem)}\n${after}`, "bad");
+  };
+
+  const relative = (text: string): string => text.replaceAll(`${root}/`, "");
+
+  const refuse = (text: string): void => {
+    const after = current ? "the old one keeps running" : "waiting for a change";
+    say(entry.name, `${relative(text)}\n${after}`, "bad");
+    settle(current ? "ready" : "failed", firstLine(text));
   };
 
   const runner: AgentRunner = {
@@ -94,6 +190,9 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
     },
     get info() {
       return info;
+    },
+    get process() {
+      return current;
     },
     get status() {
       const process = current ?? candidate;
@@ -106,10 +205,12 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
         ...(problem === undefined ? {} : { problem }),
       };
     },
-    async refresh() {
+    async refresh(cause = "saved") {
       const mine = ++turn;
       const overtaken = (): boolean => stopped || mine !== turn;
+      const startedMs = performance.now();
       if (retry) clearTimeout(retry);
+      if (cause === "saved") crashes = 0;
       // Its files are already old.
       void candidate?.stop();
       candidate = undefined;
@@ -121,16 +222,25 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
       if (overtaken()) return;
       files = bundle.ok ? new Set(bundle.files) : new Set([...files, ...bundle.files]);
       if (!bundle.ok) {
-        const after = current ? "the old one keeps running" : "waiting for a change";
-        say(entry.name, `${bundle.problem.replaceAll(`${root}/`, "")}\n${after}`, "bad");
-        settle(current ? "ready" : "failed", firstLine(bundle.problem));
+        refuse(bundle.problem);
         return;
       }
       options.onChange();
 
       const before = current;
+      if (before && options.oneAtATime) {
+        const verdict = await types?.check(files);
+        if (overtaken()) return;
+        if (verdict?.ok === false) {
+          refuse(verdict.problem);
+          return;
+        }
+        current = undefined;
+        await before.stop();
+        if (overtaken()) return;
+      }
       candidate = launch(bundle.run);
-      if (!before) settle("starting");
+      if (!before && crashes === 0) settle("starting");
       let result = await candidate.started;
       if (overtaken()) return;
       if (!result.ready && before && current === before && needsOldOneGone(result.exit)) {
@@ -147,28 +257,41 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
         const { exit } = result;
         const why = exit.report?.message ?? `ended with ${exitText(exit)} before it was ready`;
         const cause = exit.code === 0 ? ": does it `await` its `run()`?" : "";
-        const after = current ? "the old one keeps running" : "waiting for a change";
-        say(entry.name, `${why}${cause}\n${after}`, "bad");
-        settle(current ? "ready" : "failed", why);
+        if (current) {
+          exit.showHeld();
+          refuse(`${why}${cause}`);
+        } else {
+          failed(exit, why, cause);
+        }
         return;
       }
-      current = candidate;
+      const old = current;
+      const fresh = candidate;
+      current = fresh;
       candidate = undefined;
       info = result.info;
-      if (before) say(entry.name, `reloaded ${shortPath(root, entry.file)}`, "good");
       settle("ready");
-      // Drains what it has; the new one takes what comes.
-      void before?.stop();
+      if (before) {
+        const tookMs = Math.round(performance.now() - startedMs);
+        say(entry.name, `reloaded ${shortPath(root, entry.file)} in ${tookMs} ms`, "good");
+      }
+      standBy(bundle.run);
+      if (!old) return;
+      // The new one takes what comes; the old one finishes what it has.
+      if (types) void prove(fresh, old, types);
+      else void old.stop();
     },
     async stop() {
       stopped = true;
       if (retry) clearTimeout(retry);
       state = "stopping";
+      standbys?.drop(entry.name);
       await Promise.all([...alive].map((process) => process.stop()));
       state = "stopped";
     },
     kill() {
       stopped = true;
+      if (retry) clearTimeout(retry);
       for (const process of alive) process.kill();
     },
   };

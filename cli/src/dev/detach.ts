@@ -50,7 +50,7 @@ export async function startDetached(
     if (!json) io.err("look at it with `soorma dev --status`, stop it with `soorma dev --stop`");
     return exitCodes.done;
   }
-  if (message && message.report.stack === undefined) {
+  if (message?.soorma === "failed" && message.report.stack === undefined) {
     const { code, hint } = message.report;
     throw new CommandError(code, message.report.message, hint === undefined ? {} : { hint });
   }

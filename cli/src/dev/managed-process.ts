@@ -1,7 +1,15 @@
 import type { Report } from "../ui/errors.ts";
 import { identify, type ProcessIdentity } from "./process-identity.ts";
 import type { Sentinel } from "./sentinel.ts";
-import { parseChildMessage, supervisedVariable } from "./supervised.ts";
+import {
+  type Activity,
+  type ChildMessage,
+  drainVariable,
+  type ParentMessage,
+  parseChildMessage,
+  standbyVariable,
+  supervisedVariable,
+} from "./supervised.ts";
 
 export type Role = "broker" | "state" | "agent";
 
@@ -13,8 +21,17 @@ export interface ProcessSpec {
   readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Milliseconds from SIGTERM to SIGKILL. */
+  /** Milliseconds it has to finish its work after SIGTERM; a little later comes SIGKILL. */
   readonly drainMs: number;
+  /** Flags of bun itself. */
+  readonly flags?: readonly string[];
+}
+
+export interface StartOptions {
+  /** Waits for {@link ManagedProcess.go} before it reads its file, and loads this module meanwhile; "" loads none. */
+  readonly standby?: string;
+  /** What it prints is shown so many milliseconds later, and not at all if it ends before. Default: at once. */
+  readonly holdMs?: number;
 }
 
 export interface Exit {
@@ -24,6 +41,8 @@ export interface Exit {
   readonly report?: Report;
   /** The last lines it wrote to stderr. */
   readonly lastLines: readonly string[];
+  /** Shows what was held back when it ended. */
+  showHeld(): void;
   readonly wasReady: boolean;
 }
 
@@ -35,10 +54,18 @@ type StartResult =
 export interface ManagedProcess {
   readonly spec: ProcessSpec;
   readonly identity: ProcessIdentity;
+  /** When it was started, or told to go. */
   readonly startedAtMs: number;
   readonly started: Promise<StartResult>;
   readonly exited: Promise<Exit>;
   readonly isReady: boolean;
+  /** Ends the waiting of a process that stands by. */
+  go(): void;
+  /** Has it take no new work. Resolves when it does, or after a second: not every program knows how. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** What it did so far; `undefined` when it does not say within a second. */
+  activity(): Promise<Activity | undefined>;
   /** Asks it to end, and makes it after the drain time. Resolves when it is gone. */
   stop(): Promise<void>;
   /** Ends it and everything it started, now. */
@@ -51,19 +78,41 @@ export interface ProcessHost {
 }
 
 const keptLines = 40;
+/** Milliseconds that a worker has, after the time to finish, for handing back what it did not finish. */
+const handBackMs = 1_500;
+/** Milliseconds to wait for an answer of a process. */
+const answerMs = 1_000;
 
 /** Starts a supervised process: leader of its own group, tied to this one by an IPC channel. */
-export function startProcess(spec: ProcessSpec, host: ProcessHost): ManagedProcess {
+export function startProcess(spec: ProcessSpec, host: ProcessHost, options: StartOptions = {}): ManagedProcess {
+  const { standby, holdMs = 0 } = options;
   let isReady = false;
   let report: Report | undefined;
+  let startedAtMs = Date.now();
   const lastLines: string[] = [];
   const started = Promise.withResolvers<StartResult>();
+  const answers = new Map<ChildMessage["soorma"], (message: ChildMessage | undefined) => void>();
+  const held: (() => void)[] = [];
+  const tell = (stream: "stdout" | "stderr", line: string): void => {
+    const show = (): void => host.onLine(spec, stream, line);
+    if (holdMs === 0) {
+      show();
+      return;
+    }
+    held.push(show);
+    setTimeout(() => held.splice(0, held.indexOf(show) + 1).forEach((each) => void each()), holdMs);
+  };
 
   const child = Bun.spawn(
-    [process.execPath, "--no-install", "--preload", `${import.meta.dir}/child.ts`, ...spec.argv],
+    [process.execPath, "--no-install", ...(spec.flags ?? []), "--preload", `${import.meta.dir}/child.ts`, ...spec.argv],
     {
       cwd: spec.cwd,
-      env: { ...spec.env, [supervisedVariable]: "1", SOORMA_DRAIN_MS: String(spec.drainMs) },
+      env: {
+        ...spec.env,
+        [supervisedVariable]: "1",
+        [drainVariable]: String(spec.drainMs),
+        ...(standby === undefined ? {} : { [standbyVariable]: standby }),
+      },
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
@@ -76,6 +125,7 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost): ManagedProce
           isReady = true;
           started.resolve({ ready: true, info: message.info });
         } else if (message?.soorma === "failed") report = message.report;
+        else if (message) answers.get(message.soorma)?.(message);
       },
     },
   );
@@ -83,11 +133,11 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost): ManagedProce
   const identity = identify(child.pid) ?? { pid: child.pid, startTime: "" };
 
   const output = Promise.all([
-    readLines(child.stdout, (line) => host.onLine(spec, "stdout", line)),
+    readLines(child.stdout, (line) => tell("stdout", line)),
     readLines(child.stderr, (line) => {
       lastLines.push(line);
       if (lastLines.length > keptLines) lastLines.shift();
-      host.onLine(spec, "stderr", line);
+      tell("stderr", line);
     }),
   ]);
 
@@ -105,10 +155,13 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost): ManagedProce
     killGroup();
     await output;
     host.sentinel.remove(child.pid);
+    for (const answer of [...answers.values()]) answer(undefined);
+    const unseen = held.splice(0);
     const exit: Exit = {
       code: child.exitCode,
       signal: child.signalCode === null ? null : String(child.signalCode),
       lastLines,
+      showHeld: () => unseen.splice(0).forEach((show) => void show()),
       wasReady: isReady,
       ...(report === undefined ? {} : { report }),
     };
@@ -116,20 +169,56 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost): ManagedProce
     return exit;
   })();
 
+  const say = (message: ParentMessage): boolean => {
+    try {
+      child.send(message);
+      return true;
+    } catch {
+      // It is about to end.
+      return false;
+    }
+  };
+  const ask = async (question: ParentMessage["soorma"], answer: ChildMessage["soorma"]) => {
+    const { promise, resolve } = Promise.withResolvers<ChildMessage | undefined>();
+    answers.set(answer, resolve);
+    const timer = setTimeout(resolve, answerMs);
+    if (!say({ soorma: question })) resolve(undefined);
+    const message = await promise;
+    clearTimeout(timer);
+    if (answers.get(answer) === resolve) answers.delete(answer);
+    return message;
+  };
+
   let stopping: Promise<void> | undefined;
   return {
     spec,
     identity,
-    startedAtMs: Date.now(),
+    get startedAtMs() {
+      return startedAtMs;
+    },
     started: started.promise,
     exited,
     get isReady() {
       return isReady;
     },
+    go() {
+      startedAtMs = Date.now();
+      say({ soorma: "go" });
+    },
+    async pause() {
+      await ask("pause", "paused");
+    },
+    async resume() {
+      await ask("resume", "resumed");
+    },
+    async activity() {
+      const message = await ask("activity", "activity");
+      return message?.soorma === "activity" ? message.activity : undefined;
+    },
     stop() {
       stopping ??= (async () => {
         child.kill("SIGTERM");
-        const timer = setTimeout(killGroup, spec.drainMs);
+        const timer = setTimeout(killGroup, spec.drainMs + handBackMs);
         await exited;
         clearTimeout(timer);
       })();

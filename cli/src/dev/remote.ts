@@ -15,14 +15,16 @@ export async function stopMesh(project: Project, json: boolean, io: Io): Promise
     else io.err("nothing runs in this project");
     return exitCodes.done;
   }
-  const { supervisor, processes } = found.state;
+  const { supervisor, processes, standbys = [] } = found.state;
   process.kill(supervisor.pid, "SIGTERM");
   const deadline = performance.now() + stopPatienceMs;
   // There is no way to wait for a process that is not one's child.
   while (isRunning(supervisor)) {
     if (io.signal.aborted) return exitCodes.interrupted;
     if (performance.now() > deadline) {
-      for (const status of processes) if (status.process) signalGroup(status.process.pid, "SIGKILL");
+      for (const { pid } of [...processes.flatMap(({ process: one }) => one ?? []), ...standbys]) {
+        signalGroup(pid, "SIGKILL");
+      }
       process.kill(supervisor.pid, "SIGKILL");
     }
     await Bun.sleep(20);

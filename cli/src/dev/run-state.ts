@@ -30,6 +30,8 @@ export interface RunState {
   /** What the registry is called. */
   readonly registry?: string;
   readonly processes: readonly ProcessStatus[];
+  /** Processes that wait to become an agent's next. */
+  readonly standbys?: readonly ProcessIdentity[];
 }
 
 /** A project that is this process's to run, until it is released. */
@@ -94,7 +96,7 @@ const leftoverGraceMs = 2_000;
 /** Children of a killed supervisor end by themselves; the new one must not start beside them. */
 async function endLeftovers(state: RunState): Promise<void> {
   const left = (): ProcessIdentity[] =>
-    state.processes.flatMap(({ process }) => (process && isRunning(process) ? [process] : []));
+    [...state.processes.flatMap(({ process }) => process ?? []), ...(state.standbys ?? [])].filter(isRunning);
   for (const { pid } of left()) signalGroup(pid, "SIGTERM");
   const deadline = performance.now() + leftoverGraceMs;
   while (left().length > 0 && performance.now() < deadline) await Bun.sleep(20);

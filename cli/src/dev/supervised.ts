@@ -3,10 +3,39 @@ import type { Report } from "../ui/errors.ts";
 /** Set in every process that `soorma dev` supervises. */
 export const supervisedVariable = "SOORMA_SUPERVISED";
 
+/** Milliseconds that a supervised process has to finish its work when it is stopped. */
+export const drainVariable = "SOORMA_DRAIN_MS";
+
+/**
+ * Set in a process that stands by: it has done what every start needs, and waits for the word before it reads its
+ * agent's file. Its value is what to load meanwhile; empty when there is nothing.
+ */
+export const standbyVariable = "SOORMA_STANDBY";
+
+/** What a process did since it started, as far as a person who watches wants to know. */
+export interface Activity {
+  /** Handlers of tasks that run. */
+  readonly tasks: number;
+  readonly published: number;
+  readonly received: number;
+}
+
 /** What a supervised process tells its supervisor. */
 export type ChildMessage =
   | { readonly soorma: "ready"; readonly info: Readonly<Record<string, unknown>> }
-  | { readonly soorma: "failed"; readonly report: Report };
+  | { readonly soorma: "failed"; readonly report: Report }
+  /** It takes no new work, or takes it again. */
+  | { readonly soorma: "paused" | "resumed" }
+  | { readonly soorma: "activity"; readonly activity: Activity };
+
+/** What a supervisor tells a process of its own. */
+export interface ParentMessage {
+  /** `go`: a process that stands by reads its file. `activity` is answered with one. */
+  readonly soorma: "go" | "pause" | "resume" | "activity";
+}
+
+const childMessages = ["ready", "failed", "paused", "resumed", "activity"];
+const parentMessages = ["go", "pause", "resume", "activity"];
 
 /**
  * Tells the supervisor that this process does what it is there for; does nothing when nobody supervises it.
@@ -25,8 +54,21 @@ export async function tellParent(message: ChildMessage): Promise<void> {
   });
 }
 
+/** Calls `listener` with what the supervisor says. Listening alone keeps no process alive. */
+export function onParentMessage(listener: (message: ParentMessage) => void): Disposable {
+  const listen = (value: unknown): void => {
+    if (isTagged(value, parentMessages)) listener(value as ParentMessage);
+  };
+  process.on("message", listen);
+  (process as { channel?: { unref?(): void } }).channel?.unref?.();
+  return { [Symbol.dispose]: () => void process.off("message", listen) };
+}
+
 /** Reads what came from a child; `undefined` for what is none of ours. */
 export function parseChildMessage(value: unknown): ChildMessage | undefined {
-  if (typeof value !== "object" || value === null || !("soorma" in value)) return undefined;
-  return value.soorma === "ready" || value.soorma === "failed" ? (value as ChildMessage) : undefined;
+  return isTagged(value, childMessages) ? (value as ChildMessage) : undefined;
+}
+
+function isTagged(value: unknown, tags: readonly string[]): boolean {
+  return typeof value === "object" && value !== null && "soorma" in value && tags.includes(String(value.soorma));
 }

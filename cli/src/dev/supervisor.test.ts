@@ -225,18 +225,32 @@ test("a syntax error is shown with its line while the old process goes on, and t
   await gone(before ? [before] : []);
 });
 
-test("an agent that throws when it starts is shown, tried again on a save, and not in a loop", async () => {
-  const file = agent("one", `console.log("try"); throw new Error("broken at once");`);
+test("a crash is shown once, tried again with longer and longer pauses, and at once when a file is saved", async () => {
+  const file = agent("one", `throw new Error("broken at once, by " + process.pid);`);
   agent("two", idle);
   const run = supervise();
   const { ready } = await run.until((event) => event.ready);
-  expect(ready?.processes.find(({ name }) => name === "one")).toMatchObject({ state: "failed", restarts: 0 });
-  await run.until(says("one", "broken at once"));
-  await run.until(says("one", "waiting for a change"));
+  expect(ready?.processes.find(({ name }) => name === "one")?.state).toBe("failed");
+  await run.until(says("one", "starts again in 0.02 s, or when a file is saved"));
+  await run.until(says("one", "the same as before (2 times); starts again in 0.04 s"));
+  await run.until(says("one", "the same as before (3 times); starts again in 0.08 s"));
+  expect(run.events.filter(says("one", "error: broken at once"))).toHaveLength(1);
+  expect(run.state().processes.find(({ name }) => name === "one")?.state).toBe("failed");
   const from = run.events.length;
   writeFileSync(file, `console.log("mended"); ${idle}`);
   await run.until(says("one", "mended"), from);
-  expect(run.events.filter(says("one", "try")).length).toBe(2);
+  expect(run.events.slice(from).some(says("one", "broken at once"))).toBe(false);
+});
+
+test("what a process of the same agent says when it crashes in another way is shown", async () => {
+  agent(
+    "one",
+    `const n = Number(await Bun.file("count").text().catch(() => "0")); await Bun.write("count", String(n + 1));
+     throw new Error(["first", "first", "second"][Math.min(n, 2)] + " reason");`,
+  );
+  const run = supervise();
+  await run.until(says("one", "error: second reason"));
+  expect(run.events.filter(says("one", "error: first reason"))).toHaveLength(1);
 });
 
 test("an agent that ends without having been ready is asked for its await", async () => {
@@ -330,4 +344,105 @@ test("with --build the bundle is what runs, and a saved import is in the next on
   const from = run.events.length;
   writeFileSync(join(root, "src/shared.ts"), "export const version = 2;");
   await run.until(says("one", "one.js 2"), from);
+});
+
+/** Says that it is held back and let go, as an agent made with soorma does. */
+const holdable = `process.on("message", ({ soorma }) => {
+  if (soorma !== "pause" && soorma !== "resume") return;
+  process.stdout.write(soorma + "d\\n");
+  process.send({ soorma: soorma + "d" });
+}); ${idle}`;
+
+/** Stands for the project's TypeScript: what it complains of is every \`WRONG\` in a source. */
+function installCompiler(): void {
+  const folder = join(root, "node_modules/typescript");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(root, "tsconfig.json"), "{}");
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "typescript", bin: { tsc: "tsc.js" } }));
+  writeFileSync(
+    join(folder, "tsc.js"),
+    `for (const name of new Bun.Glob("src/**/*.ts").scanSync(".")) {
+       (await Bun.file(name).text()).split("\\n").forEach((line, i) => {
+         const at = line.indexOf("WRONG");
+         if (at >= 0) console.log(name + "(" + (i + 1) + "," + (at + 1) + "): error TS1: not right");
+       });
+     }`,
+  );
+}
+
+test("with a type error the old process goes on, and the error is shown with its line; without one it drains", async () => {
+  installCompiler();
+  const file = agent("one", `console.log("version 1"); ${holdable}`);
+  agent("unrelated", `// WRONG\n${idle}`);
+  const run = supervise({ reload: { types: true } });
+  await run.until((event) => event.ready);
+  await run.until(says("soorma", "src/agents/unrelated.ts:1:4"));
+  const before = run.state().processes.find(({ name }) => name === "one")?.process;
+  let from = run.events.length;
+  writeFileSync(file, `console.log("version 2");\nconst x = WRONG; var WRONG; ${holdable}`);
+  await run.until(says("one", "paused"), from);
+  const { line } = await run.until(says("one", "the old one keeps running"), from);
+  expect(line).toStartWith("TS1: not right\n  at src/agents/one.ts:2:11\n2 | const x = WRONG;");
+  await run.until(says("one", "resumed"), from);
+  expect(run.state().processes.find(({ name }) => name === "one")).toMatchObject({
+    state: "ready",
+    process: before,
+    problem: "TS1: not right",
+  });
+  from = run.events.length;
+  writeFileSync(file, `console.log("version 3"); ${holdable}`);
+  await run.until(says("one", "version 3"), from);
+  await gone(before ? [before] : []);
+  expect(run.state().processes.find(({ name }) => name === "one")?.process?.pid).not.toBe(before?.pid);
+});
+
+test("of an agent that is saved twice before its types are known, the last proven version is what goes on", async () => {
+  installCompiler();
+  // A compiler that takes its time: it waits for a word.
+  const compiler = join(root, "node_modules/typescript/tsc.js");
+  const file = agent("one", holdable);
+  const run = supervise({ reload: { types: true } });
+  await run.until((event) => event.ready);
+  const [, , first] = running(run);
+  writeFileSync(
+    compiler,
+    `while (!(await Bun.file("word").exists())) await Bun.sleep(5);\n${await Bun.file(compiler).text()}`,
+  );
+  writeFileSync(file, `console.log("version 2"); ${holdable}`);
+  await run.until(says("one", "reloaded"));
+  const [, , second] = running(run);
+  const from = run.events.length;
+  writeFileSync(file, `console.log("version 3"); // WRONG\n${holdable}`);
+  await run.until(says("one", "reloaded"), from);
+  await gone(second ? [second] : []);
+  writeFileSync(join(root, "word"), "");
+  await run.until(says("one", "the old one keeps running"), from);
+  await run.until(says("one", "resumed"), from);
+  expect(running(run)[2]).toEqual(first as ProcessIdentity);
+});
+
+test("a process that stands by becomes the agent's next, with the file as it is then, and is replaced", async () => {
+  const file = agent("one", `console.log("version 1"); ${idle}`);
+  const run = supervise({ reload: { types: false } });
+  await run.until((event) => event.ready);
+  const standby = async (not?: number): Promise<ProcessIdentity> => {
+    for (;;) {
+      const [found] = run.state().standbys ?? [];
+      if (found && found.pid !== not) return found;
+      await Bun.sleep(10);
+    }
+  };
+  const waiting = await standby();
+  expect(run.events.filter(says("one", "version"))).toHaveLength(1);
+  writeFileSync(join(root, "src/new.ts"), "export const version = 2;");
+  writeFileSync(
+    file,
+    `import { version } from "../new.ts"; console.log("version", version, import.meta.main); ${idle}`,
+  );
+  await run.until(says("one", "version 2 true"));
+  await run.until(says("one", "reloaded"));
+  expect(running(run)[2]).toEqual(waiting);
+  const next = await standby(waiting.pid);
+  run.child.kill("SIGKILL");
+  await gone([waiting, next]);
 });

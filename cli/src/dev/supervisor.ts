@@ -5,10 +5,12 @@ import { type AgentRunner, createAgentRunner } from "./agent-runner.ts";
 import { type AgentEntry, agentSources } from "./agents.ts";
 import { createInfra, type Infra } from "./infra.ts";
 import { type MeshLogLine, readChildLine } from "./log-line.ts";
-import { type ProcessSpec, type Role, startProcess } from "./managed-process.ts";
+import { type ProcessHost, type ProcessSpec, type Role, type StartOptions, startProcess } from "./managed-process.ts";
 import type { Project } from "./project.ts";
 import type { Claim, ProcessStatus } from "./run-state.ts";
 import { type Sentinel, startSentinel } from "./sentinel.ts";
+import { createStandbys } from "./standbys.ts";
+import { createTypeChecker } from "./type-check.ts";
 import { createWatcher } from "./watcher.ts";
 
 export interface SupervisorOptions {
@@ -36,6 +38,8 @@ export interface SupervisorOptions {
   readonly patienceMs?: number;
   /** Milliseconds before the first restart of what crashed. Default 500. */
   readonly backoffMs?: number;
+  /** Follow what is saved, and be quick about it: processes that stand by, and types checked behind. Default false. */
+  readonly reload?: { readonly types: boolean };
 }
 
 /** How a part that is no agent is started. */
@@ -64,12 +68,24 @@ export interface Supervisor {
   summary(): MeshSummary;
 }
 
+/** Each is a process that waits, of about 70 MB. */
+const mostStandbys = 4;
+/** Milliseconds after the last start before a process is made that stands by. */
+const standbyQuietMs = 150;
+
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { project, claim, drainMs, patienceMs = 10_000, backoffMs = 500 } = options;
   const startedAtMs = Date.now();
+  const standbyModule = soormaOf(project.root);
   const sentinel: Sentinel = startSentinel(drainMs + 2_000);
   const env = { ...options.env, [meshFileVariable]: project.meshFile };
   const runners = new Map<string, AgentRunner>();
+  const standbys = options.reload
+    ? createStandbys({ most: mostStandbys, quietMs: standbyQuietMs, onChange: () => publish() })
+    : undefined;
+  const types = options.reload?.types
+    ? createTypeChecker({ root: project.root, buildFolder: project.buildFolder, sentinel })
+    : undefined;
   let phase: "starting" | "ready" | "stopping" = "starting";
   let stopping: Promise<void> | undefined;
   let killed = false;
@@ -78,11 +94,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const level = tone === "bad" ? "error" : "info";
     options.print({ timeMs: Date.now(), name, stream: "soorma", level, line: text }, tone);
   };
-  const start = (spec: ProcessSpec) =>
-    startProcess(spec, {
-      sentinel,
-      onLine: ({ name }, stream, line) => options.print(readChildLine(name, stream, line, Date.now()), "plain"),
-    });
+  const host: ProcessHost = {
+    sentinel,
+    onLine: ({ name }, stream, line) => options.print(readChildLine(name, stream, line, Date.now()), "plain"),
+  };
+  const start = (spec: ProcessSpec, how?: StartOptions) => startProcess(spec, host, how);
   const specOf = (name: string, role: Role, argv: readonly string[], extra: Readonly<Record<string, string>> = {}) => ({
     name,
     role,
@@ -102,6 +118,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       phase,
       startedAtMs,
       ...summary(),
+      standbys: standbys?.processes ?? [],
     });
     const pids = { broker: broker?.pid, state: state.pid };
     if ((!broker || pids.broker !== undefined) && pids.state !== undefined) {
@@ -158,6 +175,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         buildFolder: options.buildFolder,
         start,
         specOf: (agent, file) => specOf(agent.name, "agent", [file], agent.env),
+        standbys,
+        standbyModule,
+        types,
+        oneAtATime: false,
         say,
         onChange: publish,
         backoffMs,
@@ -189,6 +210,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     processes: statuses(),
   });
 
+  /** Of what is there from the start there is no older version to go on with: its faults are only shown. */
+  const checkTypes = async (): Promise<void> => {
+    const files = new Set([...runners.values()].flatMap((runner) => [...runner.files]));
+    const verdict = await types?.check(files);
+    if (!verdict || verdict.ok || stopping || killed) return;
+    say("soorma", `${verdict.problem.replaceAll(`${project.root}/`, "")}\nthe agents run all the same`, "bad");
+  };
+
   return {
     async start() {
       publish();
@@ -197,16 +226,19 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       await Promise.all([...infra.map((node) => node.start()), syncAgents()]);
       phase = "ready";
       publish();
+      standbys?.begin();
+      void checkTypes();
       return summary();
     },
     stop() {
       stopping ??= (async () => {
         phase = "stopping";
         watcher[Symbol.dispose]();
+        types?.close();
         claim.update({ phase, startedAtMs, processes: statuses() });
         // Nobody new shall come.
         removeMeshFile(project.meshFile);
-        await Promise.all([...runners.values()].map((runner) => runner.stop()));
+        await Promise.all([standbys?.stop(), ...[...runners.values()].map((runner) => runner.stop())]);
         await state.stop();
         await broker?.stop();
         sentinel.close();
@@ -216,6 +248,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     kill() {
       killed = true;
       watcher[Symbol.dispose]();
+      types?.close();
+      standbys?.kill();
       removeMeshFile(project.meshFile);
       for (const runner of runners.values()) runner.kill();
       for (const node of infra) node.kill();
@@ -227,4 +261,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
 function keyOf(entry: AgentEntry): string {
   return JSON.stringify([entry.name, entry.file, entry.env]);
+}
+
+/** The soorma that the project's agents import; "" when there is none. */
+function soormaOf(root: string): string {
+  try {
+    return Bun.resolveSync("soorma", root);
+  } catch {
+    return "";
+  }
 }

@@ -79,6 +79,8 @@ export abstract class Agent implements HostedAgent {
   abstract readonly kind: AgentKind;
   readonly name: string;
   readonly concurrency: number;
+  /** Milliseconds running handlers have to finish after {@link Agent.stop}. */
+  readonly drainMs: number;
   protected readonly options: AgentOptions;
   readonly #operations = new Map<string, Offered>();
   readonly #subscriptions = new Set<HandledSubscription>();
@@ -97,6 +99,7 @@ export abstract class Agent implements HostedAgent {
   #startedAtMs = 0;
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
+  #turning: Promise<void> = Promise.resolve();
   #gaps: Disposable | undefined;
   readonly #events = { handled: 0, failed: 0 };
   readonly #requests = { answered: 0, failed: 0 };
@@ -113,6 +116,7 @@ export abstract class Agent implements HostedAgent {
     this.options = options;
     this.name = options.name;
     this.concurrency = concurrency;
+    this.drainMs = options.drainMs ?? defaultDrainMs;
     this.queue = new WorkQueue(concurrency);
     this.#capabilities = options.capabilities ?? [];
     for (const produced of options.produces ?? []) this.#produce(produced);
@@ -199,12 +203,50 @@ export abstract class Agent implements HostedAgent {
    * the first.
    */
   stop(options: { readonly drainMs?: number } = {}): Promise<void> {
-    this.#stopped ??= this.#stop(options.drainMs ?? this.options.drainMs ?? defaultDrainMs);
+    this.#stopped ??= this.#stop(options.drainMs ?? this.drainMs);
     return this.#stopped;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  /**
+   * Takes no new work until {@link Agent.resume}: other instances get it. What runs goes on, and so do plans that it
+   * drives. Resolves when the directory says so; twice is fine.
+   */
+  pause(): Promise<void> {
+    return this.#turn(async ({ node }) => {
+      if (!this.#ready) return;
+      this.#ready = false;
+      for (const subscription of this.#subscriptions) node.events.unsubscribe(subscription);
+      await node.put(this);
+      this.log.debug("agent.paused", { agentId: this.agentId });
+    });
+  }
+
+  /** Takes work again after {@link Agent.pause}. Resolves when it is as ready as after `run()`. */
+  resume(): Promise<void> {
+    return this.#turn(async ({ node }) => {
+      if (this.#ready) return;
+      await Promise.all([...this.#subscriptions].map((subscription) => node.events.subscribe(subscription)));
+      this.#ready = true;
+      const revision = await node.put(this);
+      await node.events.joined();
+      await node.knownToPublishers(this.record(), revision);
+      this.log.debug("agent.resumed", { agentId: this.agentId });
+    });
+  }
+
+  /** One change of readiness after the other; none once it stops. */
+  #turn(change: (services: NodeServices) => Promise<void>): Promise<void> {
+    this.#turning = this.#turning.then(async () => {
+      await this.#running;
+      if (this.#services && !this.#stopped) await change(this.#services);
+    });
+    const result = this.#turning;
+    this.#turning = result.catch(() => {});
+    return result;
   }
 
   /** What the directory shall say of this agent. */

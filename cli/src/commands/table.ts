@@ -2,6 +2,7 @@ import { includes, projectTypes } from "../scaffold/project-types.ts";
 import { parseTime } from "../ui/time.ts";
 import { inspection } from "./inspection.ts";
 import { plans } from "./plans/table.ts";
+import { environment, parsePort, projectCommands } from "./project-table.ts";
 import { recordings } from "./recordings/table.ts";
 import { type CommandGroup, type CommandSpec, json, parseList, parseSeconds } from "./spec.ts";
 
@@ -76,7 +77,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
         description: "broker on this TCP port of 127.0.0.1 (default: a socket file)",
         parse: parsePort,
       },
-      { flags: "--env <name>", description: "with this environment of soorma.config.ts (default: $SOORMA_ENV)" },
+      environment,
       { flags: "--dir <folder>", description: "the project's folder (default: the nearest one upwards)" },
       json,
     ],
@@ -136,6 +137,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
     ],
     load: async () => (await import("./logs.ts")).runLogs,
   },
+  ...projectCommands,
   {
     name: "demo",
     summary: "answer a question out of a folder's documents with a mesh of agents, then stop it",
@@ -168,12 +170,6 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
     load: async () => (await import("./version.ts")).runVersion,
   },
 ];
-
-function parsePort(text: string): number {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw new TypeError(`${text} is no port: 1 to 65535`);
-  return port;
-}
 
 const mostInstances = 64;
 

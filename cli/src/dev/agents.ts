@@ -44,7 +44,7 @@ const manifest = "package.json";
  * @throws {UsageError} when `choice` names an agent that there is not.
  */
 export function findAgents(root: string, config: Pick<Config, "agents">, choice: AgentChoice = {}): AgentEntry[] {
-  const found = definitions(root, config);
+  const found = agentDefinitions(root, config);
   const known = Object.keys(found);
   const { only = [], instances = {} } = choice;
   for (const name of [...only, ...Object.keys(instances)]) {
@@ -66,7 +66,8 @@ export function findAgents(root: string, config: Pick<Config, "agents">, choice:
     });
 }
 
-function definitions(root: string, config: Pick<Config, "agents">): Record<string, Definition> {
+/** The agents of a project by name, before instances are counted. @throws {SoormaError} `CONFIG_INVALID` */
+export function agentDefinitions(root: string, config: Pick<Config, "agents">): Record<string, Definition> {
   if (config.agents) return named(root, config.agents, configFileName, "agents");
   const many = join(root, agentsFolder);
   if (existsSync(many)) {

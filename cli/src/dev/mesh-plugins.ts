@@ -82,7 +82,7 @@ async function load(kind: ConfiguredKind, name: string, { root }: Pick<Project, 
   } catch (error) {
     if (!isSoormaError(error)) throw error;
     const { code, message, hint, details } = error;
-    throw new SoormaError(code, `${placeOf(loaded, `plugins.${kind}.name`)}: ${message}`, {
+    throw new SoormaError(code, `${placeOf(loaded, `plugins.${kind}.name`)}: plugins.${kind}.name: ${message}`, {
       cause: error,
       ...(hint === undefined ? {} : { hint }),
       ...(details === undefined ? {} : { details }),

@@ -1,0 +1,170 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { curveKeypair } from "@soorma/transport-zeromq/sockets";
+import { soorma, tempFolder } from "./cli-run.ts";
+
+let folder: ReturnType<typeof tempFolder>;
+let project: string;
+beforeEach(() => {
+  folder = tempFolder();
+  project = join(folder.path, "project");
+  mkdirSync(join(project, "src/agents"), { recursive: true });
+  mkdirSync(join(project, "node_modules/@soorma"), { recursive: true });
+  const root = join(import.meta.dir, "..", "..");
+  symlinkSync(join(root, "cli"), join(project, "node_modules/soorma"));
+  symlinkSync(join(root, "core"), join(project, "node_modules/@soorma/core"));
+  symlinkSync(join(root, "plugins/transport-zeromq"), join(project, "node_modules/@soorma/transport-zeromq"));
+  put("package.json", JSON.stringify({ name: "settings", type: "module" }));
+  put("src/agents/planner.ts", planner);
+  put("src/agents/worker.ts", worker);
+});
+afterEach(async () => {
+  await run("dev", "--stop");
+  folder[Symbol.dispose]();
+}, 60_000);
+
+function put(path: string, text: string): void {
+  mkdirSync(join(project, path, ".."), { recursive: true });
+  writeFileSync(join(project, path), text);
+}
+
+const run = (...args: string[]) => soorma(args, { cwd: project, env: { SOORMA_ENV: undefined } });
+
+/** Starts the mesh in the background; the test's end stops it. */
+async function start(...flags: string[]): Promise<string> {
+  const { stdout, stderr, exitCode } = await run("dev", "--detach", ...flags);
+  if (exitCode !== 0) throw new Error(stderr);
+  return stdout;
+}
+
+const planner = `
+import { Planner } from "soorma";
+const planner = new Planner({ name: "probe-planner" });
+planner.onGoal("probe.goal", (goal) => ({ tasks: [{ name: "probe", assignedTo: "probe", data: goal.data, retry: { maxAttempts: 1 } }] }));
+await planner.run();
+`;
+const worker = `
+import { Worker } from "soorma";
+const worker = new Worker({ name: "probe-worker", capabilities: ["probe"] });
+worker.onTask("probe", async (task, context) => {
+  if (task.data.bytes) {
+    const { bytes, size = 100_000 } = task.data;
+    for (let at = 0; at * size < bytes; at++) await context.memory.store("big:" + at, "x".repeat(size));
+  }
+  return { environment: process.env.SOORMA_ENV, from: process.env.FROM, tenant: worker.record().tenant };
+});
+await worker.run();
+`;
+
+async function probe(data: unknown = {}) {
+  const { stdout, stderr, exitCode } = await run("goal", "probe.goal", JSON.stringify(data), "--timeout", "30");
+  return { answer: exitCode === 0 ? (JSON.parse(stdout) as { probe: unknown }).probe : undefined, stderr };
+}
+
+test("a mesh runs on plugins of the project: registry by path, transport by name, without a broker", async () => {
+  const fixtures = join(import.meta.dir, "fixtures");
+  put("plugins/ledger.ts", readFileSync(join(fixtures, "registry-ledger.ts"), "utf8"));
+  put("node_modules/soorma-transport-pigeon/index.ts", readFileSync(join(fixtures, "transport-pigeon.ts"), "utf8"));
+  put(
+    "node_modules/soorma-transport-pigeon/package.json",
+    JSON.stringify({
+      name: "soorma-transport-pigeon",
+      version: "3.2.1",
+      exports: "./index.ts",
+      soorma: { kind: "transport", name: "pigeon", api: 1 },
+    }),
+  );
+  const [ledger, loft] = [join(folder.path, "ledger.jsonl"), join(folder.path, "loft")];
+  mkdirSync(loft);
+  put(
+    "soorma.config.ts",
+    `import { defineConfig } from "soorma/config";
+export default defineConfig({
+  mesh: { tenantId: "acme", leaseMs: 20_000, dataFolder: "kept" },
+  agents: { planner: "src/agents/planner.ts", worker: { entry: "src/agents/worker.ts", env: { FROM: "file" } } },
+  plugins: { registry: { name: "./plugins/ledger.ts", options: { file: ${JSON.stringify(ledger)} } } },
+  environments: {
+    birds: {
+      agents: { worker: { env: { FROM: "overlay" } } },
+      plugins: { transport: { name: "pigeon", options: { loft: ${JSON.stringify(loft)} } } },
+    },
+  },
+});`,
+  );
+  expect(await start("--env", "birds")).toContain("· registry ./plugins/ledger.ts ·");
+  expect((await probe()).answer).toEqual({ environment: "birds", from: "overlay", tenant: "acme" });
+
+  const status = JSON.parse((await run("dev", "--status", "--json")).stdout) as { processes: { name: string }[] };
+  expect(status.processes.map(({ name }) => name).sort()).toEqual(["planner", "state", "worker"]);
+  const [first] = readFileSync(ledger, "utf8").split("\n");
+  expect(JSON.parse(first ?? "{}")).toMatchObject({ leaseMs: 20_000, up: { tenant: "acme" } });
+  expect(existsSync(join(project, "kept/data.mdb"))).toBe(true);
+  expect(existsSync(join(project, ".soorma/data"))).toBe(false);
+
+  const listed = JSON.parse((await run("plugin", "list", "--env", "birds", "--json")).stdout) as object[];
+  expect(listed).toContainEqual(
+    expect.objectContaining({
+      kind: "transport",
+      name: "pigeon",
+      package: "soorma-transport-pigeon",
+      version: "3.2.1",
+      source: "project",
+      inUse: true,
+    }),
+  );
+  expect(listed).toContainEqual(expect.objectContaining({ kind: "registry", source: "path", inUse: true }));
+  expect(listed).toContainEqual(expect.objectContaining({ name: "zeromq", source: "project", inUse: false }));
+}, 60_000);
+
+test("an encrypted mesh at a TCP port, with limits for messages and data", async () => {
+  const { publicKey, secretKey } = curveKeypair();
+  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = server;
+  server.stop(true);
+  put(
+    "soorma.config.ts",
+    `export default {
+  mesh: { maxMessageBytes: 300_000, dataLimitBytes: 3_000_000 },
+  plugins: { transport: { options: ${JSON.stringify({ security: "curve", publicKey, secretKey })} } },
+  dev: { port: ${port} },
+};`,
+  );
+  expect(await start()).toContain(`· broker tcp://127.0.0.1:${port} ·`);
+  expect((await probe()).answer).toEqual({ tenant: "default" });
+
+  expect((await probe({ bytes: 1, size: 400_000 })).stderr).toContain("MESSAGE_TOO_LARGE");
+  const full = await probe({ bytes: 6_000_000 });
+  expect(full.stderr).toContain("STORE_FULL");
+
+  // Whoever has the addresses and not the keys is not let in, and no process shows the key to other users.
+  const mesh = JSON.parse(readFileSync(join(project, ".soorma/run/mesh.json"), "utf8")) as {
+    registry: { options: object };
+  };
+  expect(statSync(join(project, ".soorma/run/mesh.json")).mode & 0o077).toBe(0);
+  const processes = Bun.spawnSync(["ps", "-eo", "args"]).stdout.toString();
+  expect(processes).not.toContain(secretKey);
+  const open = {
+    ...mesh,
+    transport: { name: "zeromq", options: {} },
+    registry: { name: "broker", options: { ...mesh.registry.options, timeoutMs: 500 } },
+  };
+  put("open.json", JSON.stringify(open));
+  const refused = await soorma(["plans", "list"], { cwd: project, env: { SOORMA_MESH: join(project, "open.json") } });
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain("REGISTRY_UNAVAILABLE");
+
+  const shown = (await run("config", "plugins.transport", "--json")).stdout;
+  expect(shown).toContain(publicKey);
+  expect(shown).not.toContain(secretKey);
+}, 60_000);
+
+test("what is wrong with the configuration is told before anything starts, and nothing is left", async () => {
+  put("soorma.config.ts", `export default {\n  plugins: {\n    transport: { options: { heartbeat: 5 } },\n  },\n};`);
+  const { stderr, exitCode } = await run("dev");
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain(
+    'soorma.config.ts:3: plugins.transport.options.heartbeat is not an option, did you mean "heartbeatMs"?',
+  );
+  expect(existsSync(join(project, ".soorma"))).toBe(false);
+});

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "@soorma/core";
+import { limited } from "./limited.ts";
 import type { Held } from "./steps/held.ts";
 import { benchMesh } from "./steps/mesh.ts";
 import { Processes, startMesh } from "./steps/peers.ts";
@@ -129,12 +130,6 @@ async function killPlanner(processes: Processes): Promise<number> {
 
 async function heldCount(client: Client): Promise<number> {
   return Number(await client.bus.request("held.count", {}, { timeoutMs: 30_000 }));
-}
-
-function limited(name: string, unit: string, ours: number, limit?: number): BenchRow {
-  const verdict =
-    limit === undefined ? "" : `within ${limit.toLocaleString("en")} ${unit}: ${ours <= limit ? "yes" : "NO"}`;
-  return { name, unit, ours, theirs: Number.NaN, ratio: Number.NaN, target: undefined, verdict };
 }
 
 /** What the process has in memory now. */

@@ -54,6 +54,7 @@ export const errorCodes = {
   STORE_CLOSED: { retryable: false, means: "the store was closed before the call" },
   // recordings
   RECORDING_INVALID: { retryable: false, means: "the file is no recording this version can read" },
+  CALL_NOT_RECORDED: { retryable: false, means: "a stub was asked for what its recording does not hold" },
   // plugins and configuration
   PLUGIN_NOT_FOUND: { retryable: false, means: "no package provides the plugin" },
   PLUGIN_INVALID: { retryable: false, means: "the package's default export is not a plugin of that kind" },

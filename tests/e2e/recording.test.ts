@@ -120,3 +120,30 @@ test("a recording on stdout holds nothing but its lines", async () => {
     .map((line) => JSON.parse(line) as RecordingLine);
   expect(lines.at(-1)?.kind).toBe("end");
 }, 60_000);
+
+test("a recording is sent again, and what ends differently is told", async () => {
+  const data = '{"text":"one two three"}';
+  await record("again.jsonl", [], async () => {
+    expect((await run("goal", "count.goal", data)).exitCode).toBe(0);
+  });
+  const listed = await run("replay", "again.jsonl", "--dry-run");
+  expect(listed.stdout).toBe(`+0 ms  goal count.goal  ${data}\n`);
+  const same = await run("replay", "again.jsonl", "--speed", "max");
+  expect(same.stdout).toMatch(/^✓ goal count\.goal {2}[\d.]+ m?s, was [\d.]+ m?s\n$/);
+  expect(same.stderr).toBe("1 the same, 0 different\n");
+  expect(same.exitCode).toBe(0);
+  writeFileSync(changed, "");
+  const different = await run("replay", "again.jsonl");
+  expect(different.exitCode).toBe(1);
+  expect(different.stdout).toContain("✗ goal count.goal");
+  expect(different.stdout).toContain("    result.count.words: 3 → 4\n");
+  const ignored = await run("replay", "again.jsonl", "--ignore", "words", "--only", "count.*", "--json");
+  expect(ignored.exitCode).toBe(0);
+  expect(JSON.parse(ignored.stdout)).toMatchObject({ same: 1, inputs: [{ type: "count.goal", verdict: "same" }] });
+  const none = await run("replay", "again.jsonl", "--only", "order.*");
+  expect(none).toMatchObject({ stdout: "", exitCode: 0 });
+  expect(none.stderr).toContain("nothing that matches order.* was sent by a client in again.jsonl");
+  const wrong = await run("replay", "package.json");
+  expect(wrong.exitCode).toBe(1);
+  expect(wrong.stderr).toContain("is no recording");
+}, 60_000);

@@ -40,6 +40,25 @@ export function parseRecording(text: string, name = "the recording"): Recording 
   return { header, lines };
 }
 
+/**
+ * Reads a recording out of a file.
+ *
+ * @throws {SoormaError} `RECORDING_INVALID` when there is no such file, or it is no recording.
+ */
+export async function readRecording(path: string): Promise<Recording> {
+  let text: string;
+  try {
+    text = await Bun.file(path).text();
+  } catch (cause) {
+    throw new SoormaError(
+      "RECORDING_INVALID",
+      `the recording ${path} cannot be read: ${String((cause as Error).message)}`,
+      { cause },
+    );
+  }
+  return parseRecording(text, path);
+}
+
 function parseHeader(text: string, name: string): RecordingHeader {
   let value: unknown;
   try {

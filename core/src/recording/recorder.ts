@@ -19,8 +19,10 @@ import { CopyTranslator } from "./translator.ts";
 
 /** Messages from several nodes are brought into the order of time within so many milliseconds. */
 const orderMs = 100;
-/** With so many lines not written yet, nodes have to wait. */
-const mostHeld = 20_000;
+/** A message about a task whose offer has not come yet waits for it so many milliseconds: its sender's clock may be ahead. */
+const offerMs = 2_000;
+/** With so much not written yet, nodes have to wait. */
+const mostHeldBytes = 32 * 1024 * 1024;
 /** Milliseconds a node that left has to send what it still had. */
 const goneMs = 2_000;
 /** Milliseconds the nodes have for their last messages when recording ends. */
@@ -46,6 +48,16 @@ export interface RecorderStats {
   readonly lost: number;
 }
 
+/** Something that waits for its place in the order of time. */
+interface Held {
+  readonly time: number;
+  readonly bytes: number;
+  readonly heldAt: number;
+  readonly nodeId: string;
+  readonly copy?: Copy;
+  readonly line?: RecordingLine;
+}
+
 interface RecordedNode {
   /** Number of the last copy taken. */
   number: number;
@@ -68,11 +80,11 @@ export class Recorder extends Agent {
   readonly #nodes = new Map<string, RecordedNode>();
   readonly #agents = new Map<string, AgentRecord>();
   readonly #waiters = new Set<() => void>();
-  #held: { readonly line: RecordingLine; readonly round: number }[] = [];
-  #round = 0;
+  #held: Held[] = [];
+  /** Of what is held and of what is being written. */
+  #bytes = 0;
   #timer: Timer | undefined;
   #writing: Promise<void> = Promise.resolve();
-  #writingCount = 0;
   #failure: { readonly error: unknown } | undefined;
   #translator: CopyTranslator | undefined;
   #watching: Disposable | undefined;
@@ -128,7 +140,7 @@ export class Recorder extends Agent {
       ...(project === undefined ? {} : { project }),
       ...(redact.length === 0 ? {} : { redacted: redact }),
     };
-    this.#write([header]);
+    this.#write([header], 0);
     this.#translator = new CopyTranslator((type, topic) => {
       const key = `${type} ${topic}`;
       let found = this.#subscribers.get(key);
@@ -163,8 +175,8 @@ export class Recorder extends Agent {
       if (!one.isOver) this.#cutOff(node, nodeId, one);
     }
     this.#timer?.cancel();
-    this.#flush(Number.POSITIVE_INFINITY);
-    this.#write([{ kind: "end", time: node.runtime.now(), messages: this.#messages, lost: this.#lost }]);
+    this.#flush(true);
+    this.#write([{ kind: "end", time: node.runtime.now(), messages: this.#messages, lost: this.#lost }], 0);
     await this.#writing;
   }
 
@@ -191,40 +203,39 @@ export class Recorder extends Agent {
     }
     for (const wake of [...this.#waiters]) wake();
     // Its node keeps what comes meanwhile.
-    return this.#held.length + this.#writingCount > mostHeld ? this.#writing : undefined;
+    return this.#bytes > mostHeldBytes ? this.#room() : undefined;
+  }
+
+  async #room(): Promise<void> {
+    while (this.#bytes > mostHeldBytes && !this.#failure) {
+      this.#flush(false);
+      await this.#writing;
+    }
   }
 
   #keep(nodeId: string, packed: Uint8Array): void {
-    let lines: readonly RecordingLine[];
+    let copy: Copy;
     try {
-      lines = this.#translator?.translate(nodeId, this.#codec.decode(packed) as Copy) ?? [];
+      copy = this.#codec.decode(packed) as Copy;
     } catch (error) {
       this.log.debug("copy.refused", { nodeId, error });
       return;
     }
-    for (const line of lines) {
-      if ("from" in line && line.from === this.agentId) continue;
-      this.#messages++;
-      this.#hold(this.#redact(line));
-    }
+    const time = Array.isArray(copy) && typeof copy[1] === "number" ? copy[1] : 0;
+    this.#hold({ time, bytes: packed.byteLength, nodeId, copy });
   }
 
   #missed(node: MeshNode, nodeId: string, count: number): void {
     if (count <= 0) return;
     this.#lost += count;
-    this.#hold({
-      kind: "lost",
-      time: node.runtime.now(),
-      nodeId,
-      count,
-      why: "they came faster than they could be recorded",
-    });
+    const why = "they came faster than they could be recorded";
+    this.#tell({ kind: "lost", time: node.runtime.now(), nodeId, count, why });
   }
 
   #cutOff(node: MeshNode, nodeId: string, one: RecordedNode): void {
     one.isOver = true;
     const why = "the node was gone before it had sent everything";
-    this.#hold({ kind: "lost", time: node.runtime.now(), nodeId, count: 0, why });
+    this.#tell({ kind: "lost", time: node.runtime.now(), nodeId, count: 0, why });
   }
 
   /** Who came, changed and left. */
@@ -241,12 +252,12 @@ export class Recorder extends Agent {
       this.#agents.set(record.agentId, record);
       const agent = agentOf(record);
       if (before && Bun.deepEquals(agentOf(before), agent)) continue;
-      this.#hold({ kind: "agent", time, change: before ? "changed" : "there", agent });
+      this.#tell({ kind: "agent", time, change: before ? "changed" : "there", agent });
     }
     for (const [agentId, record] of this.#agents) {
       if (seen.has(agentId)) continue;
       this.#agents.delete(agentId);
-      this.#hold({ kind: "agent", time, change: "left", agent: agentOf(record) });
+      this.#tell({ kind: "agent", time, change: "left", agent: agentOf(record) });
     }
     const live = new Set([...directory.nodes()].map(({ nodeId }) => nodeId));
     for (const [nodeId, one] of this.#nodes) {
@@ -258,37 +269,76 @@ export class Recorder extends Agent {
     for (const wake of [...this.#waiters]) wake();
   }
 
-  #hold(line: RecordingLine): void {
-    this.#held.push({ line, round: this.#round });
+  #tell(line: RecordingLine): void {
+    this.#hold({ time: line.time, bytes: 0, nodeId: "", line });
+  }
+
+  #hold(held: Omit<Held, "heldAt">): void {
+    const { runtime } = this.services().node;
+    this.#held.push({ ...held, heldAt: runtime.monotonic() });
+    this.#bytes += held.bytes;
+    this.#flushSoon();
+  }
+
+  #flushSoon(): void {
     this.#timer ??= this.services().node.runtime.setTimer(
       () => {
         this.#timer = undefined;
-        this.#flush(this.#round++);
+        this.#flush(false);
       },
       orderMs / 2,
       { background: true },
     );
   }
 
-  /** Writes what came before this round, in the order of time. */
-  #flush(round: number): void {
-    const due = this.#held.filter((one) => one.round < round);
-    this.#held = this.#held.filter((one) => one.round >= round);
-    if (due.length > 0) this.#write(due.map(({ line }) => line).sort((a, b) => a.time - b.time));
-    if (this.#held.length > 0 && !this.#timer && Number.isFinite(round)) {
-      this.#timer = this.services().node.runtime.setTimer(
-        () => {
-          this.#timer = undefined;
-          this.#flush(this.#round++);
-        },
-        orderMs / 2,
-        { background: true },
-      );
+  /** Writes what was held long enough, or everything, in the order of time. */
+  #flush(all: boolean): void {
+    const dueAt = this.services().node.runtime.monotonic() - orderMs;
+    const due = all ? this.#held : this.#held.filter(({ heldAt }) => heldAt <= dueAt);
+    const kept = all ? [] : this.#held.filter(({ heldAt }) => heldAt > dueAt);
+    due.sort((a, b) => a.time - b.time || rankOf(a) - rankOf(b));
+    const lines: RecordingLine[] = [];
+    const orphans = new Map<string, number>();
+    let bytes = 0;
+    for (const held of due) {
+      const { copy, line, nodeId, heldAt } = held;
+      if (copy && !all && heldAt > dueAt - offerMs && this.#translator?.isEarly(copy)) {
+        kept.push(held);
+        continue;
+      }
+      bytes += held.bytes;
+      if (line) lines.push(line);
+      if (!copy) continue;
+      const messages = this.#translate(nodeId, copy);
+      if (messages) lines.push(...messages);
+      else orphans.set(nodeId, (orphans.get(nodeId) ?? 0) + 1);
+    }
+    for (const [nodeId, count] of orphans) {
+      this.#lost += count;
+      const { now } = this.services().node.runtime;
+      lines.push({ kind: "lost", time: now(), nodeId, count, why: "they answer something that was lost" });
+    }
+    this.#held = kept;
+    if (lines.length > 0 || bytes > 0) this.#write(lines, bytes);
+    if (kept.length > 0) this.#flushSoon();
+  }
+
+  #translate(nodeId: string, copy: Copy): RecordingLine[] | undefined {
+    try {
+      return this.#translator
+        ?.translate(nodeId, copy)
+        ?.filter(({ from }) => from !== this.agentId)
+        .map((message) => {
+          this.#messages++;
+          return this.#redact(message);
+        });
+    } catch (error) {
+      this.log.debug("copy.refused", { nodeId, error });
+      return [];
     }
   }
 
-  #write(lines: readonly (RecordingHeader | RecordingLine)[]): void {
-    this.#writingCount += lines.length;
+  #write(lines: readonly (RecordingHeader | RecordingLine)[], bytes: number): void {
     this.#writing = this.#writing.then(async () => {
       try {
         if (!this.#failure) await this.#o.write(lines);
@@ -296,7 +346,7 @@ export class Recorder extends Agent {
         this.#failure = { error };
         this.#o.onFailure?.(error);
       }
-      this.#writingCount -= lines.length;
+      this.#bytes -= bytes;
     });
   }
 
@@ -315,6 +365,13 @@ export class Recorder extends Agent {
       const timer = node.runtime.setTimer(end, timeoutMs);
     });
   }
+}
+
+/** Of what has the same time: a task is offered before anything is said of it, and something is answered after it was asked. */
+function rankOf({ copy }: Held): number {
+  if (!copy) return 0;
+  if (copy[0] === "answer") return 3;
+  return copy[0] === "call" && copy[3] !== "task.result" ? 1 : 2;
 }
 
 function agentOf(record: AgentRecord): RecordedAgent {

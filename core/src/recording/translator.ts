@@ -19,10 +19,15 @@ import type { RecordedMessage, RecordedOutcome, RecordedRequest, RecordedTask } 
 /** Calls and attempts without an end that are remembered. */
 const mostOpen = 100_000;
 
+/** Instead of a call whose answer says no more than that it arrived. */
+const unanswered = Symbol("unanswered");
+
+const aboutTasks: ReadonlySet<string> = new Set([taskMethods.result, taskMethods.delegate]);
+
 /** Makes recorded messages of what nodes copy. What it cannot read it leaves out. */
 export class CopyTranslator {
   readonly #subscribersOf: (type: string, topic: string) => readonly string[];
-  readonly #calls = new Map<string, RecordedRequest | RecordedTask>();
+  readonly #calls = new Map<string, RecordedRequest | RecordedTask | typeof unanswered>();
   readonly #tasks = new Map<string, RecordedTask>();
   /** A worker tells how an attempt ended until that is acknowledged, and copies of a task are many. */
   readonly #ended = new RecentIds(mostOpen);
@@ -32,8 +37,21 @@ export class CopyTranslator {
     this.#subscribersOf = subscribersOf;
   }
 
-  /** @throws what reading a malformed message throws. */
-  translate(nodeId: string, copy: Copy): readonly RecordedMessage[] {
+  /** True for what is said of a task whose offer has not come yet. */
+  isEarly(copy: Copy): boolean {
+    const params = copy[0] === "call" ? copy[5] : copy[0] === "note" ? copy[4] : undefined;
+    const isAbout = copy[0] === "note" || (copy[0] === "call" && aboutTasks.has(copy[3]));
+    const { taskId, attempt } = (params ?? {}) as Partial<TaskKey>;
+    if (!isAbout || typeof taskId !== "string" || typeof attempt !== "number") return false;
+    const key = keyOf({ taskId, attempt });
+    return !this.#tasks.has(key) && !this.#ended.has(key);
+  }
+
+  /**
+   * @returns nothing for an answer to what was lost.
+   * @throws what reading a malformed message throws.
+   */
+  translate(nodeId: string, copy: Copy): readonly RecordedMessage[] | undefined {
     switch (copy[0]) {
       case "event":
         return [this.#event(copy[1], unpackEnvelope(copy[2]))];
@@ -44,18 +62,17 @@ export class CopyTranslator {
       case "call": {
         const [, time, callId, method, to, params] = copy;
         const line = this.#call(time, method, to, params, callId);
-        if (!line) return [];
-        if (line.kind === "request" || line.kind === "goal" || line.kind === "task")
-          remember(this.#calls, `${nodeId} ${callId}`, line);
-        return [line];
+        const isAsked = line?.kind === "request" || line?.kind === "goal" || line?.kind === "task";
+        remember(this.#calls, `${nodeId} ${callId}`, isAsked ? line : unanswered);
+        return line ? [line] : [];
       }
       case "answer": {
         const key = `${nodeId} ${copy[2]}`;
         const call = this.#calls.get(key);
         this.#calls.delete(key);
-        return call
-          ? this.#answer(call, copy[1], copy[3] ? { ok: true, result: copy[4] } : { ok: false, error: copy[4] })
-          : [];
+        if (call === undefined) return undefined;
+        if (call === unanswered) return [];
+        return this.#answer(call, copy[1], copy[3] ? { ok: true, result: copy[4] } : { ok: false, error: copy[4] });
       }
       case "note": {
         const [, time, method, to, params] = copy;

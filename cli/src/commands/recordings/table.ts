@@ -25,7 +25,42 @@ export const recordings: readonly CommandSpec[] = [
     ],
     load: async () => (await import("./record.ts")).runRecord,
   },
+  {
+    name: "replay",
+    summary: "send what came into a recorded mesh from outside into the running one, and compare the answers",
+    description:
+      "Sends the goals, requests and events of clients in a recording again, in the order that one waited for the other, and " +
+      "compares how they end. Ends with 1 when something ended differently.",
+    arguments: [{ name: "<file>", description: "a recording of `soorma record`" }],
+    options: [
+      {
+        flags: "--speed <factor>",
+        description: "so many times faster than recorded; max to wait for nothing but answers (default: 1)",
+        parse: parseSpeed,
+      },
+      { flags: "--only <pattern>", description: "only goals, requests and events of this type: order.*" },
+      {
+        flags: "--ignore <paths>",
+        description: "what may differ in results, separated by commas: id, result.takenAt, result.*.score",
+        parse: parsePaths,
+      },
+      { flags: "--timeout <seconds>", description: "wait so long for each answer (default: 60)", parse: parseSeconds },
+      { flags: "--dry-run", description: "list what would be sent, send nothing" },
+      json,
+    ],
+    examples: [
+      ["soorma replay monday.jsonl --speed 10", "every answer beside the recorded one"],
+      ["soorma replay monday.jsonl --only 'order.*' --ignore id --json | jq .different", "for a program"],
+    ],
+    load: async () => (await import("./replay.ts")).runReplay,
+  },
 ];
+
+function parseSpeed(text: string): number {
+  const speed = text === "max" ? Number.POSITIVE_INFINITY : Number(text);
+  if (!(speed > 0)) throw new TypeError(`${text} is no speed: a number above 0, or max`);
+  return speed;
+}
 
 function parsePaths(text: string): string[] {
   const paths = text.split(",").map((path) => path.trim());

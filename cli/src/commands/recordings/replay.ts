@@ -1,0 +1,110 @@
+import { resolve } from "node:path";
+import type { Difference, RecordedInput, ReplayedInput, ReplayReport } from "@soorma/core/recording";
+import { type Colors, colorsFor, colorsForStdout } from "../../ui/colors.ts";
+import { Interrupted } from "../../ui/errors.ts";
+import type { Io } from "../../ui/io.ts";
+import { oneLine, printable } from "../../ui/text.ts";
+import { formatDuration } from "../../ui/time.ts";
+import type { RunCommand } from "../spec.ts";
+
+interface ReplayCommandOptions {
+  readonly speed?: number;
+  readonly only?: string;
+  readonly ignore?: readonly string[];
+  readonly timeout?: number;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+const defaultTimeoutSeconds = 60;
+
+export const runReplay: RunCommand = async ({ args: [path = ""], options, io }) => {
+  const { speed = 1, only, ignore = [], timeout, dryRun = false, json = false } = options as ReplayCommandOptions;
+  const { readRecording, replayRecording, selectInputs } = await import("@soorma/core/recording");
+  const recording = await readRecording(resolve(io.cwd, path));
+  const inputs = selectInputs(recording, only);
+  if (inputs.length === 0) {
+    const of = only === undefined ? "" : ` that matches ${only}`;
+    io.err(`nothing${of} was sent by a client in ${printable(path)}`);
+  }
+  if (dryRun) {
+    list(inputs, { json, io });
+    return undefined;
+  }
+  const { Client } = await import("../../agents.ts");
+  await using client = await Client.connect({ name: "soorma-cli" });
+  const colors = colorsForStdout(io);
+  const report = await replayRecording(recording, {
+    client,
+    speed,
+    ignore,
+    timeoutMs: (timeout ?? defaultTimeoutSeconds) * 1_000,
+    signal: io.signal,
+    ...(only === undefined ? {} : { only }),
+    ...(json ? {} : { onEnd: (input) => linesOf(input, colors).map((line) => io.out(line)) }),
+  }).catch((error) => {
+    throw io.signal.aborted ? new Interrupted("interrupted; what was sent goes on") : error;
+  });
+  if (json) io.out(JSON.stringify(report));
+  else tell(report, io);
+  return report.different > 0 ? 1 : 0;
+};
+
+function list(inputs: readonly RecordedInput[], { json, io }: { json: boolean; io: Io }): void {
+  const firstAt = inputs[0]?.message.time ?? 0;
+  if (json) {
+    const shown = inputs.map(({ message: { id, kind, type, data, time }, obstacle }) => ({
+      id,
+      kind,
+      type,
+      data,
+      afterMs: time - firstAt,
+      ...(obstacle === undefined ? {} : { obstacle }),
+    }));
+    io.out(JSON.stringify(shown));
+    return;
+  }
+  const colors = colorsForStdout(io);
+  for (const { message, obstacle } of inputs) {
+    const { kind, type, data, time } = message;
+    const why = obstacle === undefined ? "" : colors.yellow(`  is skipped: ${obstacle}`);
+    io.out(`${colors.dim(`+${formatDuration(time - firstAt)}`)}  ${kind} ${oneLine(type)}  ${shown(data)}${why}`);
+  }
+}
+
+const marks = { same: "✓", different: "✗", sent: "→", skipped: "–" } as const;
+
+function linesOf(input: ReplayedInput, colors: Colors): string[] {
+  const { kind, type, verdict, tookMs, recordedMs, why, differences } = input;
+  const paint = { same: colors.green, different: colors.red, sent: colors.cyan, skipped: colors.yellow }[verdict];
+  const then = recordedMs === undefined ? "" : `, was ${formatDuration(recordedMs)}`;
+  const took = tookMs === undefined ? "" : colors.dim(`  ${formatDuration(tookMs)}${then}`);
+  return [
+    `${paint(marks[verdict])} ${kind} ${oneLine(type)}${took}${why === undefined ? "" : `  ${why}`}`,
+    ...differences.map((difference) => `    ${differenceOf(difference, colors)}`),
+  ];
+}
+
+function differenceOf({ path, recorded, actual }: Difference, colors: Colors): string {
+  const where = path === "" ? "" : `${oneLine(path)}: `;
+  return `${where}${colors.red(shown(recorded))} ${colors.dim("→")} ${colors.green(shown(actual))}`;
+}
+
+const longest = 100;
+
+function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  const text = oneLine(JSON.stringify(value) ?? String(value));
+  return text.length > longest ? `${text.slice(0, longest)}…` : text;
+}
+
+function tell({ same, different, sent, skipped }: ReplayReport, io: Io): void {
+  const colors = colorsFor(io);
+  const parts = [
+    `${same} the same`,
+    different > 0 ? colors.red(`${different} different`) : "0 different",
+    ...(sent > 0 ? [`${sent} sent without an answer to compare`] : []),
+    ...(skipped > 0 ? [`${skipped} skipped`] : []),
+  ];
+  io.err(parts.join(", "));
+}

@@ -1,0 +1,192 @@
+import type { Client } from "../agents/client.ts";
+import { isSoormaError, toFailure } from "../errors.ts";
+import { compilePattern } from "../events/pattern.ts";
+import { isTopic } from "../events/topics.ts";
+import { type Runtime, sleep, systemRuntime } from "../runtime.ts";
+import { createComparison, type Difference } from "./difference.ts";
+import type { RecordedEvent, RecordedOutcome, RecordedRequest } from "./format.ts";
+import { inputsOf, type RecordedInput } from "./inputs.ts";
+import type { Recording } from "./lines.ts";
+
+export interface ReplayOptions {
+  /** Sends everything. */
+  readonly client: Client;
+  /** How many times faster than it was recorded. Default: as fast as what depends on each other allows. */
+  readonly speed?: number;
+  /** Only goals, requests and events whose type matches this pattern: `order.*`. */
+  readonly only?: string;
+  /** Paths in results that may differ: `result.id`, or `id` wherever it is. */
+  readonly ignore?: readonly string[];
+  /** Milliseconds to wait for each answer. Default 60_000. */
+  readonly timeoutMs?: number;
+  /** Whose time it is. Default: the real one. */
+  readonly runtime?: Runtime;
+  /** Ends the replay, with its reason. */
+  readonly signal?: AbortSignal;
+  /** Called for each input as soon as it has ended. */
+  readonly onEnd?: (input: ReplayedInput) => void;
+}
+
+/** An input that was sent again, and what came of it. */
+export interface ReplayedInput {
+  /** Of the recorded message. */
+  readonly id: string;
+  readonly kind: "goal" | "request" | "event";
+  readonly type: string;
+  /**
+   * `same`: it ended as it was recorded; `different`: it did not; `sent`: there is nothing to compare it with, since it is an event,
+   * or had not ended when the recording did; `skipped`: it could not be sent again.
+   */
+  readonly verdict: "same" | "different" | "sent" | "skipped";
+  readonly differences: readonly Difference[];
+  readonly recorded: RecordedOutcome | undefined;
+  readonly actual: RecordedOutcome | undefined;
+  /** Why it was skipped. */
+  readonly why?: string;
+  readonly recordedMs: number | undefined;
+  readonly tookMs: number | undefined;
+}
+
+export interface ReplayReport {
+  readonly inputs: readonly ReplayedInput[];
+  readonly same: number;
+  readonly different: number;
+  readonly sent: number;
+  readonly skipped: number;
+}
+
+const defaultTimeoutMs = 60_000;
+
+/** The inputs of a recording that a replay sends, in their order. @throws {SoormaError} `PAYLOAD_INVALID` for what is no pattern. */
+export function selectInputs(recording: Recording, only?: string): readonly RecordedInput[] {
+  const pattern = only === undefined ? undefined : compilePattern(only);
+  return inputsOf(recording).filter(({ message }) => pattern?.matches(message.type) ?? true);
+}
+
+/**
+ * Sends what came into a recorded mesh from outside into another one, and compares what comes of it.
+ *
+ * What was sent after the answer of something else is sent after that was answered here, too; what was under way at the same
+ * time is again. With a `speed`, it also waits as long as was waited then.
+ *
+ * @throws {SoormaError} `PAYLOAD_INVALID` when `only` is no pattern. What fails while it runs is a difference, not an error.
+ */
+export async function replayRecording(recording: Recording, options: ReplayOptions): Promise<ReplayReport> {
+  const { speed = Number.POSITIVE_INFINITY, runtime = systemRuntime, signal, onEnd } = options;
+  const selected = selectInputs(recording, options.only);
+  const comparison = createComparison(options.ignore);
+  const began = runtime.monotonic();
+  const firstAt = selected[0]?.message.time ?? 0;
+  const ends = new Map<RecordedInput, Promise<ReplayedInput>>();
+  for (const input of selected) {
+    signal?.throwIfAborted();
+    const { time } = input.message;
+    const before = selected.filter(({ endedAt }) => endedAt !== undefined && endedAt <= time);
+    await Promise.all(before.map((one) => ends.get(one)));
+    const waitMs = (time - firstAt) / speed - (runtime.monotonic() - began);
+    if (waitMs > 0) await sleep(runtime, waitMs, signal);
+    const end = replayInput(input, comparison, options, runtime).then((replayed) => {
+      onEnd?.(replayed);
+      return replayed;
+    });
+    end.catch(() => {});
+    ends.set(input, end);
+    // Two events of one client arrive in their order.
+    if (input.message.kind === "event") await end;
+  }
+  const inputs = await Promise.all(ends.values());
+  signal?.throwIfAborted();
+  const count = (verdict: ReplayedInput["verdict"]): number => inputs.filter((one) => one.verdict === verdict).length;
+  return {
+    inputs,
+    same: count("same"),
+    different: count("different"),
+    sent: count("sent"),
+    skipped: count("skipped"),
+  };
+}
+
+async function replayInput(
+  { message, outcome, endedAt, obstacle }: RecordedInput,
+  comparison: ReturnType<typeof createComparison>,
+  options: ReplayOptions,
+  runtime: Runtime,
+): Promise<ReplayedInput> {
+  const { id, kind, type, time } = message;
+  const recordedMs = endedAt === undefined ? undefined : endedAt - time;
+  const base = { id, kind, type, recorded: outcome, recordedMs };
+  if (obstacle !== undefined) {
+    return { ...base, verdict: "skipped", differences: [], actual: undefined, why: obstacle, tookMs: undefined };
+  }
+  const startedMs = runtime.monotonic();
+  const isAwaited = kind !== "event" && outcome !== undefined;
+  let actual: RecordedOutcome;
+  try {
+    actual = { ok: true, result: (await send(message, isAwaited, options)) ?? null };
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    actual = { ok: false, error: toFailure(error) };
+  }
+  const tookMs = runtime.monotonic() - startedMs;
+  if (!isAwaited && actual.ok) return { ...base, verdict: "sent", differences: [], actual: undefined, tookMs };
+  const expected: RecordedOutcome = outcome ?? { ok: true, result: null };
+  const differences = differencesOf(expected, actual, comparison);
+  return { ...base, verdict: differences.length > 0 ? "different" : "same", differences, actual, tookMs };
+}
+
+function differencesOf(
+  recorded: RecordedOutcome,
+  actual: RecordedOutcome,
+  comparison: ReturnType<typeof createComparison>,
+): readonly Difference[] {
+  if (recorded.ok && actual.ok) return comparison("result", recorded.result, actual.result);
+  // Messages have times and ids in them; what went wrong says the code.
+  if (!recorded.ok && !actual.ok)
+    return comparison("error", { code: recorded.error.code }, { code: actual.error.code });
+  return [{ path: "", recorded: shownOf(recorded), actual: shownOf(actual) }];
+}
+
+function shownOf(outcome: RecordedOutcome): unknown {
+  return outcome.ok
+    ? { result: outcome.result }
+    : { error: { code: outcome.error.code, message: outcome.error.message } };
+}
+
+async function send(
+  message: RecordedRequest | RecordedEvent,
+  isAwaited: boolean,
+  { client, timeoutMs = defaultTimeoutMs, signal }: ReplayOptions,
+): Promise<unknown> {
+  const { type, data, sessionId, responseEvent, responseTopic } = message;
+  const answering = {
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(responseEvent === undefined ? {} : { responseEvent }),
+    ...(responseTopic !== undefined && isTopic(responseTopic) ? { responseTopic } : {}),
+  };
+  const stopping = signal ? { signal } : {};
+  switch (message.kind) {
+    case "event": {
+      const { topic, subject } = message;
+      await client.bus.publish(type, data, {
+        ...answering,
+        ...(isTopic(topic) ? { topic } : {}),
+        ...(subject === undefined ? {} : { subject }),
+      });
+      return undefined;
+    }
+    case "goal": {
+      const run = await client.submitGoal(type, data, {
+        ...answering,
+        ...stopping,
+        timeoutMs: Math.min(timeoutMs, 10_000),
+      });
+      return isAwaited ? await run.result({ timeoutMs, ...stopping }) : undefined;
+    }
+    default: {
+      const answer = client.bus.request(type, data, { timeoutMs, ...stopping });
+      if (isAwaited) return await answer;
+      answer.catch((error) => void isSoormaError(error));
+      return undefined;
+    }
+  }
+}

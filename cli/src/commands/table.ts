@@ -1,5 +1,6 @@
 import { includes, projectTypes } from "../scaffold/project-types.ts";
 import { parseTime } from "../ui/time.ts";
+import { add } from "./add/table.ts";
 import { inspection } from "./inspection.ts";
 import { plans } from "./plans/table.ts";
 import { environment, parsePort, projectCommands } from "./project-table.ts";
@@ -42,6 +43,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
     ],
     load: async () => (await import("./init.ts")).runInit,
   },
+  add,
   {
     name: "dev",
     summary: "run the project's agents here, with broker and state node; reload on change",

@@ -60,3 +60,9 @@ export function parseDescription(text: string): string {
   if (line.length > 300) throw new UsageError(`the description has ${line.length} characters; 300 is the most`);
   return line;
 }
+
+/** Why a text is no name of a task, operation or event; `undefined` when it is one. */
+export function contractNameFault(name: string): string | undefined {
+  if (name.length <= 128 && capabilityPattern.test(name) && /[A-Za-z]/.test(name)) return undefined;
+  return "it is made of letters, digits, dashes, underscores and single dots, at most 128: paper_search, order.placed";
+}

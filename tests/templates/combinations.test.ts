@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cleanEnv, soorma } from "../e2e/cli-run.ts";
+import { coveringPairs, pairsOf, product, type Row } from "./pairs.ts";
+
+const repository = join(import.meta.dir, "..", "..");
+
+/** What each type may come with. */
+const may: Readonly<Record<string, { readonly client?: boolean; readonly capabilities?: boolean }>> = {
+  worker: { client: true, capabilities: true },
+  planner: { client: true, capabilities: true },
+  tool: { capabilities: true },
+  team: {},
+};
+const types = Object.keys(may);
+
+/** Everything the wizard offers, as far as it goes together. */
+const offered = product({
+  type: types,
+  client: ["no", "yes"],
+  vscode: ["no", "yes"],
+  ci: ["no", "yes"],
+  docker: ["no", "yes"],
+  capabilities: ["default", "two"],
+  description: ["default", "hostile"],
+  name: ["short", "long"],
+}).filter(
+  (row) =>
+    (row.client === "no" || may[row.type ?? ""]?.client) &&
+    (row.capabilities === "default" || may[row.type ?? ""]?.capabilities),
+);
+const rows = coveringPairs(offered);
+
+/** One install for all of them: a folder of projects inside a project that is installed. */
+let root: string;
+const projects = rows.map((_, index) => `p${index}`);
+const projectOf = (index: number): string => join(root, projects[index] ?? "");
+
+beforeAll(async () => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "soorma-combinations-")));
+  root = join(folder, "root");
+  const packages = join(folder, "packages");
+  await run([process.execPath, "run", "pack", packages], repository);
+  const made = await soorma(["init", "root", "--type", "worker", "--no-git", "--packages", packages], { cwd: folder });
+  if (made.exitCode !== 0 || made.stderr.includes("warning")) throw new Error(made.stderr);
+  rmSync(join(root, "src"), { recursive: true });
+  await each(rows, async (row, index) => {
+    const { exitCode, stderr } = await soorma(argumentsOf(row, index), { cwd: root });
+    if (exitCode !== 0) throw new Error(`${JSON.stringify(row)}: ${stderr}`);
+  });
+}, 120_000);
+afterAll(() => rmSync(join(root, ".."), { recursive: true, force: true }));
+
+function argumentsOf(row: Row, index: number): string[] {
+  const includes = ["client", "vscode", "ci", "docker"].filter((include) => row[include] === "yes");
+  const name = row.name === "short" ? "a" : `a-rather-long-name-of-a-project-with-digits-2-and-more-of-it-${index}`;
+  return [
+    ...["init", name, "--dir", `p${index}`, "--type", row.type ?? "", "--with", includes.join(",") || "none"],
+    ...(row.capabilities === "two" ? ["--capabilities", "paper_search,Do.it-2"] : []),
+    ...(row.description === "hostile" ? ["--description", 'says "hi" \\ `x` {{name}} $& */ <!-- ü'] : []),
+    ...["--no-install", "--no-git"],
+  ];
+}
+
+async function run(command: string[], cwd: string): Promise<{ code: number | null; output: string }> {
+  const child = Bun.spawn(command, { cwd, env: cleanEnv(), stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { code: child.exitCode, output: stdout + stderr };
+}
+
+/** Two at a time. */
+async function each<T>(items: readonly T[], body: (item: T, index: number) => Promise<void>): Promise<void> {
+  const left = items.map((item, index) => [item, index] as const);
+  const work = async (): Promise<void> => {
+    for (let next = left.shift(); next; next = left.shift()) await body(...next);
+  };
+  await Promise.all([work(), work()]);
+}
+
+/** The first project of a type. */
+function firstOf(type: string): string {
+  return projects[rows.findIndex((row) => row.type === type)] ?? "";
+}
+
+async function check(projects: readonly string[]): Promise<void> {
+  const tsconfigs = new Set(projects.map((project) => readFileSync(join(root, project, "tsconfig.json"), "utf8")));
+  expect(tsconfigs.size).toBe(1);
+  writeFileSync(
+    join(root, "tsconfig.json"),
+    JSON.stringify({ extends: "./p0/tsconfig.json", include: projects.map((project) => `${project}/src`) }),
+  );
+  expect(await run([process.execPath, "run", "typecheck"], root)).toEqual({ code: 0, output: "$ tsc\n" });
+  await each(projects, async (project) => {
+    const { code, output } = await run(
+      ["../node_modules/.bin/biome", "lint", "--error-on-warnings"],
+      join(root, project),
+    );
+    expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/Checked \d+ files/) });
+  });
+  const tests = await run([process.execPath, "test", ...projects.map((project) => `./${project}/`)], root);
+  expect(tests.output).toMatch(/\n\s*0 fail/);
+  expect(tests.code).toBe(0);
+}
+
+test("the combinations are all pairs of what is offered", () => {
+  const covered = new Set(rows.flatMap(pairsOf));
+  expect(offered.flatMap(pairsOf).filter((pair) => !covered.has(pair))).toEqual([]);
+  expect(rows.length).toBeLessThan(40);
+});
+
+test("every combination type-checks, passes its linter and its tests", () => check(projects), 120_000);
+
+test("what was asked for is there, and nothing else", () => {
+  const files = {
+    client: "src/client.ts",
+    vscode: ".vscode/launch.json",
+    ci: ".github/workflows/ci.yml",
+    docker: "Dockerfile",
+  };
+  for (const [index, row] of rows.entries()) {
+    for (const [include, file] of Object.entries(files)) {
+      const wanted = row[include] === "yes" || (include === "client" && row.type === "team");
+      expect({ row, file, there: existsSync(join(projectOf(index), file)) }).toEqual({ row, file, there: wanted });
+    }
+    const scripts = JSON.parse(readFileSync(join(projectOf(index), "package.json"), "utf8")).scripts;
+    expect(Object.keys(scripts)).toEqual(expect.arrayContaining(["dev", "test", "typecheck", "lint"]));
+  }
+});
+
+test("what a user will own can be read in two minutes", () => {
+  for (const type of types) {
+    const words = readdirSync(join(root, firstOf(type), "src"), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
+      .join("\n")
+      .split("\n")
+      .filter((line) => line.trim() !== "");
+    expect({ type, lines: words.length <= 200 }).toEqual({ type, lines: true });
+  }
+});
+
+test("agents, tasks, operations and events are added to a project of every type, and all of it still passes", async () => {
+  await each(types, async (type) => {
+    const project = join(root, firstOf(type));
+    const additions = [
+      ["agent", "photos", "--type", "worker", "--capabilities", "resize,rotate"],
+      ["agent", "units", "--type", "tool"],
+      ["agent", "boss", "--type", "planner"],
+      ["task", "paperSearch.v2", "--agent", "photos"],
+      ["tool", "delete", "--agent", "units"],
+    ];
+    for (const addition of additions) {
+      const { exitCode, stderr } = await soorma(["add", ...addition], { cwd: project });
+      expect({ addition, exitCode, stderr }).toEqual({ addition, exitCode: 0, stderr: "" });
+    }
+    // Every agent of the template can be given something, too.
+    for (const [index, file] of readdirSync(join(project, "src/agents")).sort().entries()) {
+      const { exitCode, stderr } = await soorma(
+        ["add", "event", `order.no${index}`, "--agent", file.replace(".ts", "")],
+        {
+          cwd: project,
+        },
+      );
+      expect({ file, exitCode, stderr }).toEqual({ file, exitCode: 0, stderr: "" });
+      expect(readFileSync(join(project, "src/agents", file), "utf8")).toContain(`.onEvent(orderNo${index}, `);
+    }
+  });
+  await check(types.map(firstOf));
+}, 180_000);

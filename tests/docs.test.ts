@@ -2,25 +2,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { blocksOf, documentationPages, repository } from "./markdown.ts";
 
-const root = join(import.meta.dir, "..");
-const pages = [
-  "README.md",
-  "CONTRIBUTING.md",
-  "CHANGELOG.md",
-  ...new Bun.Glob("{core,broker,cli,plugins}/**/*.md").scanSync(root),
-]
-  .filter((page) => !/node_modules|^cli\/templates/.test(page))
-  .sort();
-
-interface Block {
-  readonly page: string;
-  readonly line: number;
-  readonly language: string;
-  readonly text: string;
-}
-
-const blocks = pages.flatMap((page) => blocksOf(page, readFileSync(join(root, page), "utf8")));
+const root = repository;
+const pages = documentationPages();
+const blocks = pages.flatMap((page) => blocksOf(page));
 const shellLines = blocks
   .filter((block) => block.language === "sh")
   .flatMap(({ page, line, text }) =>
@@ -94,15 +80,6 @@ test("every error code is raised somewhere", () => {
 test("bun.lock holds no address that a package is downloaded from", () => {
   expect(readFileSync(join(root, "bun.lock"), "utf8")).not.toMatch(/https?:\/\//);
 });
-
-function blocksOf(page: string, text: string): Block[] {
-  const found: Block[] = [];
-  for (const match of text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
-    const [, language = "", content = ""] = match;
-    found.push({ page, line: text.slice(0, match.index).split("\n").length + 1, language, text: content });
-  }
-  return found;
-}
 
 async function checkCommand(command: string): Promise<void> {
   const words = command.match(/'[^']*'|"[^"]*"|\S+/g) ?? [];

@@ -319,8 +319,12 @@ test("a second Ctrl-C ends at once what does not want to end", async () => {
   dev.child.kill("SIGINT");
   await dev.sees("not me");
   const startedMs = performance.now();
-  dev.child.kill("SIGINT");
-  expect(await dev.child.exited).toBe(130);
+  // Two signals within a moment are one Ctrl-C that `bun run` passed on.
+  await until("it to end", () => {
+    dev.child.kill("SIGINT");
+    return dev.child.exitCode !== null;
+  });
+  expect(dev.child.exitCode).toBe(130);
   // Well below the ten seconds it would have been given.
   expect(performance.now() - startedMs).toBeLessThan(8_000);
   await until("all children to end", () => !processes.some(({ process }) => isAlive(process.pid)));

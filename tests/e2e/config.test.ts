@@ -168,3 +168,34 @@ test("what is wrong with the configuration is told before anything starts, and n
   );
   expect(existsSync(join(project, ".soorma"))).toBe(false);
 });
+
+test("soorma config prints what is in force, and where it comes from", async () => {
+  put(
+    "soorma.config.ts",
+    `export default {\n  mesh: { leaseMs: 20_000 },\n  environments: {\n    ci: { dev: { drainMs: 50 } },\n  },\n};`,
+  );
+  const env = { SOORMA_DEV_READY_MS: "500" };
+  const { stdout, stderr } = await soorma(["config", "--env", "ci", "--port", "7711"], { cwd: project, env });
+  expect(stderr).toBe(`${join(project, "soorma.config.ts")}, environment ci\n`);
+  const rows = new Map(stdout.split("\n").map((line) => [line.split(/ {2,}/)[0], line.split(/ {2,}/).slice(1)]));
+  expect(rows.get("agents.worker.entry")).toEqual(["src/agents/worker.ts", "found in the project"]);
+  expect(rows.get("mesh.leaseMs")).toEqual(["20000", "soorma.config.ts:2"]);
+  expect(rows.get("mesh.renewMs")).toEqual(["3000", "default"]);
+  expect(rows.get("plugins.transport.options.heartbeatMs")).toEqual(["200", "default of zeromq"]);
+  expect(rows.get("plugins.registry.options.address")).toEqual(["tcp://127.0.0.1:7711", "--port"]);
+  expect(rows.get("dev.port")).toEqual(["7711", "--port"]);
+  expect(rows.get("dev.drainMs")).toEqual(["50", "soorma.config.ts:4 (environment ci)"]);
+  expect(rows.get("dev.readyMs")).toEqual(["500", "SOORMA_DEV_READY_MS"]);
+
+  const one = await run("config", "mesh.leaseMs", "--json");
+  expect(JSON.parse(one.stdout)).toEqual({
+    file: join(project, "soorma.config.ts"),
+    environment: null,
+    settings: {
+      "mesh.leaseMs": { value: 20_000, from: { kind: "file", line: 2, text: "soorma.config.ts:2" } },
+    },
+  });
+  const none = await run("config", "mesh.laese");
+  expect([none.exitCode, none.stdout]).toEqual([1, ""]);
+  expect(none.stderr).toContain("did you mean mesh.leaseMs?");
+});

@@ -31,6 +31,20 @@ export const projectCommands: readonly (CommandSpec | CommandGroup)[] = [
     load: async () => (await import("./config.ts")).runConfig,
   },
   {
+    name: "doctor",
+    summary: "check machine and project, and say what to do about what is wrong",
+    description:
+      "Checks Bun, the native files (libzmq and LMDB, by using them), addresses, ports, limits, clock and disk, and of the " +
+      "project its dependencies, configuration, plugins, agents and what a mesh that was killed left. Changes nothing. Exit " +
+      "code 1 when something is broken.",
+    options: [environment, dir, json],
+    examples: [
+      ["soorma doctor", "everything, with what to do"],
+      ["soorma doctor --json | jq .findings", "for a program"],
+    ],
+    load: async () => (await import("./doctor.ts")).runDoctor,
+  },
+  {
     name: "plugin",
     default: "list",
     summary: "look at plugins",

@@ -11,6 +11,7 @@ test.each([
   [{ plugins: { registry: { option: {} } } }, "plugins.registry.option", 'did you mean "options"?'],
   [{ environments: { ci: { dve: {} } } }, "environments.ci.dve", 'did you mean "dev"?'],
   [{ environments: { ci: { dev: { drain: 1 } } } }, "environments.ci.dev.drain", 'did you mean "drainMs"?'],
+  [{ mesh: { laese: 1 } }, "mesh.laese", 'did you mean "leaseMs"?'],
   [{ leaseMs: 1 }, "leaseMs", 'did you mean "mesh.leaseMs"?'],
   [{ zzzzzzzz: 1 }, "zzzzzzzz", "known are agents, mesh, plugins, memory, tracker, dev, environments"],
   [{ toString: 1 }, "toString", "known are agents, mesh, plugins, memory, tracker, dev, environments"],

@@ -106,7 +106,9 @@ function unknownKey(value: unknown, schema: SchemaNode, path: string): ConfigFau
 }
 
 function suggestion(key: string, known: readonly string[]): string {
-  const guess = nearest(key, known);
+  // People leave the unit out.
+  const bare = known.map((name) => name.replace(/(Ms|Bytes)$/, ""));
+  const guess = nearest(key, known) ?? known[bare.indexOf(nearest(key, bare) ?? "")];
   if (guess !== undefined) return `did you mean "${guess}"?`;
   const elsewhere = nearest(
     key,

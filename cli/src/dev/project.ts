@@ -44,7 +44,6 @@ export function findProject(cwd: string, folder?: string): Project {
 
 function projectAt(root: string): Project {
   const own = join(root, ".soorma");
-  const id = createHash("sha256").update(root).digest("hex").slice(0, 10);
   return {
     root,
     dataFolder: join(own, "data"),
@@ -53,8 +52,14 @@ function projectAt(root: string): Project {
     logFile: join(own, "logs", "mesh.jsonl"),
     meshFile: meshFileOf(root),
     runFile: join(own, "run", "supervisor.json"),
-    socketFolder: join(temporaryRoot(), `soorma-${process.getuid?.() ?? 0}-${id}`),
+    socketFolder: socketFolderOf(root),
   };
+}
+
+/** Where a project's socket files are. */
+export function socketFolderOf(root: string): string {
+  const id = createHash("sha256").update(root).digest("hex").slice(0, 10);
+  return join(temporaryRoot(), `soorma-${process.getuid?.() ?? 0}-${id}`);
 }
 
 /** macOS has a temporary folder of 49 characters a user; /tmp is there, too. */

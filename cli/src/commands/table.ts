@@ -111,6 +111,23 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
   },
   plans,
   ...recordings,
+  {
+    name: "types",
+    summary: "write the contracts of the running mesh as TypeScript",
+    description:
+      "Writes a module with a contract, and the types of its data, for each goal, task, operation and event of the live agents: pass " +
+      "them to client.submitGoal, handle.invoke or bus.publish instead of a name. What has no schema is unknown.",
+    options: [
+      { flags: "-o, --out <file>", description: "write it to this file (default: stdout)" },
+      { flags: "--check", description: "with --out: write nothing, end with 1 if the file is not what the mesh has" },
+      json,
+    ],
+    examples: [
+      ["soorma types --out src/contracts.ts", "to be imported by whoever calls the agents"],
+      ["soorma types --out src/contracts.ts --check", "whether it is up to date"],
+    ],
+    load: async () => (await import("./types.ts")).runTypes,
+  },
   ...inspection,
   {
     name: "logs",

@@ -27,7 +27,7 @@ export const recordings: readonly CommandSpec[] = [
   },
   {
     name: "replay",
-    summary: "send what came into a recorded mesh from outside into the running one, and compare the answers",
+    summary: "send what clients sent in a recording again, and compare the answers",
     description:
       "Sends the goals, requests and events of clients in a recording again, in the order that one waited for the other, and " +
       "compares how they end. Ends with 1 when something ended differently.",

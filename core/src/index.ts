@@ -40,6 +40,7 @@ export { type TaskHandler, Worker, type WorkerOptions } from "./agents/worker.ts
 export {
   type CallContract,
   type CallDefinition,
+  checkData,
   defineEvent,
   defineGoal,
   defineTask,

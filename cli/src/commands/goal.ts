@@ -1,5 +1,6 @@
 import type { Client, GoalProgress, GoalRun, SubmitOptions } from "@soorma/core";
 import { isSoormaError } from "@soorma/core/errors";
+import { printAnswer } from "../ui/answer.ts";
 import type { Colors } from "../ui/colors.ts";
 import { colorsFor } from "../ui/colors.ts";
 import { CommandError, Interrupted } from "../ui/errors.ts";
@@ -55,7 +56,7 @@ export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], opti
       const { goalId, planId } = run;
       io.out(JSON.stringify({ goalId, planId, result, tookMs: Math.round(performance.now() - startedMs) }));
     } else {
-      io.out(typeof result === "string" ? result : (JSON.stringify(result, undefined, 2) ?? "null"));
+      printAnswer(result, io);
     }
     return undefined;
   } catch (error) {

@@ -1,4 +1,6 @@
-import { type CommandGroup, type CommandSpec, json, parseSeconds } from "./spec.ts";
+import { agents } from "./agents/table.ts";
+import { events } from "./events/table.ts";
+import { type CommandGroup, type CommandSpec, json, parseSeconds, topics } from "./spec.ts";
 
 /** Commands that look into a running mesh. */
 export const inspection: readonly (CommandSpec | CommandGroup)[] = [
@@ -32,6 +34,52 @@ export const inspection: readonly (CommandSpec | CommandGroup)[] = [
     ],
     load: async () => (await import("./top.ts")).runTop,
   },
+  agents,
+  {
+    name: "call",
+    summary: "call an operation of an agent and print its answer",
+    description:
+      "Calls an operation of a live agent that has the capability, or the name, and prints what it answers. The data is " +
+      "checked against the operation's schema first. Ctrl-C cancels the call.",
+    arguments: [
+      { name: "<capability>", description: "a capability, or the name or id of an agent" },
+      { name: "<operation>", description: "the operation, as the agent handles it" },
+      { name: "[json]", description: "its data (default: {}); `-` reads it from stdin, `@file` from a file" },
+    ],
+    options: [
+      { flags: "--timeout <seconds>", description: "give up after this long (default: 30)", parse: parseSeconds },
+      json,
+    ],
+    examples: [
+      [`soorma call arithmetic calculate '{"expression":"1+2"}'`, "whoever has the capability answers"],
+      ["soorma call calculator calculate @request.json --json", "for a program"],
+    ],
+    load: async () => (await import("./call.ts")).runCall,
+  },
+  {
+    name: "publish",
+    summary: "publish an event and say who gets it",
+    description:
+      "Publishes an event and says who gets it. The data is checked first against the schema of those who take such events, " +
+      "or, if they name none, of those who publish them.",
+    arguments: [
+      { name: "<type>", description: "the event's type" },
+      { name: "[json]", description: "its data (default: {}); `-` reads it from stdin, `@file` from a file" },
+    ],
+    options: [
+      { flags: "--topic <topic>", description: "default: what follows from the type", choices: topics },
+      { flags: "--subject <text>", description: "what the event is about, for those who look at it" },
+      { flags: "--session <id>", description: "the conversation it belongs to" },
+      { flags: "--no-check", description: "publish it whatever its schema says" },
+      json,
+    ],
+    examples: [
+      [`soorma publish order.created '{"id":7}'`, "to whoever subscribes to it"],
+      ["soorma publish order.created @order.json --topic business-facts --json", "for a program"],
+    ],
+    load: async () => (await import("./publish.ts")).runPublish,
+  },
+  events,
 ];
 
 function parseInterval(text: string): number {

@@ -60,3 +60,21 @@ export function parseList<T extends string>(known: readonly T[]): (text: string)
     });
   };
 }
+
+/** As core's, which would have to be loaded for them. */
+export const topics = [
+  "business-facts",
+  "action-requests",
+  "action-results",
+  "billing-events",
+  "notification-events",
+  "system-events",
+  "plan-events",
+  "task-events",
+];
+
+export function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > 10_000) throw new TypeError(`${text} is no number: 1 to 10000`);
+  return count;
+}

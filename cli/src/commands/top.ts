@@ -7,6 +7,7 @@ import { Interrupted } from "../ui/errors.ts";
 import { type Io, writeAll } from "../ui/io.ts";
 import { type Key, readKeys } from "../ui/keys.ts";
 import { connect } from "./connect.ts";
+import { watchMeshLife } from "./mesh-life.ts";
 import type { RunCommand } from "./spec.ts";
 
 interface TopOptions {
@@ -93,8 +94,9 @@ async function followLive(look: Look, intervalMs: number, title: string, io: Io)
     }
   })();
   looking.catch((error) => over.reject(error));
+  using life = watchMeshLife(io);
   try {
-    return await over.promise;
+    return await Promise.race([over.promise, life.ended]);
   } finally {
     keys?.[Symbol.dispose]();
     process.stdout.off("resize", draw);

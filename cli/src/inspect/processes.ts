@@ -127,10 +127,10 @@ function ratesOf(now: NodeStats, before: NodeStats | undefined): Partial<Process
 
 function problemOf(error: NodeAnswer["error"]): string {
   switch (error?.code) {
+    // Of one whose thread is busy a connection is not answered either.
     case "TIMEOUT":
-      return "no answer: busy or stopped";
     case "PEER_UNREACHABLE":
-      return "not reachable";
+      return "no answer: busy or stopped";
     case "METHOD_UNKNOWN":
     case "PAYLOAD_INVALID":
       return "another version of soorma";

@@ -15,11 +15,18 @@ export class CommandError extends Error {
   override readonly name: string = "CommandError";
   readonly code: string;
   readonly hint: string | undefined;
+  /** For programs: numbers, paths, ids. */
+  readonly details: unknown;
 
-  constructor(code: string, message: string, options: { readonly hint?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: { readonly hint?: string; readonly cause?: unknown; readonly details?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
+    this.details = options.details;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Status } from "@soorma/core";
 import { parseTime } from "../../ui/time.ts";
-import { type CommandGroup, json, type OptionSpec, parseSeconds } from "../spec.ts";
+import { type CommandGroup, json, type OptionSpec, parseCount, parseSeconds } from "../spec.ts";
 
 /** Core's list, written again: its code is not loaded for a help text. */
 const statuses = [
@@ -207,9 +207,3 @@ export const plans: CommandGroup = {
     },
   ],
 };
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (!/^\d+$/.test(text) || count < 1 || count > 10_000) throw new TypeError(`${text} is no number: 1 to 10000`);
-  return count;
-}

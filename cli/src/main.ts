@@ -16,6 +16,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     // A part of a mesh, started by `soorma dev` with arguments no person types.
     if (argv[0] === "node") return await (await import("./dev/node.ts")).runNode(io);
+    // What the Tab key waits for: commander is not loaded for it.
+    if (argv[0] === "complete") return await (await import("./completion/complete.ts")).runComplete(argv.slice(1), io);
     const { runProgram } = await import("./program.ts");
     return await runProgram(argv, io);
   } catch (error) {

@@ -45,6 +45,20 @@ export const projectCommands: readonly (CommandSpec | CommandGroup)[] = [
     load: async () => (await import("./doctor.ts")).runDoctor,
   },
   {
+    name: "completions",
+    summary: "print a script that completes soorma's commands in your shell",
+    description:
+      "Prints a script for the shell: commands, options and their values, agents and plans of the mesh that runs here, " +
+      'environments and settings of the project. In ~/.bashrc: eval "$(soorma completions bash)"; in ~/.zshrc, after ' +
+      "compinit, likewise.",
+    arguments: [{ name: "<shell>", description: "bash, zsh or fish" }],
+    examples: [
+      ["soorma completions bash > ~/.local/share/bash-completion/completions/soorma", "instead of a line in ~/.bashrc"],
+      ["soorma completions fish > ~/.config/fish/completions/soorma.fish", "once"],
+    ],
+    load: async () => (await import("./completions.ts")).runCompletions,
+  },
+  {
     name: "plugin",
     default: "list",
     summary: "look at plugins",

@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { bin, cleanEnv, soorma, tempFolder } from "./cli-run.ts";
+import { expectProgram } from "./cli-terminal.ts";
+
+/** A mesh that all tests of this file look at. */
+const folder = tempFolder();
+const project = join(folder.path, "project");
+let planId = "";
+
+beforeAll(async () => {
+  mkdirSync(join(project, "src/agents"), { recursive: true });
+  mkdirSync(join(project, "node_modules/.bin"), { recursive: true });
+  symlinkSync(join(import.meta.dir, "..", "..", "cli"), join(project, "node_modules/soorma"));
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "tabs", type: "module" }));
+  writeFileSync(join(project, "soorma.config.ts"), "export default { environments: { staging: {} } };");
+  writeFileSync(
+    join(project, "src/agents/planner.ts"),
+    `import { Planner } from "soorma";
+const planner = new Planner({ name: "tab-planner", description: "Plans: nothing" });
+planner.onGoal("tab.goal", () => ({ tasks: [] }));
+await planner.run();`,
+  );
+  // As an installed one is called: by its name on the PATH.
+  symlinkSync(bin, join(project, "node_modules/.bin/soorma"));
+  const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
+  if (exitCode !== 0) throw new Error(stderr);
+  await soorma(["goal", "tab.goal"], { cwd: project });
+  const { stdout } = await soorma(["plans", "list", "--json"], { cwd: project });
+  planId = (JSON.parse(stdout) as { planId: string }[])[0]?.planId ?? "";
+  for (const shell of ["bash", "zsh", "fish"]) {
+    writeFileSync(
+      join(folder.path, `soorma.${shell}`),
+      (await soorma(["completions", shell], { cwd: project })).stdout,
+    );
+  }
+}, 60_000);
+afterAll(async () => {
+  await soorma(["dev", "--stop"], { cwd: project });
+  folder[Symbol.dispose]();
+}, 60_000);
+
+async function run(command: readonly string[]): Promise<string> {
+  const child = Bun.spawn([...command], {
+    cwd: project,
+    env: cleanEnv({
+      PATH: `${join(project, "node_modules/.bin")}:${process.env.PATH}`,
+      TERM: "xterm",
+      HOME: folder.path,
+    }),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return stdout + stderr;
+}
+
+/** Types into a shell; each step has to show its text before the next. Asks with Tab, and takes the line back with Ctrl-U. */
+async function type(
+  shell: readonly string[],
+  setUp: string,
+  steps: readonly (readonly [string, string])[],
+): Promise<string> {
+  const script = [
+    "set timeout 20",
+    'set stty_init "rows 40 columns 120"',
+    `spawn -noecho ${shell.join(" ")}`,
+    // The prompt is written in two parts, so that what is typed is not taken for it.
+    `send -- "PS1='rea''dy> '; ${setUp}\\r"`,
+    "expect {\nready>\\  {}\ntimeout { puts NO-PROMPT; exit 99 }\n}",
+    ...steps.flatMap(([keys, sees]) => [
+      `send -- "${keys}\\t"`,
+      `expect {\n-ex "${sees}" {}\ntimeout { puts "NOT SEEN: ${sees}"; exit 99 }\n}`,
+      'send -- "\\025"',
+    ]),
+    'send -- "exit\\r"',
+    "expect eof",
+    "puts ALL-SEEN",
+  ].join("\n");
+  const file = join(folder.path, `${shell[0]}.exp`);
+  writeFileSync(file, script);
+  return await run([expectProgram ?? "expect", "-f", file]);
+}
+
+/** What each shell is asked with the Tab key, and what it then writes. */
+const asked = (): readonly (readonly [string, string])[] => [
+  ["soorma comp", "letions"],
+  ["soorma plans show ", planId],
+  ["soorma plans list --planner ", "tab-planner"],
+  ["soorma goal ", "tab.goal"],
+  ["soorma dev --env=", "staging"],
+  ["soorma doctor --dir no", "de_modules"],
+];
+
+test.skipIf(expectProgram === null)(
+  "bash completes commands, live names and folders at the Tab key",
+  async () => {
+    const screen = await type(["bash", "--norc", "--noprofile", "-i"], `source ${folder.path}/soorma.bash`, asked());
+    expect(screen).toContain("ALL-SEEN");
+  },
+  60_000,
+);
+
+const zsh = Bun.which("zsh");
+test.skipIf(expectProgram === null || zsh === null)(
+  "zsh completes the same",
+  async () => {
+    const setUp = `autoload -Uz compinit; compinit -u -d ${folder.path}/zcompdump; source ${folder.path}/soorma.zsh`;
+    expect(await type(["zsh", "-f", "-i"], setUp, asked())).toContain("ALL-SEEN");
+  },
+  60_000,
+);
+
+const fish = Bun.which("fish");
+test.skipIf(fish === null)(
+  "fish completes the same, with descriptions",
+  async () => {
+    const lines = asked().map(([line]) => `complete -C "${line}"`);
+    const answers = await run([
+      "fish",
+      "--no-config",
+      "-c",
+      [`source ${folder.path}/soorma.fish`, ...lines].join("\n"),
+    ]);
+    expect(answers).toMatch(/^completions\tprint a script/m);
+    expect(answers).toMatch(new RegExp(`^${planId}\ttab\\.goal, completed, .* ago$`, "m"));
+    expect(answers).toMatch(/^tab-planner\tPlans: nothing$/m);
+    expect(answers).toMatch(/^tab\.goal\ttab-planner$/m);
+    expect(answers).toMatch(/^--env=staging$/m);
+    expect(answers).toMatch(/^node_modules\//m);
+  },
+  60_000,
+);
+
+test("where nothing runs there is nothing live to offer, and nothing is said", async () => {
+  const elsewhere = tempFolder();
+  try {
+    const { stdout, stderr, exitCode } = await soorma(["complete", "--", "plans", "show", ""], { cwd: elsewhere.path });
+    expect({ stdout, stderr, exitCode }).toEqual({ stdout: "", stderr: "", exitCode: 0 });
+  } finally {
+    elsewhere[Symbol.dispose]();
+  }
+});
+
+test("a shell without completions is refused with those there are", async () => {
+  const { stderr, exitCode } = await soorma(["completions", "fihs"], { cwd: project });
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain("did you mean fish?");
+});

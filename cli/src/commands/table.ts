@@ -112,6 +112,20 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
   plans,
   ...recordings,
   {
+    name: "repl",
+    summary: "try things out in the running mesh, with a client at hand",
+    description:
+      "Reads TypeScript, runs it and prints what it gives, with client, memory, bus, registry, tracker and agents in scope and await at " +
+      "the top level. Tab completes members and the names of agents; what was typed is kept in .soorma. Piped, it runs the " +
+      "statements of stdin, and ends with 1 at the first that fails.",
+    options: [json],
+    examples: [
+      ["soorma repl", "with a prompt"],
+      ["soorma repl --json < check.ts", "runs the statements of a file"],
+    ],
+    load: async () => (await import("./repl.ts")).runRepl,
+  },
+  {
     name: "types",
     summary: "write the contracts of the running mesh as TypeScript",
     description:

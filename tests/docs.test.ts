@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { blocksOf, documentationPages, repository } from "./markdown.ts";
@@ -66,6 +75,26 @@ test("the readme's first screen has what it does, its status, code, both ways to
   const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   expect(screen).toContain(`npx --yes ${packageManager} run demo`);
   expect(screen).toContain(`npx --yes ${packageManager} run test`);
+});
+
+test("every guarantee names tests there are, by file and title", () => {
+  const page = readFileSync(join(root, "core/GUARANTEES.md"), "utf8");
+  const named = [...page.matchAll(/`([\w/.-]+\.test\.ts)`\s+“([^”]+)”/g)].map(([, file = "", title = ""]) => ({
+    file,
+    title: title.replace(/\s+/g, " "),
+  }));
+  expect(named.length).toBeGreaterThan(40);
+  // Every test that is mentioned is one of them.
+  expect(page.match(/\.test\.ts/g)?.length).toBe(named.length);
+  const missing = named.filter(({ file, title }) => {
+    const path = join(root, file);
+    const titles = existsSync(path) ? readFileSync(path, "utf8") : "";
+    return !new RegExp(`\\b(?:test|check)(?:\\.\\w+\\([^\n]*\\))?\\(\\s*"${RegExp.escape(title)}"`).test(titles);
+  });
+  expect(missing).toEqual([]);
+  for (const verb of page.split(/^## /m).slice(1)) {
+    for (const promise of ["Delivery", "Order", "Duplicates", "Durability"]) expect(verb).toContain(`**${promise}.**`);
+  }
 });
 
 test("every error code is raised somewhere", () => {

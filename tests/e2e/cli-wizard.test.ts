@@ -10,9 +10,14 @@ const questions = [
   ["What does it do?", `Plans things${enter}`],
   ["What can it be asked for?", `planning, more${enter}`],
   ["What else should be in it?", `${space}${down}${down}${space}${enter}`],
+  ["Which transport?", enter],
+  ["Which registry?", `${down}${enter}`],
+  ["Which registry plugin?", `./registry.ts${enter}`],
   ["Install the dependencies now?", `n`],
   ["Make it a git repository?", `n`],
 ] as const;
+
+const defaults = ["--with", "none", "--transport", "zeromq", "--registry", "broker"];
 
 test.if(expectProgram !== null)(
   "the wizard asks for everything and makes what was answered",
@@ -27,7 +32,19 @@ test.if(expectProgram !== null)(
     expect(agent).toContain('description: "Plans things"');
     expect(agent).toContain('capabilities: ["planning", "more"]');
     expect(readdirSync(join(folder.path, "my-plan")).sort()).toEqual(
-      [".github", ".gitignore", "README.md", "biome.json", "package.json", "src", "tsconfig.json"].sort(),
+      [
+        ".github",
+        ".gitignore",
+        "README.md",
+        "biome.json",
+        "package.json",
+        "soorma.config.ts",
+        "src",
+        "tsconfig.json",
+      ].sort(),
+    );
+    expect(readFileSync(join(folder.path, "my-plan/soorma.config.ts"), "utf8")).toContain(
+      '  plugins: { registry: "./registry.ts" },\n',
     );
     expect(existsSync(join(folder.path, "my-plan/src/client.ts"))).toBe(true);
   },
@@ -49,7 +66,7 @@ test.if(expectProgram !== null)(
   "what is given by flags is not asked for, and enter takes the default",
   async () => {
     using folder = tempFolder();
-    const args = ["init", "--type", "tool", "-d", "Counts", "--with", "none", "--no-install", "--no-git"];
+    const args = ["init", "--type", "tool", "-d", "Counts", ...defaults, "--no-install", "--no-git"];
     const { screen, exitCode } = await inTerminal(folder.path, args, [
       ["Name?", enter],
       ["What can it be asked for?", enter],
@@ -65,7 +82,7 @@ test.if(expectProgram !== null)(
   "a wrong answer is explained and asked for again",
   async () => {
     using folder = tempFolder();
-    const args = ["init", "--type", "tool", "-d", "Counts", "-c", "a", "--with", "none", "--no-install", "--no-git"];
+    const args = ["init", "--type", "tool", "-d", "Counts", "-c", "a", ...defaults, "--no-install", "--no-git"];
     const { screen, exitCode } = await inTerminal(folder.path, args, [
       ["Name?", `My Tool${enter}`],
       ["lower-case letters", `${"\\177".repeat(7)}mine${enter}`],
@@ -75,6 +92,22 @@ test.if(expectProgram !== null)(
   },
   60_000,
 );
+
+/** Questions that only some answers lead to: the arguments, what is answered before, and where Ctrl-C is pressed. */
+const further = [
+  [["init", "--type", "plugin"], [], "What kind of plugin?"],
+  [["init", "x", "--type", "plugin"], [["What kind of plugin?", `${down}${enter}`]], "What does it do?"],
+  [
+    ["init", "x", "--type", "team", "-d", "x", "--with", "none", "--registry", "broker"],
+    [["Which transport?", `${down}${enter}`]],
+    "Which transport plugin?",
+  ],
+  [
+    ["init", "x", "--type", "team", "-d", "x", "--with", "none", "--registry", "broker", "--transport", "nats"],
+    [],
+    "Where does the broker listen",
+  ],
+] as const;
 
 test.if(expectProgram !== null).each(questions.map(([question], index) => [question, index] as const))(
   "Ctrl-C at %j leaves nothing behind, exit code 130",
@@ -92,6 +125,18 @@ test.if(expectProgram !== null).each(questions.map(([question], index) => [quest
   60_000,
 );
 
+test.if(expectProgram !== null).each(further)(
+  "Ctrl-C after %j, %j at %j leaves nothing behind, exit code 130",
+  async (args, steps, question) => {
+    using folder = tempFolder();
+    const { screen, exitCode } = await inTerminal(folder.path, args, [...steps, [question, interrupt]]);
+    expect(screen).toContain("Cancelled: nothing was created.");
+    expect(exitCode).toBe(130);
+    expect(readdirSync(folder.path)).toEqual([]);
+  },
+  60_000,
+);
+
 test("without a terminal nothing is asked: the wizard's questions are usage errors", async () => {
   using folder = tempFolder();
   const child = Bun.spawn([process.execPath, bin, "init"], {
@@ -100,6 +145,6 @@ test("without a terminal nothing is asked: the wizard's questions are usage erro
     stdin: "ignore",
     stderr: "pipe",
   });
-  expect(await child.stderr.text()).toContain("--type worker|planner|tool|team");
+  expect(await child.stderr.text()).toContain("--type worker|planner|tool|team|plugin");
   expect(await child.exited).toBe(2);
 });

@@ -46,7 +46,7 @@ test("help lists every command and ends each one's with two examples", async () 
 
 test.each([
   [["verison"], 'there is no command "verison"', "did you mean `soorma version`?"],
-  [["frobnicate"], 'there is no command "frobnicate"', "the commands are init, dev"],
+  [["frobnicate"], 'there is no command "frobnicate"', "the commands are init, add, dev"],
   [["init", "--tpye", "x"], 'soorma init has no option "--tpye"', "did you mean --type?"],
   [["init", "x", "--type", "wroker"], "wroker", "did you mean worker?"],
   [["dev", "--sotp"], 'soorma dev has no option "--sotp"', "did you mean --stop?"],
@@ -62,10 +62,19 @@ test.each([
   [["plans", "list", "--since", "yesterday"], "yesterday is no time", "soorma plans list --help"],
   [["plans", "cancel"], "missing required argument 'plan'", "soorma plans cancel --help"],
   [["goal", "a.goal", "{topic:1}"], '"t" was not expected there (character 2 of 9)', "double quotes"],
-  [["init", "x"], "what to create is missing", "--type worker|planner|tool|team"],
+  [["init", "x"], "what to create is missing", "--type worker|planner|tool|team|plugin"],
   [["init", "--type", "tool"], "the project's name is missing", "soorma init my-tool --type tool"],
   [["init", "My Tool", "--type", "tool"], '"My Tool" is no project name', 'try "my-tool"'],
   [["init", "x", "--type", "team", "--with", "client"], "team takes no --with client", "it may come with vscode, ci"],
+  [["init", "x", "--type", "team", "--kind", "registry"], "team takes no --kind", "--type plugin"],
+  [["init", "x", "--type", "plugin", "--transport", "nats"], "plugin takes no --transport", "with itself"],
+  [["init", "x", "--type", "tool", "--transport", "nats"], "where the broker listens is missing", "add --address"],
+  [["init", "x", "--type", "tool", "--registry", "No Plugin"], "is no registry plugin", "a short name (nats)"],
+  [
+    ["init", "x", "--type", "tool", "--registry", "redis", "--address", "a"],
+    "this registry needs none",
+    "leave it out",
+  ],
   [["init", "x", "--with", "dockre"], '"dockre" is none of client, vscode, ci, docker', "soorma init --help"],
   [["init", "x", "--type", "team", "--capabilities", "a"], "team takes no --capabilities", "src/agents"],
 ])("wrong usage %j is told with what would be right, exit code 2", async (args, message, hint) => {

@@ -8,11 +8,13 @@ import { coveringPairs, pairsOf, product, type Row } from "./pairs.ts";
 const repository = join(import.meta.dir, "..", "..");
 
 /** What each type may come with. */
-const may: Readonly<Record<string, { readonly client?: boolean; readonly capabilities?: boolean }>> = {
-  worker: { client: true, capabilities: true },
-  planner: { client: true, capabilities: true },
-  tool: { capabilities: true },
-  team: {},
+const may: Readonly<Record<string, readonly string[]>> = {
+  worker: ["client", "docker", "capabilities", "registry"],
+  planner: ["client", "docker", "capabilities", "registry"],
+  tool: ["docker", "capabilities", "registry"],
+  team: ["docker", "registry"],
+  "plugin transport": [],
+  "plugin registry": [],
 };
 const types = Object.keys(may);
 
@@ -23,13 +25,14 @@ const offered = product({
   vscode: ["no", "yes"],
   ci: ["no", "yes"],
   docker: ["no", "yes"],
-  capabilities: ["default", "two"],
+  capabilities: ["no", "yes"],
+  registry: ["no", "yes"],
   description: ["default", "hostile"],
   name: ["short", "long"],
-}).filter(
-  (row) =>
-    (row.client === "no" || may[row.type ?? ""]?.client) &&
-    (row.capabilities === "default" || may[row.type ?? ""]?.capabilities),
+}).filter((row) =>
+  ["client", "docker", "capabilities", "registry"].every((question) => {
+    return row[question] === "no" || may[row.type ?? ""]?.includes(question);
+  }),
 );
 const rows = coveringPairs(offered);
 
@@ -55,10 +58,13 @@ afterAll(() => rmSync(join(root, ".."), { recursive: true, force: true }));
 
 function argumentsOf(row: Row, index: number): string[] {
   const includes = ["client", "vscode", "ci", "docker"].filter((include) => row[include] === "yes");
-  const name = row.name === "short" ? "a" : `a-rather-long-name-of-a-project-with-digits-2-and-more-of-it-${index}`;
+  const [type = "", kind] = row.type?.split(" ") ?? [];
+  const name = row.name === "short" ? "a" : `a-rather-long-name-of-a-project-with-digits-2-and-more-${index}`;
   return [
-    ...["init", name, "--dir", `p${index}`, "--type", row.type ?? "", "--with", includes.join(",") || "none"],
-    ...(row.capabilities === "two" ? ["--capabilities", "paper_search,Do.it-2"] : []),
+    ...["init", name, "--dir", `p${index}`, "--with", includes.join(",") || "none"],
+    ...["--type", type, ...(kind === undefined ? [] : ["--kind", kind])],
+    ...(row.registry === "yes" ? ["--registry", "./registry.ts"] : []),
+    ...(row.capabilities === "yes" ? ["--capabilities", "paper_search,Do.it-2"] : []),
     ...(row.description === "hostile" ? ["--description", 'says "hi" \\ `x` {{name}} $& */ <!-- ü'] : []),
     ...["--no-install", "--no-git"],
   ];
@@ -89,7 +95,7 @@ async function check(projects: readonly string[]): Promise<void> {
   expect(tsconfigs.size).toBe(1);
   writeFileSync(
     join(root, "tsconfig.json"),
-    JSON.stringify({ extends: "./p0/tsconfig.json", include: projects.map((project) => `${project}/src`) }),
+    JSON.stringify({ extends: "./p0/tsconfig.json", include: projects.map((project) => `${project}/**/*.ts`) }),
   );
   expect(await run([process.execPath, "run", "typecheck"], root)).toEqual({ code: 0, output: "$ tsc\n" });
   await each(projects, async (project) => {
@@ -99,7 +105,9 @@ async function check(projects: readonly string[]): Promise<void> {
     );
     expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/Checked \d+ files/) });
   });
-  const tests = await run([process.execPath, "test", ...projects.map((project) => `./${project}/`)], root);
+  // The suites of plugins wait for leases to run out: once is enough, and they are tested with their templates.
+  const tested = projects.filter((project) => !existsSync(join(root, project, "example")));
+  const tests = await run([process.execPath, "test", ...tested.map((project) => `./${project}/`)], root);
   expect(tests.output).toMatch(/\n\s*0 fail/);
   expect(tests.code).toBe(0);
 }
@@ -137,7 +145,12 @@ test("what a user will own can be read in two minutes", () => {
       .join("\n")
       .split("\n")
       .filter((line) => line.trim() !== "");
-    expect({ type, lines: words.length <= 200 }).toEqual({ type, lines: true });
+    const most = type.startsWith("plugin") ? 600 : 200;
+    expect({ type, lines: words.length, fits: words.length <= most }).toEqual({
+      type,
+      lines: words.length,
+      fits: true,
+    });
   }
 });
 
@@ -155,6 +168,7 @@ test("agents, tasks, operations and events are added to a project of every type,
       const { exitCode, stderr } = await soorma(["add", ...addition], { cwd: project });
       expect({ addition, exitCode, stderr }).toEqual({ addition, exitCode: 0, stderr: "" });
     }
+    if (type.startsWith("plugin")) return;
     // Every agent of the template can be given something, too.
     for (const [index, file] of readdirSync(join(project, "src/agents")).sort().entries()) {
       const { exitCode, stderr } = await soorma(

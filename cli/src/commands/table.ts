@@ -1,4 +1,4 @@
-import { includes, projectTypes } from "../scaffold/project-types.ts";
+import { includes, pluginKinds, projectTypes } from "../scaffold/project-types.ts";
 import { parseTime } from "../ui/time.ts";
 import { add } from "./add/table.ts";
 import { inspection } from "./inspection.ts";
@@ -19,13 +19,23 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
     ],
     options: [
       { flags: "-t, --type <type>", description: "what to create", choices: projectTypes },
-      { flags: "-d, --description <text>", description: "one sentence: what the agent does" },
+      { flags: "--kind <kind>", description: "of a plugin: which kind (default: transport)", choices: pluginKinds },
+      { flags: "-d, --description <text>", description: "one sentence: what it does" },
       { flags: "-c, --capabilities <list>", description: "what it can be asked for, separated by commas" },
       {
         flags: "--with <list>",
         description: `what else: ${includes.join(", ")}, separated by commas, or none (default: none)`,
         parse: parseList(includes),
       },
+      {
+        flags: "--transport <plugin>",
+        description: "what messages go over: short name, package or path (default: zeromq)",
+      },
+      {
+        flags: "--registry <plugin>",
+        description: "where agents find each other: short name, package or path (default: broker)",
+      },
+      { flags: "--address <address>", description: "where the broker listens, as the transport writes it" },
       { flags: "--dir <folder>", description: "where to create it (default: ./<name>)" },
       { flags: "-y, --yes", description: "ask nothing, take the defaults" },
       { flags: "--dry-run", description: "list the files, write nothing" },

@@ -31,13 +31,18 @@ export function findTarballs(folder: string): Tarballs {
   return found;
 }
 
-/** Makes a project's manifest take soorma and all of its parts from packed files. */
+/** Makes a project's manifest take soorma, all of its parts and whatever else is packed from packed files. */
 export function useTarballs(manifest: string, tarballs: Tarballs): string {
-  const parsed = JSON.parse(manifest) as Record<string, unknown> & { dependencies: Record<string, string> };
+  const parsed = JSON.parse(manifest) as Record<string, Record<string, string> | undefined>;
   const files = Object.fromEntries([...tarballs].map(([name, path]) => [name, `file:${path}`]));
-  const dependencies = { ...parsed.dependencies, soorma: files.soorma };
+  const replaced = Object.fromEntries(
+    ["dependencies", "devDependencies"].map((field) => [
+      field,
+      Object.fromEntries(Object.entries(parsed[field] ?? {}).map(([name, range]) => [name, files[name] ?? range])),
+    ]),
+  );
   // What soorma depends on has to come from there, too, and not from a registry.
-  return `${JSON.stringify({ ...parsed, dependencies, overrides: files }, undefined, 2)}\n`;
+  return `${JSON.stringify({ ...parsed, ...replaced, overrides: files }, undefined, 2)}\n`;
 }
 
 /** Reads the name out of `package/package.json` of a packed package. */

@@ -1,7 +1,15 @@
 /** What `soorma init` can make, in the order it is offered, and what each may come with. Loads nothing: flags are made of it. */
 
-export const projectTypes = ["worker", "planner", "tool", "team"] as const;
+export const projectTypes = ["worker", "planner", "tool", "team", "plugin"] as const;
 export type ProjectType = (typeof projectTypes)[number];
+
+export const pluginKinds = ["transport", "registry"] as const;
+export type PluginKind = (typeof pluginKinds)[number];
+
+export const pluginHints: Readonly<Record<PluginKind, string>> = {
+  transport: "how messages get from process to process",
+  registry: "where agents find each other",
+};
 
 export const includes = ["client", "vscode", "ci", "docker"] as const;
 export type Include = (typeof includes)[number];
@@ -21,6 +29,8 @@ export interface ProjectTypeFacts {
   /** What it can be asked for as long as nobody says otherwise; none when its agents have capabilities of their own. */
   readonly capabilities?: readonly string[];
   readonly includes: readonly Include[];
+  /** Whether its agents run on plugins of one's choice. */
+  readonly choosesPlugins: boolean;
   /** How it is tried, given the project's name. */
   tryIt(name: string): string;
 }
@@ -31,6 +41,7 @@ export const projectTypeFacts: Readonly<Record<ProjectType, ProjectTypeFacts>> =
     description: "Counts the words of a text",
     capabilities: ["count_words"],
     includes: ["client", "vscode", "ci", "docker"],
+    choosesPlugins: true,
     tryIt: (name) => `bunx soorma goal ${name}.goal '{"text":"to be or not to be"}'`,
   },
   planner: {
@@ -38,6 +49,7 @@ export const projectTypeFacts: Readonly<Record<ProjectType, ProjectTypeFacts>> =
     description: "Plans how to look into a topic",
     capabilities: ["topic_planning"],
     includes: ["client", "vscode", "ci", "docker"],
+    choosesPlugins: true,
     tryIt: (name) => `bunx soorma goal ${name}.goal '{"topic":"bees"}'`,
   },
   tool: {
@@ -45,12 +57,21 @@ export const projectTypeFacts: Readonly<Record<ProjectType, ProjectTypeFacts>> =
     description: "Does arithmetic",
     capabilities: ["arithmetic"],
     includes: ["vscode", "ci", "docker"],
+    choosesPlugins: true,
     tryIt: () => `bun run ask "2 * (3 + 4)"`,
   },
   team: {
     hint: "a planner, two workers, a tool and a client that answer questions together",
     description: "Answers questions from a folder of notes",
     includes: ["vscode", "ci", "docker"],
+    choosesPlugins: true,
     tryIt: (name) => `bunx soorma goal ${name}.goal '{"question":"How do bees find flowers?"}'`,
+  },
+  plugin: {
+    hint: "a transport or a registry of your own",
+    description: "A plugin for Soorma",
+    includes: ["vscode", "ci"],
+    choosesPlugins: false,
+    tryIt: () => "bun run ask you",
   },
 };

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { projectTypeFacts, projectTypes } from "./project-types.ts";
+import { type PluginKind, type ProjectType, pluginKinds, projectTypeFacts, projectTypes } from "./project-types.ts";
 import { render } from "./render.ts";
 import { projectFiles } from "./template.ts";
 
@@ -42,9 +42,14 @@ test("a placeholder that nothing fills in is an error", () => {
   expect(() => render("x.ts", '"{{bogus}}"', values)).toThrow(/x\.ts.*bogus/);
 });
 
-test.each(projectTypes)("the template %s is filled in whatever the answers are", (type) => {
+const templates = projectTypes.flatMap((type): [ProjectType, PluginKind | undefined][] =>
+  type === "plugin" ? pluginKinds.map((kind) => [type, kind]) : [[type, undefined]],
+);
+
+test.each(templates)("the template %p %p is filled in whatever the answers are", (type, kind) => {
   const files = projectFiles({
     type,
+    ...(kind === undefined ? {} : { kind }),
     name: "a-b-c",
     description: hostile,
     capabilities: ["x.y", "z-1"],
@@ -55,6 +60,39 @@ test.each(projectTypes)("the template %s is filled in whatever the answers are",
     if (/\.ts$/.test(path)) new Bun.Transpiler({ loader: "ts" }).transformSync(text);
   }
   const manifest = files.find(({ path }) => path === "package.json");
-  expect(JSON.parse(manifest?.text ?? "")).toMatchObject({ name: "a-b-c", description: hostile });
+  expect(JSON.parse(manifest?.text ?? "")).toMatchObject({
+    name: kind === undefined ? "a-b-c" : `soorma-${kind}-a-b-c`,
+    description: hostile,
+  });
   expect(files.map(({ path }) => path)).toContain(".gitignore");
+});
+
+test("plugins that are not the default are in the configuration, and their packages among the dependencies", () => {
+  const files = projectFiles({
+    type: "worker",
+    name: "a",
+    description: "b",
+    capabilities: ["c"],
+    includes: [],
+    plugins: { transport: "nats", registry: "@acme/directory", address: "nats://localhost" },
+  });
+  const text = (path: string): string => files.find((file) => file.path === path)?.text ?? "";
+  expect(text("soorma.config.ts")).toContain(`  mesh: { address: "nats://localhost" },
+  plugins: { transport: "nats", registry: "@acme/directory" },
+`);
+  expect(Object.keys(JSON.parse(text("package.json")).dependencies)).toEqual([
+    "@acme/directory",
+    "soorma",
+    "soorma-transport-nats",
+  ]);
+});
+
+test("a project of defaults has no configuration to read", () => {
+  for (const plugins of [undefined, { registry: "./mine.ts" }]) {
+    const choice = { type: "tool", name: "a", description: "b", capabilities: ["c"], includes: [] } as const;
+    const files = projectFiles({ ...choice, ...(plugins ? { plugins } : {}) });
+    expect(files.some(({ path }) => path === "soorma.config.ts")).toBe(plugins !== undefined);
+    const manifest = files.find(({ path }) => path === "package.json")?.text ?? "";
+    expect(Object.keys(JSON.parse(manifest).dependencies)).toEqual(["soorma"]);
+  }
 });

@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../version.ts";
 import { mergeManifests } from "./manifest.ts";
-import { type Include, type ProjectType, projectTypeFacts } from "./project-types.ts";
+import { type PluginChoice, pluginConfig, pluginDependencies } from "./plugin-choice.ts";
+import { type Include, type PluginKind, type ProjectType, projectTypeFacts } from "./project-types.ts";
 import { render, type TemplateValues } from "./render.ts";
 
 export interface ProjectFile {
@@ -17,6 +18,10 @@ export interface ProjectChoice {
   readonly description: string;
   readonly capabilities: readonly string[];
   readonly includes: readonly Include[];
+  /** Of a plugin. */
+  readonly kind?: PluginKind;
+  /** What the agents run on, where it is not the default. */
+  readonly plugins?: PluginChoice;
 }
 
 const manifestFile = "package.json";
@@ -30,11 +35,13 @@ export function projectFiles(choice: ProjectChoice): ProjectFile[] {
       capability: choice.capabilities[0] ?? choice.name,
       goal: `${choice.name}.goal`,
       soormaVersion: version,
+      kind: choice.kind ?? "",
     },
     lists: { capabilities: choice.capabilities },
   };
   const wanted = choice.includes.filter((include) => projectTypeFacts[choice.type].includes.includes(include));
-  const layers = ["shared", choice.type, ...wanted.map((include) => `with/${include}`)].map(filesIn);
+  const kind = choice.kind === undefined ? [] : [`${choice.type}-${choice.kind}`];
+  const layers = ["shared", choice.type, ...kind, ...wanted.map((include) => `with/${include}`)].map(filesIn);
   const files = new Map<string, string>();
   const manifests: string[] = [];
   for (const { path, source } of layers.flat()) {
@@ -44,6 +51,10 @@ export function projectFiles(choice: ProjectChoice): ProjectFile[] {
     const text = render(target, source, values);
     if (target === manifestFile) manifests.push(text);
     else files.set(target, text);
+  }
+  if (choice.plugins) {
+    files.set("soorma.config.ts", pluginConfig(choice.plugins));
+    manifests.push(JSON.stringify({ dependencies: pluginDependencies(choice.plugins) }));
   }
   files.set(manifestFile, mergeManifests(manifests));
   return [...files].map(([path, text]) => ({ path, text })).sort((a, b) => (a.path < b.path ? -1 : 1));

@@ -254,6 +254,19 @@ export function directedChecks(check: Check): void {
     expect([undefined, b.nodeId]).toContain(a.transport.nodeIdOf(listen));
   });
 
+  check("a reply comes from the address that was sent to, or from one that names the same node", async (rig) => {
+    const listen = await rig.freeAddress();
+    const [a, b] = [await rig.open("a"), await rig.open("b", { listen })];
+    for (const to of [listen, b.address]) {
+      const count = a.messages.length;
+      await a.transport.send(to, text("question"));
+      await b.transport.send((await rig.messages(b, count + 1))[count]?.from ?? "", text("reply"));
+      const from = (await rig.messages(a, count + 1))[count]?.from ?? "";
+      // A caller takes an answer from nobody else.
+      if (from !== to) expect(a.transport.nodeIdOf(from)).toBe(a.transport.nodeIdOf(to) ?? "another node");
+    }
+  });
+
   check("an address that is none is refused", async (rig) => {
     const a = await rig.open("a");
     expect(await failure(() => a.transport.send("not an address", text("?")))).toBe("ADDRESS_INVALID");

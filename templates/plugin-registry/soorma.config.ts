@@ -1,0 +1,7 @@
+import { defineConfig } from "soorma";
+
+// `bun run dev` runs the example on this plugin. With another registry than its own, Soorma needs no broker.
+export default defineConfig({
+  agents: { greeter: "example/greeter.ts" },
+  plugins: { registry: "./src/index.ts" },
+});

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { curveKeypair } from "@soorma/transport-zeromq/sockets";
-import { soorma, tempFolder } from "./cli-run.ts";
+import { soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
 
 let folder: ReturnType<typeof tempFolder>;
 let project: string;
@@ -81,7 +81,7 @@ test("a mesh runs on plugins of the project: registry by path, transport by name
     "soorma.config.ts",
     `import { defineConfig } from "soorma/config";
 export default defineConfig({
-  mesh: { tenantId: "acme", leaseMs: 20_000, dataFolder: "kept" },
+  mesh: { tenantId: "acme", leaseMs: 20_000, renewMs: 200, dataFolder: "kept" },
   agents: { planner: "src/agents/planner.ts", worker: { entry: "src/agents/worker.ts", env: { FROM: "file" } } },
   plugins: { registry: { name: "./plugins/ledger.ts", options: { file: ${JSON.stringify(ledger)} } } },
   environments: {
@@ -99,6 +99,7 @@ export default defineConfig({
   expect(status.processes.map(({ name }) => name).sort()).toEqual(["planner", "state", "worker"]);
   const [first] = readFileSync(ledger, "utf8").split("\n");
   expect(JSON.parse(first ?? "{}")).toMatchObject({ leaseMs: 20_000, up: { tenant: "acme" } });
+  await until("a renewal", () => existsSync(`${ledger}.renewals`));
   expect(existsSync(join(project, "kept/data.mdb"))).toBe(true);
   expect(existsSync(join(project, ".soorma/data"))).toBe(false);
 
@@ -157,6 +158,35 @@ test("an encrypted mesh at a TCP port, with limits for messages and data", async
   const shown = (await run("config", "plugins.transport", "--json")).stdout;
   expect(shown).toContain(publicKey);
   expect(shown).not.toContain(secretKey);
+}, 60_000);
+
+test("dev waits, restarts and cleans as it is told, and says what a saved change needs a new start for", async () => {
+  put("src/agents/planner.ts", "await new Promise(() => setInterval(() => {}, 1_000));");
+  put("src/agents/worker.ts", `${worker}\nprocess.exit(3);`);
+  const settings = (tenantId: string) =>
+    `export default { mesh: { tenantId: "${tenantId}", dataFolder: "kept" }, dev: { readyMs: 300, restartMs: 40 } };`;
+  put("soorma.config.ts", settings("one"));
+  put("kept/mine.txt", "not soorma's");
+  const dev = startSoorma(["dev"], { cwd: project });
+  const output = { text: "" };
+  void (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of dev.stderr) output.text += decoder.decode(chunk, { stream: true });
+  })();
+  const sees = (text: string) => until(text, () => output.text.includes(text));
+  try {
+    await sees("is not ready after 0.3 s");
+    await sees("starts again in 0.04 s");
+    put("soorma.config.ts", settings("two"));
+    await sees("mesh.tenantId: what was changed holds when soorma dev is started again");
+    await until("the store", () => existsSync(join(project, "kept/data.mdb")));
+  } finally {
+    dev.kill("SIGKILL");
+    await dev.exited;
+  }
+  const { exitCode, stderr } = await run("dev", "--stop", "--clean", "--yes");
+  expect([exitCode, stderr]).toEqual([0, expect.stringContaining("removed plans, memory and logs")]);
+  expect(readdirSync(join(project, "kept"))).toEqual(["mine.txt"]);
 }, 60_000);
 
 test("what is wrong with the configuration is told before anything starts, and nothing is left", async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { PlanChange, PlanLog } from "@soorma/core";
 import { StateNode } from "@soorma/core/state";
+import type { Store } from "@soorma/core/store";
 import { waitFor } from "@soorma/core/testing";
 import { inProcessMesh } from "./in-process.ts";
 
@@ -91,4 +92,44 @@ test("a driver hears of orders given elsewhere", async () => {
   await waitFor(() => heard.length > 0);
   expect(heard).toEqual(["p1@4"]);
   expect(await person.tracker.cancelPlan("p1")).toBe(false);
+});
+
+test("how often expired memory is removed, and how much of the plans stays in memory, are its options", async () => {
+  await using s = await inProcessMesh({ state: false });
+  let ranges = 0;
+  const store: Store = {
+    ...s.stateStore,
+    transact: (body) =>
+      s.stateStore.transact((tx) =>
+        body({
+          losses: tx.losses,
+          get: (key) => tx.get(key),
+          put: (key, value) => tx.put(key, value),
+          putLater: (key, make) => tx.putLater(key, make),
+          delete: (key) => tx.delete(key),
+          range(options) {
+            if (options.prefix[0] !== "memx") ranges++;
+            return tx.range(options);
+          },
+        }),
+      ),
+  };
+  const entries = (): number => [...s.stateStore.range({ prefix: ["mem"] })].length;
+  const run = async (options: { sweepMs: number; cacheBytes: number }, planId: string): Promise<number> => {
+    await using node = new StateNode({ store, mesh: s.mesh(), ...options });
+    await node.run();
+    const client = await s.client();
+    await client.memory.store(planId, "x", { ttlMs: 1 });
+    await client.tracker.append(planId, 0, [created("me"), ...running]);
+    // Another plan in between: what was used last is in memory whatever the limit.
+    await client.tracker.append(`${planId}-b`, 0, [created("me"), ...running]);
+    ranges = 0;
+    await client.tracker.append(planId, 3, [waiting("order.*")], { epoch: 1 });
+    const read = ranges;
+    if (options.sweepMs < 1_000) await waitFor(() => entries() === 0, { timeoutMs: 900 });
+    else expect(entries()).toBe(1);
+    return read;
+  };
+  expect(await run({ sweepMs: 60_000, cacheBytes: 1_000_000 }, "p1")).toBe(0);
+  expect(await run({ sweepMs: 20, cacheBytes: 0 }, "p2")).toBeGreaterThan(0);
 });

@@ -1,5 +1,6 @@
+import { changedSettings } from "../config/changes.ts";
 import { environmentVariable, type Flag } from "../config/resolve.ts";
-import { type LoadedConfig, loadConfig } from "../config.ts";
+import { type LoadedConfig, loadConfig, type Settings } from "../config.ts";
 import { type AgentChoice, agentPlaces, findAgents } from "../dev/agents.ts";
 import { cleanProject, confirmClean } from "../dev/clean.ts";
 import { detachedVariable } from "../dev/detach.ts";
@@ -7,7 +8,7 @@ import { type MeshLogLine, toJson } from "../dev/log-line.ts";
 import { createLinePainter } from "../dev/log-painter.ts";
 import { openMeshLog } from "../dev/mesh-log.ts";
 import { checkPortFree } from "../dev/port-owner.ts";
-import { findProject, makeSocketFolder, type Project, removeSocketFolder } from "../dev/project.ts";
+import { findProject, makeSocketFolder, type Project, removeSocketFolder, withDataFolder } from "../dev/project.ts";
 import { registryText } from "../dev/remote.ts";
 import { claimProject } from "../dev/run-state.ts";
 import { tellParent } from "../dev/supervised.ts";
@@ -51,8 +52,10 @@ export const runDev: RunCommand = async ({ options: given, io }) => {
   if (options.yes && !options.clean) throw new UsageError("--yes goes with --clean", "soorma dev --clean --yes");
   if (options.infraOnly && (options.only || options.instances))
     throw new UsageError("--infra-only starts no agents: --only and --instances do not go with it");
-  const project = findProject(io.cwd, options.dir);
+  let project = findProject(io.cwd, options.dir);
   const json = options.json === true;
+  // What would be removed has to be known before anybody is asked.
+  if (options.clean) project = withDataFolder(project, (await load(project, options, io)).settings.mesh.dataFolder);
   if (options.clean) await confirmClean(project, options.yes === true, io);
   switch (chosen[0]) {
     case "stop":
@@ -102,9 +105,7 @@ function detachedFlags(options: DevOptions): string[] {
 async function runForeground(project: Project, options: DevOptions, io: Io): Promise<number> {
   const startedMs = performance.now();
   const colors = colorsFor(io);
-  const load = (): Promise<LoadedConfig> =>
-    loadConfig(project.root, { environment: options.env, env: io.env, flags: flagsOf(options) });
-  const loaded = await load();
+  const loaded = await load(project, options, io);
   const { settings } = loaded;
   const choice: AgentChoice = {
     ...(options.only === undefined ? {} : { only: options.only }),
@@ -146,6 +147,14 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
   if (!options.infraOnly && agents.length === 0) {
     say(`no agents yet: they are looked for as ${agentPlaces}`, "bad");
   }
+  let known = settings;
+  const tellChanges = (saved: Settings): void => {
+    const changed = changedSettings(known, saved);
+    known = saved;
+    if (changed.length === 0) return;
+    const verb = changed.length === 1 ? "holds" : "hold";
+    say(`${changed.join(", ")}: what was changed ${verb} when soorma dev is started again`, "plain");
+  };
   const { meshParts } = await import("../dev/mesh-parts.ts");
   const parts = meshParts({ project, settings, plugins, claim: claim.value });
   const supervisor = createSupervisor({
@@ -157,7 +166,15 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
       ...(colors.isColorSupported ? { FORCE_COLOR: "1" } : {}),
     },
     ...parts,
-    ...(options.infraOnly ? {} : { loadAgents: async () => findAgents(project.root, (await load()).settings, choice) }),
+    ...(options.infraOnly
+      ? {}
+      : {
+          async loadAgents() {
+            const { settings: saved } = await load(project, options, io);
+            tellChanges(saved);
+            return findAgents(project.root, saved, choice);
+          },
+        }),
     ...(options.build ? { buildFolder: project.buildFolder } : {}),
     drainMs,
     patienceMs: readyMs,
@@ -209,6 +226,10 @@ function tellReady(summary: MeshSummary, tookMs: number, json: boolean, io: Io):
     agents.length === running.length ? `${agents.length} agents` : `${running.length} of ${agents.length} agents`;
   const names = running.length > 0 ? `: ${running.map((agent) => agent.name).join(", ")}` : "";
   io.out(`ready in ${tookMs} ms · ${registryText(summary)} · ${count.replace(/^1 agents/, "1 agent")}${names}`);
+}
+
+function load(project: Project, options: DevOptions, io: Io): Promise<LoadedConfig> {
+  return loadConfig(project.root, { environment: options.env, env: io.env, flags: flagsOf(options) });
 }
 
 function flagsOf({ port }: DevOptions): Flag[] {

@@ -21,6 +21,12 @@ const specs: readonly (CommandSpec | CommandGroup)[] = [
     load,
   },
   { name: "goal", summary: "submit", arguments: [{ name: "<type>", description: "" }], load },
+  { name: "publish", summary: "publish", arguments: [{ name: "<type>", description: "" }], load },
+  {
+    name: "events",
+    summary: "events",
+    commands: [{ name: "tail", summary: "tail", arguments: [{ name: "[pattern]", description: "" }], load }],
+  },
   { name: "config", summary: "print", arguments: [{ name: "[path]", description: "" }], load },
   {
     name: "call",
@@ -56,6 +62,7 @@ const sources: ValueSources = {
   plans: () => list("plan-1", "plan-2"),
   planners: () => list("live-planner"),
   goals: () => list("research.goal"),
+  events: (which) => list(`order.${which}`, "order.*"),
   capabilities: () => list("arithmetic"),
   operations: (capability) => list(`${capability}.add`),
   environments: () => list("staging", "stable"),
@@ -68,7 +75,7 @@ async function complete(...words: string[]): Promise<string[]> {
 }
 
 test.each([
-  [["p"], ["plans"]],
+  [["pl"], ["plans"]],
   [["c"], ["config", "call"]],
   [["--v"], ["--version"]],
   [
@@ -87,6 +94,8 @@ test.each([
   [["plans", "list", "--planner", ""], ["live-planner"]],
   [["plans", "--planner", "x", "--"], ["--help"]],
   [["goal", ""], ["research.goal"]],
+  [["publish", ""], ["order.consumes"]],
+  [["events", "tail", "o"], ["order.produces"]],
   [["config", "d"], ["dev.port"]],
   [["call", "a"], ["arithmetic"]],
   [["call", "arithmetic", ""], ["arithmetic.add"]],

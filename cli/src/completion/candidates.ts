@@ -16,6 +16,8 @@ export interface ValueSources {
   planners(): Promise<readonly Candidate[]>;
   /** Types of goals that a live planner takes. */
   goals(): Promise<readonly Candidate[]>;
+  /** Types of events that live agents take or emit. */
+  events(which: "consumes" | "produces"): Promise<readonly Candidate[]>;
   capabilities(): Promise<readonly Candidate[]>;
   /** Of the agents that have a capability. */
   operations(capability: string): Promise<readonly Candidate[]>;
@@ -164,7 +166,10 @@ async function valuesOf(what: string, { spec, group, given, sources }: Place): P
     case "goal":
       return { candidates: await sources.goals() };
     case "type":
-      return spec.name === "goal" ? { candidates: await sources.goals() } : none;
+      if (spec.name === "goal") return { candidates: await sources.goals() };
+      return spec.name === "publish" ? { candidates: await sources.events("consumes") } : none;
+    case "pattern":
+      return group?.name === "events" ? { candidates: await sources.events("produces") } : none;
     case "capability":
       return { candidates: await sources.capabilities() };
     case "operation":

@@ -37,6 +37,8 @@ export function createSources(io: Pick<Io, "cwd" | "env">): ValueSources & Async
       records(({ name, kind, description }) => (kind === "planner" ? [{ value: name, description }] : [])),
     goals: () =>
       records(({ goals, name }) => goals.map((goal) => ({ value: goal.name, description: goal.description ?? name }))),
+    events: (which) =>
+      records((record) => record[which].map(({ type }) => ({ value: type, description: record.name }))),
     capabilities: () =>
       records(({ capabilities, name }) => capabilities.map((value) => ({ value, description: name }))),
     operations: (capability) =>

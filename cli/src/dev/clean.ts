@@ -1,5 +1,5 @@
-import { existsSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { CommandError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { previousLog } from "./mesh-log.ts";
@@ -27,9 +27,19 @@ export async function confirmClean(project: Project, yes: boolean, io: Io): Prom
   await confirmOnce(io, `Remove all plans, memory and logs of ${project.root}?`, "Nothing was removed.");
 }
 
+/** The files of a store. Its folder is the user's choice, so what else is in it is theirs. */
+function removeStore(folder: string): void {
+  for (const name of ["data.mdb", "lock.mdb", "owner.lock"]) rmSync(join(folder, name), { force: true });
+  if (readdirSync(folder).length === 0) rmdirSync(folder);
+}
+
 /** Removes plans, memory, the broker's records, logs and bundles. Nothing may run in the project. */
 export function cleanProject(project: Project): void {
-  for (const path of kept(project)) rmSync(path, { recursive: true, force: true });
+  for (const path of kept(project)) {
+    // Below .soorma everything is ours, whatever became of it.
+    if (path === project.dataFolder && !path.startsWith(join(project.root, ".soorma/"))) removeStore(path);
+    else rmSync(path, { recursive: true, force: true });
+  }
   rmSync(previousLog(project.logFile), { force: true });
   removeSocketFolder(project.socketFolder);
 }

@@ -56,6 +56,11 @@ function projectAt(root: string): Project {
   };
 }
 
+/** The same project, with its memory and plans elsewhere. @param dataFolder - Relative to the project. */
+export function withDataFolder(project: Project, dataFolder: string): Project {
+  return { ...project, dataFolder: resolve(project.root, dataFolder) };
+}
+
 /** Where a project's socket files are. */
 export function socketFolderOf(root: string): string {
   const id = createHash("sha256").update(root).digest("hex").slice(0, 10);

@@ -123,6 +123,7 @@ async function checkCommand(command: string): Promise<void> {
     case "bun": {
       const [verb = "", ...given] = rest;
       if (verb === "cli/bin/soorma.ts") return checkSoorma(given);
+      if (verb === "create" && given[0] === "soorma") return checkSoorma(["init", ...given.slice(1)]);
       if (verb === "run") return expect(Object.keys(manifest.scripts)).toContain(given[0] ?? "");
       if (verb.endsWith(".ts")) return expect(await Bun.file(join(root, verb)).exists()).toBe(true);
       return expect(["install", "test", "add"]).toContain(verb);

@@ -7,7 +7,7 @@
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 
 const repository = join(import.meta.dir, "..", "..");
 /** Loaded in every process and never by anybody else: bundled into core. */
@@ -19,7 +19,7 @@ interface Manifest {
   readonly version: string;
   readonly private?: boolean;
   readonly files: readonly string[];
-  readonly exports: Readonly<Record<string, string>>;
+  readonly exports?: Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
@@ -28,7 +28,9 @@ interface Manifest {
 /** Folders of the packages that are published, relative to the repository. */
 function publishedRooms(): string[] {
   const plugins = readdirSync(join(repository, "plugins")).map((name) => `plugins/${name}`);
-  return ["core", "broker", ...plugins, "cli"].filter((room) => readManifest(join(repository, room)).private !== true);
+  return ["core", "broker", ...plugins, "cli", "cli/create"].filter(
+    (room) => readManifest(join(repository, room)).private !== true,
+  );
 }
 
 /** Writes the package's tarball into `folder` and resolves with its path. */
@@ -38,13 +40,13 @@ async function packRoom(room: string, folder: string): Promise<string> {
   // A copy: nothing is written where somebody works, however many pack at the same time.
   const stage = mkdtempSync(join(tmpdir(), "soorma-pack-"));
   try {
-    const skipped = new Set(["node_modules", outputFolder, "coverage", ".soorma"].map((name) => join(source, name)));
-    cpSync(source, stage, { recursive: true, filter: (path) => !skipped.has(path) });
+    const skipped = new Set(["node_modules", outputFolder, "coverage", ".soorma"]);
+    cpSync(source, stage, { recursive: true, filter: (path) => !skipped.has(basename(path)) || path === source });
     // The templates live at the root of the repository; the published package carries a copy of them.
     if (manifest.files.includes("templates")) {
       cpSync(join(repository, "templates"), join(stage, "templates"), { recursive: true });
     }
-    await bundle(source, manifest, join(stage, outputFolder));
+    if (manifest.exports) await bundle(source, manifest, manifest.exports, join(stage, outputFolder));
     writeFileSync(join(stage, "package.json"), JSON.stringify(published(manifest), undefined, 2));
     const filename = join(folder, `${manifest.name.replace("@", "").replaceAll("/", "-")}-${manifest.version}.tgz`);
     const child = Bun.spawn([process.execPath, "pm", "pack", "--quiet", "--filename", filename], {
@@ -62,11 +64,16 @@ async function packRoom(room: string, folder: string): Promise<string> {
 }
 
 /** One file an entry of the package, what they share in files of its own. Other packages stay packages. */
-async function bundle(source: string, manifest: Manifest, outdir: string): Promise<void> {
+async function bundle(
+  source: string,
+  manifest: Manifest,
+  exports: NonNullable<Manifest["exports"]>,
+  outdir: string,
+): Promise<void> {
   const { name, dependencies, devDependencies, peerDependencies } = manifest;
   const packages = Object.keys({ ...dependencies, ...devDependencies, ...peerDependencies });
   const result = await Bun.build({
-    entrypoints: Object.values(manifest.exports).map((entry) => join(source, entry)),
+    entrypoints: Object.values(exports).map((entry) => join(source, entry)),
     root: source,
     outdir,
     target: "bun",
@@ -87,16 +94,19 @@ function published(manifest: Manifest): object {
     name,
     range.startsWith("workspace:") ? manifest.version : range,
   ]);
-  const { devDependencies: _, ...rest } = manifest;
-  return {
-    ...rest,
+  const { devDependencies: _, exports, ...rest } = manifest;
+  const bundled = exports && {
     files: [...manifest.files, outputFolder],
     exports: Object.fromEntries(
-      Object.entries(manifest.exports).map(([name, entry]) => [
+      Object.entries(exports).map(([name, entry]) => [
         name,
         { types: entry, default: entry.replace(/^\.\//, `./${outputFolder}/`).replace(/\.ts$/, ".js") },
       ]),
     ),
+  };
+  return {
+    ...rest,
+    ...bundled,
     ...(neighbours.length > 0 ? { dependencies: Object.fromEntries(neighbours) } : {}),
   };
 }

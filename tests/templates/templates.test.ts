@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanEnv, soorma } from "../e2e/cli-run.ts";
@@ -59,7 +68,7 @@ test.each(cases)(
   "a generated $type installs from the packed files, type-checks, passes its tests, runs and answers",
   async ({ type, extra, data, answer }) => {
     // Dashes and digits: every place the name goes to has to take them.
-    const name = `my-${extra[1] ?? type}-2`.replace(/,/g, "-");
+    const name = `my-${extra[0] === "--kind" ? extra[1] : type}-2`;
     const made = await soorma(["init", name, "--type", type, ...extra, "--packages", packages, "--json"], {
       cwd: folder,
     });
@@ -107,3 +116,22 @@ test("a generated project installs at most 40 packages", () => {
   expect(names.length).toBeGreaterThan(5);
   expect(names.length).toBeLessThanOrEqual(40);
 });
+
+test("bun create soorma makes a project, with the arguments of soorma init", async () => {
+  const home = join(folder, "home");
+  mkdirSync(home);
+  // Where create-soorma is installed, `bun create` asks no registry for it.
+  const { overrides } = JSON.parse(readFileSync(join(folder, "my-worker-2/package.json"), "utf8"));
+  const { "create-soorma": created, ...others } = overrides;
+  const manifest = { dependencies: { "create-soorma": created }, overrides: others };
+  writeFileSync(join(home, "package.json"), JSON.stringify(manifest));
+  expect(await run([process.execPath, "install"], home)).toMatchObject({ code: 0 });
+  const create = (...args: string[]) => run([process.execPath, "create", "soorma", ...args], home);
+  const made = await create("my-app", "--type", "team", "--with", "ci", "--no-install", "--no-git");
+  expect(made.output).toContain("team my-app created in my-app");
+  expect(made.code).toBe(0);
+  expect(existsSync(join(home, "my-app/.github/workflows/ci.yml"))).toBe(true);
+  const wrong = await create("my-app", "--tpye", "team");
+  expect(wrong.output).toContain("did you mean --type?");
+  expect(wrong.code).toBe(2);
+}, 60_000);

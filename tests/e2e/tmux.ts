@@ -1,3 +1,6 @@
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { bin, cleanEnv, until } from "./cli-run.ts";
 
 /** Terminals with a screen that can be read; a test that needs one is skipped, and counted, where tmux is missing. */
@@ -13,7 +16,7 @@ export interface Terminal extends AsyncDisposable {
   /** Presses keys by the names tmux gives them: `Enter`, `C-c`. */
   press(...keys: string[]): Promise<void>;
   resize(columns: number, rows: number): Promise<void>;
-  /** Resolves with the exit code when the command has ended. */
+  /** Resolves with the exit code when the command has ended; 128 and the signal's number when one ended it. */
   ended(): Promise<number>;
 }
 
@@ -26,6 +29,7 @@ export async function openTerminal(
   { columns = 100, rows = 40, env = {} }: { columns?: number; rows?: number; env?: Record<string, string> } = {},
 ): Promise<Terminal> {
   const server = `soorma-test-${process.pid}-${count++}`;
+  const ending = join(tmpdir(), `${server}.exit`);
   const tmux = async (...command: string[]): Promise<string> => {
     const child = Bun.spawn([tmuxProgram ?? "tmux", "-L", server, "-f", "/dev/null", ...command], {
       cwd,
@@ -40,8 +44,9 @@ export async function openTerminal(
   };
   const quoted = [process.execPath, bin, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
   await tmux(
-    ...["new-session", "-d", "-s", "t", "-x", String(columns), "-y", String(rows), `exec ${quoted}`],
-    ...[";", "set-option", "-g", "remain-on-exit", "on"],
+    // tmux itself does not always learn how its command ended.
+    ...["new-session", "-d", "-s", "t", "-x", String(columns), "-y", String(rows)],
+    ...[`${quoted}; echo $? > '${ending}'`, ";", "set-option", "-g", "remain-on-exit", "on"],
   );
   const screen = async (): Promise<string[]> => {
     const lines = (await tmux("capture-pane", "-p", "-J", "-t", "t")).split("\n").map((line) => line.trimEnd());
@@ -66,15 +71,14 @@ export async function openTerminal(
     resize: async (width, height) =>
       void (await tmux("resize-window", "-t", "t", "-x", String(width), "-y", String(height))),
     async ended() {
-      let status = "";
-      await until("the end of the command", async () => {
-        status = (await tmux("display-message", "-p", "-t", "t", "#{pane_dead} #{pane_dead_status}")).trim();
-        return status.startsWith("1");
-      });
-      return Number(status.split(" ")[1] ?? Number.NaN);
+      return await until("the end of the command", async () => {
+        const code = existsSync(ending) ? readFileSync(ending, "utf8").trim() : "";
+        return code === "" ? undefined : { code: Number(code) };
+      }).then(({ code }) => code);
     },
     async [Symbol.asyncDispose]() {
       await tmux("kill-server").catch(() => {});
+      rmSync(ending, { force: true });
     },
   };
 }

@@ -5,15 +5,15 @@ import { type AgentChoice, agentPlaces, findAgents } from "../dev/agents.ts";
 import { cleanProject, confirmClean } from "../dev/clean.ts";
 import { detachedVariable } from "../dev/detach.ts";
 import { type MeshLogLine, toJson } from "../dev/log-line.ts";
-import { createLinePainter } from "../dev/log-painter.ts";
 import { openMeshLog } from "../dev/mesh-log.ts";
 import { checkPortFree } from "../dev/port-owner.ts";
 import { findProject, makeSocketFolder, type Project, removeSocketFolder, withDataFolder } from "../dev/project.ts";
 import { registryText } from "../dev/remote.ts";
 import { claimProject } from "../dev/run-state.ts";
+import type { Screen, Tone } from "../dev/screen.ts";
 import { tellParent } from "../dev/supervised.ts";
-import { createSupervisor, type MeshSummary } from "../dev/supervisor.ts";
-import { colorsFor } from "../ui/colors.ts";
+import { createSupervisor, type MeshSummary, type Supervisor } from "../dev/supervisor.ts";
+import { type Colors, colorsFor } from "../ui/colors.ts";
 import { CommandError, exitCodes, reportOf, UsageError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import type { RunCommand } from "./spec.ts";
@@ -37,8 +37,6 @@ interface DevOptions {
   readonly dir?: string;
   readonly json?: boolean;
 }
-
-type Tone = "plain" | "good" | "bad";
 
 const modes = ["stop", "status", "logs", "detach"] as const;
 
@@ -127,15 +125,14 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
   makeSocketFolder(project.socketFolder);
   using _sockets = { [Symbol.dispose]: () => removeSocketFolder(project.socketFolder) };
   using log = openMeshLog(project.logFile);
-  const paint = createLinePainter({ colors, root: project.root });
+  const names = agents.map(({ name }) => name);
+  using screen = io.liveStderr
+    ? (await import("../dev/screen.ts")).createScreen({ io, colors, root: project.root, names })
+    : undefined;
   const print = (line: MeshLogLine, tone: Tone): void => {
     log.write(line);
-    if (!io.liveStderr) {
-      io.err(toJson(line));
-      return;
-    }
-    const color = tone === "good" ? colors.green : colors.red;
-    io.err(paint(tone === "plain" ? line : { ...line, line: color(line.line) }));
+    if (screen) screen.print(line, tone);
+    else io.err(toJson(line));
   };
   const say = (line: string, tone: Tone): void => {
     print(
@@ -181,20 +178,23 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
     backoffMs: restartMs,
     print,
     reload: { types: options.types !== false },
+    onChange: () => screen?.refresh(),
   });
 
+  using _errands = await watchOn(screen, supervisor, project, colors, io);
   const ended = Promise.withResolvers<number>();
-  const end = async (code: number): Promise<void> => {
+  let code: number = exitCodes.done;
+  const end = async (): Promise<void> => {
     await supervisor.stop();
     ended.resolve(code);
   };
   using _signals = io.onStopSignal((_signal, count) => {
     if (count === 1) {
       say("stopping; Ctrl-C again to stop at once", "plain");
-      void end(exitCodes.done);
+      void end();
     } else {
-      supervisor.kill();
-      ended.resolve(exitCodes.interrupted);
+      code = exitCodes.interrupted;
+      void supervisor.kill().then(() => ended.resolve(code));
     }
   });
 
@@ -202,7 +202,10 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
     const summary = await supervisor.start();
     if (!io.signal.aborted) {
       const tookMs = Math.round(performance.now() - startedMs);
-      tellReady(summary, tookMs, options.json === true, io);
+      const line = options.json ? JSON.stringify({ ready: true, tookMs, ...summary }) : readyText(summary, tookMs);
+      // Where both are the same terminal, the line must not run into the status below it.
+      if (screen && io.stdoutColumns !== undefined) screen.note(line);
+      else io.out(line);
       if (io.env[detachedVariable]) await tellParent({ soorma: "ready", info: { ...summary, tookMs } });
     }
   } catch (error) {
@@ -215,17 +218,30 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
   return await ended.promise;
 }
 
-function tellReady(summary: MeshSummary, tookMs: number, json: boolean, io: Io): void {
-  if (json) {
-    io.out(JSON.stringify({ ready: true, tookMs, ...summary }));
-    return;
-  }
+async function watchOn(
+  screen: Screen | undefined,
+  supervisor: Supervisor,
+  project: Project,
+  colors: Colors,
+  io: Io,
+): Promise<Disposable> {
+  if (!screen) return { [Symbol.dispose]() {} };
+  const { createErrands } = await import("../dev/errands.ts");
+  const env = { ...io.env, ...(colors.isColorSupported ? { FORCE_COLOR: "1" } : {}) };
+  const errands = createErrands({ project, env, guard: (pid) => supervisor.guard(pid) });
+  screen.attach(supervisor, errands);
+  return { [Symbol.dispose]: () => errands.kill() };
+}
+
+function readyText(summary: MeshSummary, tookMs: number): string {
   const agents = summary.processes.filter((process) => process.role === "agent");
   const running = agents.filter((agent) => agent.state === "ready");
   const count =
     agents.length === running.length ? `${agents.length} agents` : `${running.length} of ${agents.length} agents`;
   const names = running.length > 0 ? `: ${running.map((agent) => agent.name).join(", ")}` : "";
-  io.out(`ready in ${tookMs} ms · ${registryText(summary)} · ${count.replace(/^1 agents/, "1 agent")}${names}`);
+  // What a transport adds to an address is for programs: --json has it.
+  const state = summary.state === undefined ? "" : ` · state ${summary.state.replace(/\?.*$/, "")}`;
+  return `ready in ${tookMs} ms · ${registryText(summary)}${state} · ${count.replace(/^1 agents/, "1 agent")}${names}`;
 }
 
 function load(project: Project, options: DevOptions, io: Io): Promise<LoadedConfig> {

@@ -127,7 +127,7 @@ export async function createDemoMesh({ workers, env, keep, onTrouble }: DemoMesh
     },
     stop({ atOnce = false } = {}) {
       clearInterval(checking);
-      if (atOnce) supervisor.kill();
+      if (atOnce) void supervisor.kill();
       stopping ??= (async () => {
         try {
           await supervisor.stop();

@@ -10,12 +10,14 @@ export interface PainterOptions {
   readonly colors: Colors;
   /** The project: frames of its own files come first in a stack, and paths are shown from here. */
   readonly root: string;
+  /** Names that are going to come: the column is as wide from the start. */
+  readonly names?: readonly string[];
 }
 
 const longestName = 24;
 
 /** Puts the name of its process before each line, in a colour of its own. */
-export function createLinePainter({ colors, root }: PainterOptions): LinePainter {
+export function createLinePainter({ colors, root, names = [] }: PainterOptions): LinePainter {
   const palette = [colors.cyan, colors.magenta, colors.green, colors.blue, colors.yellow];
   const given = new Map<string, (text: string) => string>([
     ["soorma", colors.bold],
@@ -23,7 +25,7 @@ export function createLinePainter({ colors, root }: PainterOptions): LinePainter
     ["state", colors.dim],
   ]);
   const special = given.size;
-  let width = "soorma".length;
+  let width = Math.max("soorma".length, ...names.map((name) => Math.min(longestName, name.length)));
   const clean = colors.isColorSupported ? colored : printable;
 
   const bodyOf = (line: MeshLogLine): string => {

@@ -77,7 +77,7 @@ async function openState(spec: Extract<NodeSpec, { role: "state" }>, log: Logger
     const node = new StateNode({ mesh, store, sweepMs: spec.sweepMs, cacheBytes: spec.cacheBytes });
     await node.run();
     return {
-      info: {},
+      info: { address: node.record().address },
       async close() {
         await node.stop();
         await store.close();

@@ -7,9 +7,10 @@ import { createInfra, type Infra } from "./infra.ts";
 import { type MeshLogLine, readChildLine } from "./log-line.ts";
 import { type ProcessHost, type ProcessSpec, type Role, type StartOptions, startProcess } from "./managed-process.ts";
 import type { Project } from "./project.ts";
-import type { Claim, ProcessStatus } from "./run-state.ts";
+import type { Claim, ProcessStatus, RunState } from "./run-state.ts";
 import { type Sentinel, startSentinel } from "./sentinel.ts";
 import { createStandbys } from "./standbys.ts";
+import type { Activity } from "./supervised.ts";
 import { createTypeChecker } from "./type-check.ts";
 import { createWatcher } from "./watcher.ts";
 
@@ -40,6 +41,8 @@ export interface SupervisorOptions {
   readonly backoffMs?: number;
   /** Follow what is saved, and be quick about it: processes that stand by, and types checked behind. Default false. */
   readonly reload?: { readonly types: boolean };
+  /** Something that a person would see changed. */
+  onChange?(): void;
 }
 
 /** How a part that is no agent is started. */
@@ -52,6 +55,8 @@ export interface PartSpec {
 export interface MeshSummary {
   /** The broker's address; absent when there is none. */
   readonly broker?: string;
+  /** The state node's, once it is known. */
+  readonly state?: string;
   readonly registry: string;
   readonly processes: readonly ProcessStatus[];
 }
@@ -62,16 +67,27 @@ export interface Supervisor {
   start(): Promise<MeshSummary>;
   /** Ends agents, then state node, then broker, each with time to finish. Twice is fine. */
   stop(): Promise<void>;
-  /** Ends everything now. */
-  kill(): void;
+  /** Ends everything now. Resolves when nothing is left, which takes a few milliseconds, and after a second at the latest. */
+  kill(): Promise<void>;
 
   summary(): MeshSummary;
+  readonly phase: RunState["phase"];
+  /** Every instance of every agent, and which agent it is one of. */
+  readonly agents: readonly (ProcessStatus & { readonly agent: string })[];
+  /** What the agents' processes did so far, by process. One that does not say is left out. */
+  activity(): Promise<ReadonlyMap<number, Activity>>;
+  /** Starts an agent anew, or all of them, the way a saved file does. Returns the names of its instances. */
+  restart(agent?: string): readonly string[];
+  /** Has a process ended with this one, however this one ends. */
+  guard(pid: number): Disposable;
 }
 
 /** Each is a process that waits, of about 70 MB. */
 const mostStandbys = 4;
 /** Milliseconds after the last start before a process is made that stands by. */
 const standbyQuietMs = 150;
+/** Milliseconds to wait for processes that were killed. */
+const killMs = 1_000;
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { project, claim, drainMs, patienceMs = 10_000, backoffMs = 500 } = options;
@@ -86,9 +102,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const types = options.reload?.types
     ? createTypeChecker({ root: project.root, buildFolder: project.buildFolder, sentinel })
     : undefined;
-  let phase: "starting" | "ready" | "stopping" = "starting";
+  let phase: RunState["phase"] = "starting";
   let stopping: Promise<void> | undefined;
   let killed = false;
+  let hasSaved = false;
 
   const say = (name: string, text: string, tone: "plain" | "good" | "bad"): void => {
     const level = tone === "bad" ? "error" : "info";
@@ -98,7 +115,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     sentinel,
     onLine: ({ name }, stream, line) => options.print(readChildLine(name, stream, line, Date.now()), "plain"),
   };
-  const start = (spec: ProcessSpec, how?: StartOptions) => startProcess(spec, host, how);
+  /** The ends of all processes that have not ended. */
+  const alive = new Set<Promise<unknown>>();
+  const start = (spec: ProcessSpec, how?: StartOptions) => {
+    const started = startProcess(spec, host, how);
+    alive.add(started.exited);
+    void started.exited.then(() => alive.delete(started.exited));
+    return started;
+  };
   const specOf = (name: string, role: Role, argv: readonly string[], extra: Readonly<Record<string, string>> = {}) => ({
     name,
     role,
@@ -113,6 +137,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     ...[...runners.values()].map((runner) => runner.status),
   ];
   const publish = (): void => {
+    options.onChange?.();
     if (killed || stopping) return;
     claim.update({
       phase,
@@ -142,6 +167,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   const onSaved = async (changed: ReadonlySet<string>): Promise<void> => {
     if (stopping || killed) return;
+    hasSaved = true;
     const before = new Set(runners.values());
     if ([...changed].some((path) => sources.has(path))) await syncAgents();
     for (const runner of runners.values()) {
@@ -206,6 +232,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   const summary = (): MeshSummary => ({
     ...(options.broker ? { broker: options.broker.address } : {}),
+    ...(typeof state.info.address === "string" ? { state: state.info.address } : {}),
     registry: options.registry,
     processes: statuses(),
   });
@@ -214,7 +241,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const checkTypes = async (): Promise<void> => {
     const files = new Set([...runners.values()].flatMap((runner) => [...runner.files]));
     const verdict = await types?.check(files);
-    if (!verdict || verdict.ok || stopping || killed) return;
+    // Since a file was saved, its own verdict says what is true now.
+    if (!verdict || verdict.ok || stopping || killed || hasSaved) return;
     say("soorma", `${verdict.problem.replaceAll(`${project.root}/`, "")}\nthe agents run all the same`, "bad");
   };
 
@@ -233,9 +261,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     stop() {
       stopping ??= (async () => {
         phase = "stopping";
+        options.onChange?.();
         watcher[Symbol.dispose]();
         types?.close();
-        claim.update({ phase, startedAtMs, processes: statuses() });
+        claim.update({ phase, startedAtMs, ...summary(), standbys: standbys?.processes ?? [] });
         // Nobody new shall come.
         removeMeshFile(project.meshFile);
         await Promise.all([standbys?.stop(), ...[...runners.values()].map((runner) => runner.stop())]);
@@ -245,7 +274,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       })();
       return stopping;
     },
-    kill() {
+    async kill() {
       killed = true;
       watcher[Symbol.dispose]();
       types?.close();
@@ -254,8 +283,34 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       for (const runner of runners.values()) runner.kill();
       for (const node of infra) node.kill();
       sentinel.close();
+      await Promise.race([Promise.allSettled(alive), Bun.sleep(killMs)]);
     },
     summary,
+    get phase() {
+      return phase;
+    },
+    get agents() {
+      return [...runners.values()].map((runner) => ({ ...runner.status, agent: runner.entry.agent }));
+    },
+    async activity() {
+      const found = await Promise.all(
+        [...runners.values()].flatMap(({ process }) =>
+          process?.isReady ? [process.activity().then((activity) => [process.identity.pid, activity] as const)] : [],
+        ),
+      );
+      return new Map(found.flatMap(([pid, activity]) => (activity ? [[pid, activity] as const] : [])));
+    },
+    restart(agent) {
+      const chosen = [...runners.values()].filter(
+        ({ entry }) => agent === undefined || entry.agent === agent || entry.name === agent,
+      );
+      for (const runner of chosen) void runner.refresh();
+      return chosen.map(({ entry }) => entry.name);
+    },
+    guard(pid) {
+      sentinel.add(pid);
+      return { [Symbol.dispose]: () => sentinel.remove(pid) };
+    },
   };
 }
 

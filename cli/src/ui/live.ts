@@ -14,16 +14,18 @@ export interface Live extends Disposable {
 
 const frameMs = 50;
 
-export function createLive(io: Io, columns: () => number = () => process.stderr.columns ?? 80): Live {
+export function createLive(io: Io, columns: () => number = columnsNow): Live {
   let wanted: readonly string[] = [];
-  let drawn = 0;
+  /** Widths of the lines on the screen. */
+  let drawn: readonly number[] = [];
   let lastMs = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const erase = (): string => {
-    const text = drawn > 0 ? `\x1b[${drawn}A\x1b[J` : "";
-    drawn = 0;
-    return text;
+    // A terminal that became narrower has wrapped them.
+    const rows = drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns())), 0);
+    drawn = [];
+    return rows > 0 ? `\x1b[${rows}A\x1b[J` : "";
   };
   const draw = (before = ""): void => {
     if (timer) clearTimeout(timer);
@@ -32,7 +34,7 @@ export function createLive(io: Io, columns: () => number = () => process.stderr.
     const erased = erase();
     // A line that wraps would take two rows, and erasing would miss one.
     const lines = wanted.map((line) => clip(line, columns() - 1));
-    drawn = lines.length;
+    drawn = lines.map((line) => Bun.stringWidth(line));
     io.errRaw(`${erased}${before}${lines.map((line) => `${line}\n`).join("")}`);
   };
 
@@ -57,6 +59,12 @@ export function createLive(io: Io, columns: () => number = () => process.stderr.
       this.clear();
     },
   };
+}
+
+/** Asked anew: a terminal that was resized tells of it only when the event loop comes round. */
+function columnsNow(): number {
+  (process.stderr as { _refreshSize?(): void })._refreshSize?.();
+  return process.stderr.columns || 80;
 }
 
 /** `━━━━━━━━╌╌╌╌ 66 %` */

@@ -129,6 +129,24 @@ describe("one owner", () => {
     await (await open(path)).close();
   });
 
+  test.if(process.platform === "linux")(
+    "a lock of a process that ended is taken over, also while its parent did not look after it",
+    async () => {
+      const path = folder();
+      // The shell becomes a program that waits for no child: what it started stays in the process table.
+      const parent = Bun.spawn(["/bin/sh", "-c", "true & echo $!; exec sleep 60"], { stdout: "pipe" });
+      const pid = Number(await firstLine(parent.stdout));
+      const state = (): string => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] ?? "";
+      while (state() !== "Z") await Bun.sleep(1);
+      for (const startedAt of ["", "some boot/1"]) {
+        writeFileSync(join(path, "owner.lock"), JSON.stringify({ pid, startedAt, host: "x" }));
+        await (await open(path)).close();
+      }
+      parent.kill("SIGKILL");
+      await parent.exited;
+    },
+  );
+
   test("a lock that says nothing readable is taken over", async () => {
     for (const text of ["", "garbage", "{}", '{"pid":"x"}', '{"pid":-1}', "null"]) {
       const path = folder();

@@ -116,16 +116,24 @@ function isAlive(owner: Owner): boolean {
     if (errnoOf(error) !== "EPERM") return false;
   }
   const startedAt = startOf(owner.pid);
+  if (startedAt === ended) return false;
   return startedAt === undefined || owner.startedAt === "" || startedAt === owner.startedAt;
 }
 
-/** Boot id and start tick of a process on Linux; undefined elsewhere, and when it is gone. */
+const ended = "ended";
+
+/**
+ * Boot id and start tick of a process on Linux; undefined elsewhere, and when it is gone. One that ended, and that its
+ * parent did not look after yet, owns nothing any more.
+ */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    // Field 22; the name, field 2, may hold spaces and parentheses. Ref: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
-    const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    // Fields 3 and 22; the name, field 2, may hold spaces and parentheses. Ref: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (fields[0] === "Z" || fields[0] === "X") return ended;
+    const ticks = fields[19];
     return ticks === undefined ? undefined : `${boot}/${ticks}`;
   } catch {
     return undefined;

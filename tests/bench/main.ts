@@ -1,9 +1,10 @@
 /**
- * All figures in one run, each beside its peer: `bun run bench [transport|request|failover|steps|recovery|start …]`.
+ * All figures in one run, each beside its peer: `bun run bench [transport|request|failover|steps|recovery|recording|start …]`.
  *
  * The machine is shared with whatever else runs on it, so the ratios are the figures to quote.
  */
 import { run as failover } from "./failover.ts";
+import { run as recording } from "./recording.ts";
 import { run as recovery } from "./recovery.ts";
 import { run as request } from "./request.ts";
 import { run as start } from "./start.ts";
@@ -16,6 +17,7 @@ const benches: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
   failover: () => failover(),
   steps: () => steps(),
   recovery,
+  recording,
   start: () => start(),
 };
 const asked = process.argv.slice(2);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { createCodec } from "@soorma/core/mesh";
 import {
   formatLine,
   inputsOf,
@@ -430,4 +431,31 @@ describe("stubs of a recording", () => {
     const other = await client.submitGoal("order.goal", { count: 1 });
     expect((await other.result().catch((error) => error)).message).toContain('no goal "order.goal"');
   });
+});
+
+test("a node that begins to copy anew, and numbers anew, is recorded on", async () => {
+  await using mesh = await inProcessMesh({ state: false });
+  const recording = await record(mesh);
+  const { recorder } = recording;
+  const call = { peer: { address: "", nodeId: "" }, signal: new AbortController().signal };
+  const event = (id: string): Uint8Array =>
+    createCodec().encode(["event", 1, [id, "someone", "order.paid", 1, "business-facts", null, id, id, "default", 0]]);
+  const batch = (session: number, ...copies: [number, string][]) =>
+    recorder.onCall(
+      "recorder.take",
+      { nodeId: "n-x", session, copies: copies.map(([number, id]) => [number, event(id)]) },
+      call,
+    );
+  await batch(1, [1, "a"], [2, "b"]);
+  await batch(1, [2, "b"], [3, "c"]);
+  await batch(1, [5, "e"]);
+  await batch(2, [1, "f"]);
+  await batch(1, [6, "late"]);
+  const read = await recording.stop();
+  expect(only(read, "event").map(({ id }) => id)).toEqual(["a", "b", "c", "e", "f"]);
+  expect(only(read, "lost").map(({ nodeId, count, why }) => [nodeId, count, why])).toEqual([
+    ["n-x", 1, "they came faster than they could be recorded"],
+    ["n-x", 0, "the node had stopped copying for a while"],
+    ["n-x", 0, "the node was gone before it had sent everything"],
+  ]);
 });

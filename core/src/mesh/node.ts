@@ -34,7 +34,7 @@ const defaultRenewMs = 3_000;
 
 const agentCall = "agent.call";
 /** Milliseconds a recorder has to take what is left when a node closes. */
-const drainTapMs = 1_000;
+const drainTapMs = 500;
 const nobody: ReadonlySet<string> = new Set();
 const syncMethod = "mesh.sync";
 
@@ -540,6 +540,7 @@ export class MeshNode {
         codec: this.#codec,
         runtime,
         maxFrameBytes,
+        isReachable: ({ address }) => this.directory.isReachable(address),
         send: (recorder, batch, timeoutMs) => this.#call(recorder, recordMethod, batch, { timeoutMs }),
       });
     }

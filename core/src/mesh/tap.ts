@@ -39,6 +39,8 @@ export type Copy =
 
 export interface CopyBatch {
   readonly nodeId: string;
+  /** Another one each time a node begins to copy for a recorder: numbers then begin anew. */
+  readonly session: number;
   /** Packed copies with their numbers, which begin at 1: what is missing was dropped. */
   readonly copies: readonly (readonly [number: number, packed: Uint8Array])[];
   /** Number of the last copy made so far, dropped ones included, and that nothing follows it. */
@@ -62,6 +64,7 @@ export interface TapOptions {
   readonly codec: Codec;
   readonly runtime: Runtime;
   readonly maxFrameBytes: number;
+  readonly isReachable: (recorder: AgentRecord) => boolean;
   /** Calls the recorder's {@link recordMethod}. */
   readonly send: (recorder: AgentRecord, batch: CopyBatch, timeoutMs: number) => Promise<unknown>;
 }
@@ -76,6 +79,7 @@ export class Tap {
   readonly #o: TapOptions;
   readonly #mirrors = new Map<string, Mirror>();
   #calls = 0;
+  #sessions = 0;
 
   constructor(options: TapOptions) {
     this.#o = options;
@@ -92,7 +96,7 @@ export class Tap {
     for (const recorder of recorders) {
       const mirror = this.#mirrors.get(recorder.agentId);
       if (!recorder.ready) void mirror?.finish();
-      else if (!mirror) this.#mirrors.set(recorder.agentId, new Mirror(this.#o, recorder));
+      else if (!mirror) this.#mirrors.set(recorder.agentId, new Mirror(this.#o, recorder, ++this.#sessions));
     }
   }
 
@@ -122,9 +126,10 @@ export class Tap {
     this.#copy(["delivery", this.#o.runtime.now(), [id, type, source, traceId], group, to]);
   }
 
-  /** Resolves when the recorders have everything. Nothing is copied any more. */
+  /** Resolves when the recorders that can be reached have everything. Nothing is copied any more. */
   async drain(): Promise<void> {
-    await Promise.all([...this.#mirrors.values()].map((mirror) => mirror.finish()));
+    const reachable = [...this.#mirrors.values()].filter((mirror) => this.#o.isReachable(mirror.recorder));
+    await Promise.all(reachable.map((mirror) => mirror.finish()));
   }
 
   close(): void {
@@ -148,7 +153,8 @@ export class Tap {
 /** What waits for one recorder. One call at a time is under way; it is repeated until it is answered. */
 class Mirror {
   readonly #o: TapOptions;
-  readonly #recorder: AgentRecord;
+  readonly recorder: AgentRecord;
+  readonly #session: number;
   readonly #waiting: (readonly [number, Uint8Array])[] = [];
   #bytes = 0;
   #number = 0;
@@ -159,9 +165,10 @@ class Mirror {
   #failures = 0;
   readonly #over = Promise.withResolvers<void>();
 
-  constructor(options: TapOptions, recorder: AgentRecord) {
+  constructor(options: TapOptions, recorder: AgentRecord, session: number) {
     this.#o = options;
-    this.#recorder = recorder;
+    this.recorder = recorder;
+    this.#session = session;
     // An empty one tells the recorder that everything is copied from now on.
     void this.#send();
   }
@@ -206,7 +213,7 @@ class Mirror {
     this.#isSending = true;
     const batch = this.#batch();
     try {
-      await this.#o.send(this.#recorder, batch, takeTimeoutMs);
+      await this.#o.send(this.recorder, batch, takeTimeoutMs);
       this.#failures = 0;
       for (const [, packed] of this.#waiting.splice(0, batch.copies.length)) this.#bytes -= packed.byteLength;
     } catch (error) {
@@ -233,6 +240,11 @@ class Mirror {
     }
     const isLast = this.#isFinishing && count === this.#waiting.length;
     const { nodeId } = this.#o;
-    return { nodeId, copies: this.#waiting.slice(0, count), ...(isLast ? { last: this.#number } : {}) };
+    return {
+      nodeId,
+      session: this.#session,
+      copies: this.#waiting.slice(0, count),
+      ...(isLast ? { last: this.#number } : {}),
+    };
   }
 }

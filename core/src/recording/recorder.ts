@@ -14,17 +14,16 @@ import {
   recordingFormat,
   recordingVersion,
 } from "./format.ts";
+import { LineWriter } from "./line-writer.ts";
 import { compileRedaction } from "./redact.ts";
 import { CopyTranslator } from "./translator.ts";
 
-/** Messages from several nodes are brought into the order of time within so many milliseconds. */
-const orderMs = 100;
-/** A message about a task whose offer has not come yet waits for it so many milliseconds: its sender's clock may be ahead. */
-const offerMs = 2_000;
-/** With so much not written yet, nodes have to wait. */
-const mostHeldBytes = 32 * 1024 * 1024;
 /** Milliseconds a node that left has to send what it still had. */
 const goneMs = 2_000;
+const overrun = "they came faster than they could be recorded";
+/** So often the recorder looks whether time passed without it, and so many milliseconds of that are told. */
+const pulseMs = 500;
+const longestStallMs = 2_000;
 /** Milliseconds the nodes have for their last messages when recording ends. */
 const endMs = 2_000;
 
@@ -48,17 +47,8 @@ export interface RecorderStats {
   readonly lost: number;
 }
 
-/** Something that waits for its place in the order of time. */
-interface Held {
-  readonly time: number;
-  readonly bytes: number;
-  readonly heldAt: number;
-  readonly nodeId: string;
-  readonly copy?: Copy;
-  readonly line?: RecordingLine;
-}
-
 interface RecordedNode {
+  session: number;
   /** Number of the last copy taken. */
   number: number;
   isOver: boolean;
@@ -80,17 +70,10 @@ export class Recorder extends Agent {
   readonly #nodes = new Map<string, RecordedNode>();
   readonly #agents = new Map<string, AgentRecord>();
   readonly #waiters = new Set<() => void>();
-  #held: Held[] = [];
-  /** Of what is held and of what is being written. */
-  #bytes = 0;
-  #timer: Timer | undefined;
-  #writing: Promise<void> = Promise.resolve();
-  #failure: { readonly error: unknown } | undefined;
-  #translator: CopyTranslator | undefined;
+  #writer: LineWriter | undefined;
   #watching: Disposable | undefined;
+  #pulse: Timer | undefined;
   #subscribers = new Map<string, readonly string[]>();
-  #messages = 0;
-  #lost = 0;
 
   constructor(options: RecorderOptions) {
     const { write: _write, onFailure: _onFailure, redact = [], project: _project, ...agent } = options;
@@ -107,7 +90,8 @@ export class Recorder extends Agent {
 
   get recorded(): RecorderStats {
     const live = [...this.#nodes.values()].filter(({ isOver }) => !isOver);
-    return { messages: this.#messages, agents: this.#agents.size, nodes: live.length, lost: this.#lost };
+    const { messages = 0, lost = 0 } = this.#writer ?? {};
+    return { messages, agents: this.#agents.size, nodes: live.length, lost };
   }
 
   /**
@@ -140,8 +124,7 @@ export class Recorder extends Agent {
       ...(project === undefined ? {} : { project }),
       ...(redact.length === 0 ? {} : { redacted: redact }),
     };
-    this.#write([header], 0);
-    this.#translator = new CopyTranslator((type, topic) => {
+    const translator = new CopyTranslator((type, topic) => {
       const key = `${type} ${topic}`;
       let found = this.#subscribers.get(key);
       if (!found) {
@@ -153,7 +136,20 @@ export class Recorder extends Agent {
       }
       return found;
     });
+    const { write, onFailure } = this.#o;
+    this.#writer = new LineWriter(
+      {
+        runtime,
+        translator,
+        write,
+        finish: (message) => (message.from === this.agentId ? undefined : this.#redact(message)),
+        onRefused: (nodeId, error) => this.log.debug("copy.refused", { nodeId, error }),
+        onFailure: (error) => onFailure?.(error),
+      },
+      header,
+    );
     this.#watching = directory.onChange(() => this.#look(node));
+    this.#watchTime(node, runtime.monotonic());
     this.#look(node);
   }
 
@@ -168,74 +164,72 @@ export class Recorder extends Agent {
   }
 
   protected override async onStop(): Promise<void> {
-    const { node } = this.services();
     this.#watching?.[Symbol.dispose]();
+    this.#pulse?.cancel();
     for (const [nodeId, one] of this.#nodes) {
       one.leaving?.cancel();
-      if (!one.isOver) this.#cutOff(node, nodeId, one);
+      if (!one.isOver) this.#cutOff(nodeId, one);
     }
-    this.#timer?.cancel();
-    this.#flush(true);
-    this.#write([{ kind: "end", time: node.runtime.now(), messages: this.#messages, lost: this.#lost }], 0);
-    await this.#writing;
+    await this.#writer?.close();
   }
 
   #take(params: unknown): Promise<void> | undefined {
-    if (this.#failure) throw new SoormaError("NODE_STOPPED", "the recording cannot be written any more");
-    const { nodeId, copies, last } = readBatch(params);
-    const { node } = this.services();
+    const writer = this.#writer;
+    if (!writer || writer.hasFailed) throw new SoormaError("NODE_STOPPED", "the recording cannot be written any more");
+    const { nodeId, session, copies, last } = readBatch(params);
     let one = this.#nodes.get(nodeId);
-    if (!one) {
-      one = { number: 0, isOver: false, leaving: undefined };
+    if (!one || session > one.session) {
+      // It had lost sight of this recorder.
+      if (one && !one.isOver) this.#cutOff(nodeId, one, "the node had stopped copying for a while");
+      one?.leaving?.cancel();
+      one = { session, number: 0, isOver: false, leaving: undefined };
       this.#nodes.set(nodeId, one);
     }
+    if (session < one.session) return undefined;
     for (const [number, packed] of copies) {
       if (number <= one.number) continue;
-      this.#missed(node, nodeId, number - one.number - 1);
+      if (number > one.number + 1) writer.missed(nodeId, number - one.number - 1, overrun);
       one.number = number;
-      this.#keep(nodeId, packed);
+      this.#keep(writer, nodeId, packed);
     }
     if (last !== undefined) {
-      this.#missed(node, nodeId, last - one.number);
+      if (last > one.number) writer.missed(nodeId, last - one.number, overrun);
       one.number = Math.max(one.number, last);
       one.isOver = true;
       one.leaving?.cancel();
     }
     for (const wake of [...this.#waiters]) wake();
     // Its node keeps what comes meanwhile.
-    return this.#bytes > mostHeldBytes ? this.#room() : undefined;
+    return writer.room();
   }
 
-  async #room(): Promise<void> {
-    while (this.#bytes > mostHeldBytes && !this.#failure) {
-      this.#flush(false);
-      await this.#writing;
-    }
-  }
-
-  #keep(nodeId: string, packed: Uint8Array): void {
-    let copy: Copy;
+  #keep(writer: LineWriter, nodeId: string, packed: Uint8Array): void {
     try {
-      copy = this.#codec.decode(packed) as Copy;
+      writer.copy(nodeId, this.#codec.decode(packed) as Copy, packed.byteLength);
     } catch (error) {
       this.log.debug("copy.refused", { nodeId, error });
-      return;
     }
-    const time = Array.isArray(copy) && typeof copy[1] === "number" ? copy[1] : 0;
-    this.#hold({ time, bytes: packed.byteLength, nodeId, copy });
   }
 
-  #missed(node: MeshNode, nodeId: string, count: number): void {
-    if (count <= 0) return;
-    this.#lost += count;
-    const why = "they came faster than they could be recorded";
-    this.#tell({ kind: "lost", time: node.runtime.now(), nodeId, count, why });
-  }
-
-  #cutOff(node: MeshNode, nodeId: string, one: RecordedNode): void {
+  #cutOff(nodeId: string, one: RecordedNode, why = "the node was gone before it had sent everything"): void {
     one.isOver = true;
-    const why = "the node was gone before it had sent everything";
-    this.#tell({ kind: "lost", time: node.runtime.now(), nodeId, count: 0, why });
+    this.#writer?.missed(nodeId, 0, why);
+  }
+
+  /** While this process is stopped nodes may come and go that it never hears of. */
+  #watchTime(node: MeshNode, beganAt: number): void {
+    this.#pulse = node.runtime.setTimer(
+      () => {
+        const now = node.runtime.monotonic();
+        const stoppedMs = now - beganAt - pulseMs;
+        if (stoppedMs > longestStallMs) {
+          this.#writer?.missed(node.nodeId, 0, `the recorder was stopped for ${Math.round(stoppedMs)} ms`);
+        }
+        this.#watchTime(node, now);
+      },
+      pulseMs,
+      { background: true },
+    );
   }
 
   /** Who came, changed and left. */
@@ -252,102 +246,21 @@ export class Recorder extends Agent {
       this.#agents.set(record.agentId, record);
       const agent = agentOf(record);
       if (before && Bun.deepEquals(agentOf(before), agent)) continue;
-      this.#tell({ kind: "agent", time, change: before ? "changed" : "there", agent });
+      this.#writer?.line({ kind: "agent", time, change: before ? "changed" : "there", agent });
     }
     for (const [agentId, record] of this.#agents) {
       if (seen.has(agentId)) continue;
       this.#agents.delete(agentId);
-      this.#tell({ kind: "agent", time, change: "left", agent: agentOf(record) });
+      this.#writer?.line({ kind: "agent", time, change: "left", agent: agentOf(record) });
     }
     const live = new Set([...directory.nodes()].map(({ nodeId }) => nodeId));
     for (const [nodeId, one] of this.#nodes) {
       if (live.has(nodeId) || one.isOver || one.leaving) continue;
-      one.leaving = runtime.setTimer(() => !one.isOver && this.#cutOff(node, nodeId, one), goneMs, {
+      one.leaving = runtime.setTimer(() => !one.isOver && this.#cutOff(nodeId, one), goneMs, {
         background: true,
       });
     }
     for (const wake of [...this.#waiters]) wake();
-  }
-
-  #tell(line: RecordingLine): void {
-    this.#hold({ time: line.time, bytes: 0, nodeId: "", line });
-  }
-
-  #hold(held: Omit<Held, "heldAt">): void {
-    const { runtime } = this.services().node;
-    this.#held.push({ ...held, heldAt: runtime.monotonic() });
-    this.#bytes += held.bytes;
-    this.#flushSoon();
-  }
-
-  #flushSoon(): void {
-    this.#timer ??= this.services().node.runtime.setTimer(
-      () => {
-        this.#timer = undefined;
-        this.#flush(false);
-      },
-      orderMs / 2,
-      { background: true },
-    );
-  }
-
-  /** Writes what was held long enough, or everything, in the order of time. */
-  #flush(all: boolean): void {
-    const dueAt = this.services().node.runtime.monotonic() - orderMs;
-    const due = all ? this.#held : this.#held.filter(({ heldAt }) => heldAt <= dueAt);
-    const kept = all ? [] : this.#held.filter(({ heldAt }) => heldAt > dueAt);
-    due.sort((a, b) => a.time - b.time || rankOf(a) - rankOf(b));
-    const lines: RecordingLine[] = [];
-    const orphans = new Map<string, number>();
-    let bytes = 0;
-    for (const held of due) {
-      const { copy, line, nodeId, heldAt } = held;
-      if (copy && !all && heldAt > dueAt - offerMs && this.#translator?.isEarly(copy)) {
-        kept.push(held);
-        continue;
-      }
-      bytes += held.bytes;
-      if (line) lines.push(line);
-      if (!copy) continue;
-      const messages = this.#translate(nodeId, copy);
-      if (messages) lines.push(...messages);
-      else orphans.set(nodeId, (orphans.get(nodeId) ?? 0) + 1);
-    }
-    for (const [nodeId, count] of orphans) {
-      this.#lost += count;
-      const { now } = this.services().node.runtime;
-      lines.push({ kind: "lost", time: now(), nodeId, count, why: "they answer something that was lost" });
-    }
-    this.#held = kept;
-    if (lines.length > 0 || bytes > 0) this.#write(lines, bytes);
-    if (kept.length > 0) this.#flushSoon();
-  }
-
-  #translate(nodeId: string, copy: Copy): RecordingLine[] | undefined {
-    try {
-      return this.#translator
-        ?.translate(nodeId, copy)
-        ?.filter(({ from }) => from !== this.agentId)
-        .map((message) => {
-          this.#messages++;
-          return this.#redact(message);
-        });
-    } catch (error) {
-      this.log.debug("copy.refused", { nodeId, error });
-      return [];
-    }
-  }
-
-  #write(lines: readonly (RecordingHeader | RecordingLine)[], bytes: number): void {
-    this.#writing = this.#writing.then(async () => {
-      try {
-        if (!this.#failure) await this.#o.write(lines);
-      } catch (error) {
-        this.#failure = { error };
-        this.#o.onFailure?.(error);
-      }
-      this.#bytes -= bytes;
-    });
   }
 
   async #until(node: MeshNode, condition: () => boolean, timeoutMs: number): Promise<boolean> {
@@ -367,49 +280,19 @@ export class Recorder extends Agent {
   }
 }
 
-/** Of what has the same time: a task is offered before anything is said of it, and something is answered after it was asked. */
-function rankOf({ copy }: Held): number {
-  if (!copy) return 0;
-  if (copy[0] === "answer") return 3;
-  return copy[0] === "call" && copy[3] !== "task.result" ? 1 : 2;
-}
-
 function agentOf(record: AgentRecord): RecordedAgent {
-  const {
-    agentId,
-    name,
-    kind,
-    description,
-    version,
-    capabilities,
-    goals,
-    tasks,
-    operations,
-    consumes,
-    produces,
-    nodeId,
-  } = record;
-  return {
-    agentId,
-    name,
-    kind,
-    description,
-    version,
-    capabilities,
-    goals,
-    tasks,
-    operations,
-    consumes,
-    produces,
-    nodeId,
-  };
+  const { agentId, name, kind, description, version, capabilities, nodeId } = record;
+  const { goals, tasks, operations, consumes, produces } = record;
+  const own = { agentId, name, kind, description, version, capabilities, nodeId };
+  return { ...own, goals, tasks, operations, consumes, produces };
 }
 
 /** @throws {SoormaError} `MESSAGE_MALFORMED` */
 function readBatch(params: unknown): CopyBatch {
-  const { nodeId, copies, last } = (params ?? {}) as Partial<CopyBatch>;
+  const { nodeId, session, copies, last } = (params ?? {}) as Partial<CopyBatch>;
   const isBatch =
     typeof nodeId === "string" &&
+    typeof session === "number" &&
     Array.isArray(copies) &&
     copies.every((copy) => Array.isArray(copy) && typeof copy[0] === "number" && copy[1] instanceof Uint8Array) &&
     (last === undefined || typeof last === "number");

@@ -31,7 +31,7 @@ function stats(pid: number, agents: readonly AgentStats[], over: Partial<NodeSta
     process: { uptimeMs: 11_000, rssBytes: 80e6, heapBytes: 20e6, cpuMs: 500 },
     agents,
     events: { published: 0, received: 0, malformed: 0, missed: 0, gaps: 0, duplicates: 0 },
-    calls: { pending: 0, made: 0, answered: 0, refused: 0, malformed: 0, late: 0 },
+    calls: { pending: 0, made: 0, answered: 0, refused: 0, malformed: 0, late: 0, doubled: 0 },
     transport: nothing,
     ...over,
   };

@@ -4,7 +4,6 @@ import { runWith } from "../events/context.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { envelopeOf } from "../mesh/node.ts";
 import type { AgentStats } from "../mesh/node-stats.ts";
-import { RecentIds } from "../mesh/recent-ids.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { findUnpackable } from "../plans/packable.ts";
 import { setLongTimer } from "../plans/timing.ts";
@@ -87,10 +86,6 @@ export class Worker extends Agent {
   readonly #epochs = new Map<string, number>();
   /** Planners that were told that there is no room, in the order they asked. */
   readonly #refused = new Map<string, ReplyTo>();
-  /** Ids of offers that were answered with "busy": the same message, coming twice, must not be taken. */
-  readonly #declined = new RecentIds(1_024);
-  /** Offers that were taken. A copy of one may come when its attempt is over and forgotten. */
-  readonly #taken = new RecentIds(16_384);
   readonly #slots: Slots;
   #succeeded = 0;
   #failed = 0;
@@ -219,12 +214,6 @@ export class Worker extends Agent {
       const { attempt: latest, name } = known.offer;
       throw new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${name}" comes too late, after ${latest}`);
     }
-    if (this.#taken.has(envelope.id)) {
-      throw new SoormaError(
-        "ATTEMPT_STALE",
-        `attempt ${attempt} at task "${offer.name}" was offered before, and is over`,
-      );
-    }
     const handled = this.#handlers.get(offer.assignedTo) ?? this.#handlers.get(offer.name);
     if (!handled) {
       throw new SoormaError(
@@ -235,9 +224,7 @@ export class Worker extends Agent {
     }
     if (known) this.#drop(known, new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${offer.name}" began`));
     if (this.isStopping) throw this.#stopping();
-    if (this.#declined.has(envelope.id)) return "busy";
     if (!this.#slots.take()) {
-      this.#declined.add(envelope.id);
       this.#refused.set(offer.replyTo.agentId, offer.replyTo);
       return "busy";
     }
@@ -256,7 +243,6 @@ export class Worker extends Agent {
       onSuspended: (attempt) => this.#suspended(attempt),
     });
     this.#attempts.set(offer.taskId, held);
-    this.#taken.add(envelope.id);
     this.#running.add(held);
     this.#tellHolding();
     if (handled.quick >= quickEnough) return this.#answerWithResult(held, handled);

@@ -122,7 +122,7 @@ const schema = Type.Object({
     { maxItems: 100_000 },
   ),
   events: counts("published", "received", "malformed", "missed", "gaps", "duplicates"),
-  calls: counts("pending", "made", "answered", "refused", "malformed", "late"),
+  calls: counts("pending", "made", "answered", "refused", "malformed", "late", "doubled"),
   transport: counts("sent", "received", "malformed", "dropped", "waiting", "peers"),
   registry: Type.Optional(counts("agents", "schemas", "watchers", "linked", "revision")),
 });

@@ -6,6 +6,7 @@ import type { Runtime } from "../runtime.ts";
 import { Deadlines, type Expiring } from "./deadlines.ts";
 import { Outbox } from "./outbox.ts";
 import type { CallOptions, Rpc, RpcCall, RpcPeer } from "./rpc.ts";
+import { SeenCalls } from "./seen-calls.ts";
 
 /** First element of every message. A frame holds one or more, one behind the other. */
 const kind = { call: 1, result: 2, failure: 3, note: 4, cancel: 5 } as const;
@@ -64,6 +65,8 @@ export interface RpcStats {
   readonly malformed: number;
   /** Answers nobody waits for any more. */
   readonly late: number;
+  /** Calls that came a second time, and were not made again. */
+  readonly doubled: number;
 }
 
 /** {@link Rpc} over a transport. Whoever opens the transport passes its messages and peer changes on. */
@@ -84,11 +87,13 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
   const handlers = new Map<string, (call: RpcCall) => unknown>();
   const peerListeners = new Set<(address: Address, state: "up" | "down", reason: string) => void>();
   const links = new Map<Address, number>();
+  const seen = new SeenCalls();
   /** Calls being answered that someone listens to the cancellation of, by `${from} ${id}`. */
   const answering = new Map<string, AbortController>();
   let lastId = 0;
   let malformed = 0;
   let late = 0;
+  let doubled = 0;
   let answered = 0;
   let refused = 0;
   let stopped = false;
@@ -227,7 +232,9 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
 
   const take = ([type, second, third, fourth, fifth]: readonly unknown[], from: Address): void => {
     if (type === kind.call && isId(second) && typeof third === "string" && isDuration(fifth)) {
-      serve(from, second, third, fourth, fifth);
+      // Its answer is on its way, or was lost as any message may be.
+      if (!seen.isFirst(transport.nodeIdOf(from) ?? from, second)) doubled++;
+      else serve(from, second, third, fourth, fifth);
     } else if (type === kind.result && isId(second)) {
       reply(from, second, (call) => call.resolve(third));
     } else if (type === kind.failure && isId(second) && isFailure(third)) {
@@ -303,7 +310,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       }
       for (const listener of peerListeners) listener(address, state, reason);
     },
-    stats: () => ({ pending: pending.size, made: lastId, answered, refused, malformed, late }),
+    stats: () => ({ pending: pending.size, made: lastId, answered, refused, malformed, late, doubled }),
     stop() {
       stopped = true;
       outbox.flush();

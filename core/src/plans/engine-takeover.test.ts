@@ -46,6 +46,34 @@ test("an engine that was stopped while others drove its plan, and claims it back
   ]);
 });
 
+test.each(["before", "after"] as const)(
+  "a plan claimed back while its engine reads that it lost it is driven, held up %s the read",
+  async (phase) => {
+    for (let hops = 0; hops < 24; hops++) {
+      let gate: PromiseWithResolvers<void> | undefined;
+      const fixture = planEngines(
+        { slow: (_, { signal }) => sleep(fixture.runtime, 10_000, signal).then(() => "done") },
+        { fault: (call) => (call.operation === "read" && call.phase === phase ? gate?.promise : undefined) },
+      );
+      const { runtime, log, engineFor, takeOver, settle } = fixture;
+      const [a, b] = [engineFor("a"), engineFor("b")];
+      await settle(a.accept(testOrigin, "p", handlers));
+      expect(await takeOver(b, "b", () => handlers)).toBe(1);
+      await settle(b.stop());
+      gate = Promise.withResolvers();
+      a.refresh();
+      await runtime.advance(0);
+      const { plans } = await settle(log.as("a").claim("tester", "a", 10));
+      gate.resolve();
+      for (let hop = 0; hop < hops; hop++) await undefined;
+      for (const plan of plans) await settle(a.take(plan, () => handlers));
+      gate = undefined;
+      expect((await settle(a.ended("p")))?.status).toBe("completed");
+      await settle(a.stop());
+    }
+  },
+);
+
 test("a plan whose creation seemed to fail, and is in the log all the same, is driven", async () => {
   let failed = 0;
   const { engineFor, settle, log, runtime } = planEngines(

@@ -107,8 +107,9 @@ export class LoggedPlan {
     const foreign = this.#history.take(await this.#options.access.read(this.#history.readUpTo));
     for (const entry of foreign) {
       if (entry.type !== "plan.driven") continue;
-      this.#epoch = entry.epoch;
+      // The epoch stays what it was: a claim of this engine's that comes right now has to see that it is a later one.
       if (entry.driver !== this.#options.agentId) return { drivenBy: entry.driver };
+      this.#epoch = entry.epoch;
     }
     if (isFenced && this.#epoch === before) return { drivenBy: "another engine" };
     if (isAhead) {

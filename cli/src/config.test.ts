@@ -35,7 +35,7 @@ test("a project without a configuration has the defaults, and says so", async ()
     plugins: { transport: { name: "zeromq", options: {} }, registry: { name: "broker", options: {} } },
     memory: { sweepMs: 1_000 },
     tracker: { cacheBytes: 268_435_456 },
-    dev: { drainMs: 10_000, readyMs: 10_000, restartMs: 500 },
+    dev: { drainMs: 10_000, readyMs: 10_000, restartMs: 500, types: true },
   });
   expect(new Set([...origins.values()].map(({ kind }) => kind))).toEqual(new Set(["default"]));
   expect(file).toBeUndefined();
@@ -86,7 +86,7 @@ export default {
 test("an environment is laid over the rest key by key, and every value knows its line", async () => {
   const { settings, origins } = await load(layered, { environment: "test" });
   expect(settings.environment).toBe("test");
-  expect(settings.dev).toEqual({ drainMs: 50, port: 7700, readyMs: 10_000, restartMs: 500 });
+  expect(settings.dev).toEqual({ drainMs: 50, port: 7700, readyMs: 10_000, restartMs: 500, types: true });
   expect(settings.agents).toEqual({
     search: { entry: "search.ts", instances: 3, env: { A: "1", B: "2" } },
     extra: { entry: "extra.ts" },
@@ -114,10 +114,15 @@ test("SOORMA_ENV chooses the environment, and --env goes before it", async () =>
 });
 
 test("variables go before the environment, flags before variables", async () => {
-  const env = { SOORMA_DEV_DRAIN_MS: "70", SOORMA_DEV_PORT: "7701", SOORMA_MESH_TENANT_ID: "acme" };
+  const env = {
+    SOORMA_DEV_DRAIN_MS: "70",
+    SOORMA_DEV_PORT: "7701",
+    SOORMA_DEV_TYPES: "false",
+    SOORMA_MESH_TENANT_ID: "acme",
+  };
   const flags = [{ path: "dev.port", flag: "--port", value: 7702 }] as const;
   const { settings, origins } = await load(layered, { environment: "test", env, flags });
-  expect(settings.dev).toMatchObject({ drainMs: 70, port: 7702 });
+  expect(settings.dev).toMatchObject({ drainMs: 70, port: 7702, types: false });
   expect(settings.mesh.tenantId).toBe("acme");
   expect(origins.get("dev.drainMs")).toEqual({ kind: "variable", name: "SOORMA_DEV_DRAIN_MS" });
   expect(origins.get("dev.port")).toEqual({ kind: "flag", name: "--port" });
@@ -126,8 +131,10 @@ test("variables go before the environment, flags before variables", async () => 
 test("a variable that is no value of its setting is named", async () => {
   const error = await failureOf("export default {};", { env: { SOORMA_DEV_DRAIN_MS: "1s" } });
   expect(error.message).toBe(
-    'the variable SOORMA_DEV_DRAIN_MS, for dev.drainMs, is a whole number from 0 to 3600000, not "1s"',
+    'the variable SOORMA_DEV_DRAIN_MS, for dev.drainMs, has to be a whole number from 0 to 3600000, not "1s"',
   );
+  const types = await failureOf("export default {};", { env: { SOORMA_DEV_TYPES: "no" } });
+  expect(types.message).toContain('has to be true or false, not "no"');
   const json = await failureOf("export default {};", { env: { SOORMA_PLUGINS_TRANSPORT_OPTIONS: "[]" } });
   expect(json.message).toBe("the variable SOORMA_PLUGINS_TRANSPORT_OPTIONS is no JSON object");
 });

@@ -199,6 +199,29 @@ test("what is wrong with the configuration is told before anything starts, and n
   expect(existsSync(join(project, ".soorma"))).toBe(false);
 });
 
+test("plugins are listed without running their code, with what is wrong with them", async () => {
+  const install = (name: string, soorma: object): void => {
+    put(`node_modules/${name}/package.json`, JSON.stringify({ name, version: "1.0.0", exports: "./index.ts", soorma }));
+    put(`node_modules/${name}/index.ts`, `throw new Error("${name} was run");`);
+  };
+  install("soorma-registry-bomb", { kind: "registry", name: "bomb", api: 1 });
+  install("@stranger/oven", { kind: "transport", name: "oven", api: 2 });
+  put("node_modules/soorma-other/package.json", JSON.stringify({ name: "soorma-other", soorma: { agents: {} } }));
+  const { stdout, stderr, exitCode } = await run("plugin", "list");
+  expect([stderr, exitCode]).toEqual(["", 0]);
+  const lines = stdout.trim().split("\n");
+  expect(lines.map((line) => line.split(/ {2,}/).slice(0, 4))).toEqual([
+    ["KIND", "NAME", "PACKAGE", "WHERE"],
+    ["registry", "bomb", "soorma-registry-bomb 1.0.0", "node_modules/soorma-registry-bomb"],
+    ["registry", "broker", "@soorma/registry-broker 0.1.0", "comes with soorma"],
+    ["transport", "oven", "@stranger/oven 1.0.0", "node_modules/@stranger/oven"],
+    ["transport", "zeromq", "@soorma/transport-zeromq 0.1.0", "node_modules/@soorma/transport-zeromq"],
+  ]);
+  expect(lines[2]).toEndWith("in use");
+  expect(lines[3]).toEndWith("written for plugin interface 2, and this version speaks 1");
+  expect(lines[4]).toEndWith("in use");
+});
+
 test("soorma config prints what is in force, and where it comes from", async () => {
   put(
     "soorma.config.ts",

@@ -73,9 +73,25 @@ test("a wrong configuration, a missing plugin and missing dependencies are told 
   const { find, findings } = await doctor({ TMPDIR: join(folder.path, "none") });
   expect(find("plugins")).toMatchObject({ status: "fail", fix: expect.stringContaining("bun add") });
   expect(find("temporary folder")).toMatchObject({ status: "fail", fix: expect.stringContaining("TMPDIR") });
+  expect(find("lmdb")?.status).toBe("fail");
   expect(findings.length).toBeGreaterThan(12);
   writeFileSync(join(project, "package.json"), "{");
   expect((await doctor()).find("dependencies")).toMatchObject({ status: "fail", fix: "mend package.json" });
+});
+
+test("sockets that cannot be made are told: no folder for them, or one whose path is too long", async () => {
+  const { find } = await doctor({ XDG_RUNTIME_DIR: "/proc" });
+  expect(find("temporary folder")?.status).toBe("fail");
+  expect(find("libzmq")).toMatchObject({ status: "fail", fix: expect.any(String) });
+  expect(find("lmdb")?.status).toBe("ok");
+  const dir = join(folder.path, "x".repeat(100));
+  mkdirSync(dir);
+  const options = JSON.stringify({ dir });
+  writeFileSync(
+    join(project, "soorma.config.ts"),
+    `export default { plugins: { transport: { options: ${options} } } };`,
+  );
+  expect((await doctor()).find("socket path")).toMatchObject({ status: "fail", fix: expect.stringContaining("dir") });
 });
 
 test("a mesh that runs is told, and what a killed one left, too", async () => {

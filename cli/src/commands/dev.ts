@@ -177,7 +177,7 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
     patienceMs: readyMs,
     backoffMs: restartMs,
     print,
-    reload: { types: options.types !== false },
+    reload: { types: settings.dev.types },
     onChange: () => screen?.refresh(),
   });
 
@@ -248,8 +248,11 @@ function load(project: Project, options: DevOptions, io: Io): Promise<LoadedConf
   return loadConfig(project.root, { environment: options.env, env: io.env, flags: flagsOf(options) });
 }
 
-function flagsOf({ port }: DevOptions): Flag[] {
-  return port === undefined ? [] : [{ path: "dev.port", flag: "--port", value: port }];
+function flagsOf({ port, types }: DevOptions): Flag[] {
+  return [
+    ...(port === undefined ? [] : [{ path: "dev.port", flag: "--port", value: port } as const]),
+    ...(types === false ? [{ path: "dev.types", flag: "--no-types", value: false } as const] : []),
+  ];
 }
 
 /** Otherwise every agent would fail for it, and none would be tried again once it is mended. */

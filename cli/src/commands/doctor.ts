@@ -18,11 +18,10 @@ interface DoctorOptions {
 export const runDoctor: RunCommand = async ({ options: given, io }) => {
   const options = given as DoctorOptions;
   const project = projectHere(io, options.dir);
-  const { findings: ofProject, dataFolder } = project
+  const { findings: ofProject, ...folders } = project
     ? await checkProject({ project, environment: options.env, env: io.env })
-    : { findings: [], dataFolder: join(io.cwd, ".soorma") };
-  const socketFolder = project?.socketFolder ?? socketFolderOf(io.cwd);
-  const findings = [...(await checkMachine({ socketFolder, dataFolder })), ...ofProject];
+    : { findings: [], dataFolder: join(io.cwd, ".soorma"), socketFolder: socketFolderOf(io.cwd) };
+  const findings = [...(await checkMachine(folders)), ...ofProject];
   const broken = findings.filter(({ status }) => status === "fail").length;
   if (options.json) io.out(JSON.stringify({ ok: broken === 0, project: project?.root ?? null, findings }));
   else show(findings, project, io);

@@ -81,6 +81,8 @@ export interface DevConfig {
   readonly readyMs?: number;
   /** Milliseconds before the first restart of an agent that crashed; doubles. Default 500. */
   readonly restartMs?: number;
+  /** Check types when a file is saved. Default true. */
+  readonly types?: boolean;
 }
 
 /** Types a project's configuration; returns it as it is. */

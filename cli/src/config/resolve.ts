@@ -8,6 +8,7 @@ import {
   parseSetting,
   pluginKinds,
   type Setting,
+  type SettingValue,
   settings,
   variableOf,
 } from "./settings.ts";
@@ -25,7 +26,7 @@ export interface Flag {
   readonly path: (typeof settings)[number]["path"];
   /** For people: `--port`. */
   readonly flag: string;
-  readonly value: string | number;
+  readonly value: SettingValue;
 }
 
 /** A plugin as a process finds and makes it. */
@@ -59,6 +60,7 @@ export interface Settings {
     readonly drainMs: number;
     readonly readyMs: number;
     readonly restartMs: number;
+    readonly types: boolean;
   };
 }
 
@@ -103,14 +105,14 @@ export function resolveConfig(input: ResolveInput): Resolved {
     return placed({ kind: "environment", name: environment ?? "" }, lines.get(full) ?? lines.get(parentOf(full)));
   };
 
-  const values: Record<string, string | number | undefined> = {};
+  const values: Record<string, SettingValue | undefined> = {};
   for (const setting of settings as readonly Setting[]) {
     const { path } = setting;
     const flag = input.flags?.find((one) => one.path === path);
     const variable = variableOf(path);
     const text = input.env[variable] || undefined;
     const [over, base] = [at(overlay, path), at(config, path)];
-    const [value, origin]: [string | number | undefined, Origin] = flag
+    const [value, origin]: [SettingValue | undefined, Origin] = flag
       ? [flag.value, { kind: "flag", name: flag.flag }]
       : text !== undefined
         ? [parsed(setting, text), { kind: "variable", name: variable }]
@@ -173,10 +175,10 @@ function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf(".")));
 }
 
-function at(value: unknown, path: string): string | number | undefined {
+function at(value: unknown, path: string): SettingValue | undefined {
   let found = value;
   for (const key of path.split(".")) found = (found as Record<string, unknown> | undefined)?.[key];
-  return found as string | number | undefined;
+  return found as SettingValue | undefined;
 }
 
 function chosenEnvironment({ config, environment, env }: ResolveInput): string | undefined {
@@ -193,7 +195,7 @@ function chosenEnvironment({ config, environment, env }: ResolveInput): string |
   });
 }
 
-function parsed(setting: Setting, text: string): string | number {
+function parsed(setting: Setting, text: string): SettingValue {
   try {
     return parseSetting(setting, text);
   } catch (error) {
@@ -207,7 +209,7 @@ function parsed(setting: Setting, text: string): string | number {
 }
 
 /** Address and port say the same thing: what is nearer to the user wins; side by side they are a mistake. */
-function oneAddress(values: Record<string, string | number | undefined>, origins: Map<string, Origin>): void {
+function oneAddress(values: Record<string, SettingValue | undefined>, origins: Map<string, Origin>): void {
   const [address, port] = ["mesh.address", "dev.port"] as const;
   if (values[address] === undefined || values[port] === undefined) return;
   const [ofAddress, ofPort] = [origins.get(address)?.kind ?? "default", origins.get(port)?.kind ?? "default"];
@@ -222,7 +224,7 @@ function oneAddress(values: Record<string, string | number | undefined>, origins
   origins.set(loser, { kind: "default" });
 }
 
-function renewedInTime(values: Record<string, string | number | undefined>, origins: Map<string, Origin>): void {
+function renewedInTime(values: Record<string, SettingValue | undefined>, origins: Map<string, Origin>): void {
   const [lease, renew] = [Number(values["mesh.leaseMs"]), Number(values["mesh.renewMs"])];
   if (renew < lease) return;
   const path = origins.get("mesh.renewMs")?.kind === "default" ? "mesh.leaseMs" : "mesh.renewMs";

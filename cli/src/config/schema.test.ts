@@ -21,6 +21,7 @@ test.each([
 
 test.each([
   [{ dev: { port: 99_999 } }, "dev.port", "must be <= 65535, not 99999"],
+  [{ dev: { types: "no" } }, "dev.types", 'must be boolean, not "no"'],
   [{ dev: { drainMs: "1s" } }, "dev.drainMs", 'must be integer, not "1s"'],
   [{ agents: { a: { entry: 7 } } }, "agents.a.entry", "must be string, not 7"],
   [{ agents: [] }, "agents", "must be object, not a list"],
@@ -66,7 +67,7 @@ const all = {
   plugins: { transport: "nats", registry: { name: "nats", options: { url: "x" } } },
   memory: { sweepMs: 1_000 },
   tracker: { cacheBytes: 1 },
-  dev: { port: 1, drainMs: 0, readyMs: 1_000, restartMs: 100 },
+  dev: { port: 1, drainMs: 0, readyMs: 1_000, restartMs: 100, types: false },
   environments: { ci: { agents: { b: { instances: 1 } }, dev: { port: 2 } } },
 } satisfies Complete;
 

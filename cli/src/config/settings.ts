@@ -1,14 +1,16 @@
 export const configFileName = "soorma.config.ts";
 
+export type SettingValue = string | number | boolean;
+
 /** A setting that is one value. Plugins, agents and environments are not in this table. */
 export interface Setting {
   /** Dotted, as in the file: `mesh.leaseMs`. */
   readonly path: string;
   /** What is in force when nobody says anything; absent: see {@link Setting.absent}. */
-  readonly default?: string | number;
+  readonly default?: SettingValue;
   /** What it means that there is no value, for people. */
   readonly absent?: string;
-  /** Of a whole number; a setting without it is a text. */
+  /** Of a whole number; without it a setting is a text, or true or false if that is its default. */
   readonly range?: readonly [least: number, most: number];
 }
 
@@ -29,6 +31,7 @@ export const settings = [
   { path: "dev.drainMs", default: 10_000, range: [0, 3_600_000] },
   { path: "dev.readyMs", default: 10_000, range: [100, 3_600_000] },
   { path: "dev.restartMs", default: 500, range: [10, 60_000] },
+  { path: "dev.types", default: true },
 ] as const satisfies readonly Setting[];
 
 export const pluginKinds = ["transport", "registry"] as const;
@@ -48,12 +51,17 @@ export function variableOf(path: string): string {
 }
 
 /** Reads a variable's text. @throws {TypeError} when it is no value of the setting. */
-export function parseSetting(setting: Setting, given: string): string | number {
+export function parseSetting(setting: Setting, given: string): SettingValue {
+  if (typeof setting.default === "boolean") {
+    if (given === "true" || given === "1") return true;
+    if (given === "false" || given === "0") return false;
+    throw new TypeError(`has to be true or false, not ${JSON.stringify(given)}`);
+  }
   if (setting.range === undefined) return given;
   const [least, most] = setting.range;
   const number = Number(given);
   if (!/^\d+$/.test(given) || number < least || number > most) {
-    throw new TypeError(`is a whole number from ${least} to ${most}, not ${JSON.stringify(given)}`);
+    throw new TypeError(`has to be a whole number from ${least} to ${most}, not ${JSON.stringify(given)}`);
   }
   return number;
 }

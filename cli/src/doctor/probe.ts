@@ -20,24 +20,26 @@ import {
 /** How long a message to oneself may take. */
 const patienceMs = 5_000;
 
-/** Checks of the machine. Whatever they make is in temporary folders, and gone when they resolve. */
-export async function checkMachine(where: {
-  readonly socketFolder: string;
+export interface MachineInput {
+  /** Of the transport that is in force; absent when that is another one than ZeroMQ. */
+  readonly socketFolder: string | undefined;
   readonly dataFolder: string;
-}): Promise<Finding[]> {
-  const parent = dirname(where.socketFolder);
+}
+
+/** Checks of the machine. Whatever they make is in temporary folders, and gone when they resolve. */
+export async function checkMachine({ socketFolder, dataFolder }: MachineInput): Promise<Finding[]> {
+  const parent = socketFolder === undefined ? tmpdir() : dirname(socketFolder);
   return [
     judgeBun(Bun.version, manifest.engines.bun),
     judgePlatform(process.platform, process.arch),
     checkTemporaryFolder(parent),
-    judgeSocketFolder(where.socketFolder),
-    await checkZeromq(parent),
+    ...(socketFolder === undefined ? [] : [judgeSocketFolder(socketFolder), await checkZeromq(parent)]),
     await checkLmdb(),
     await checkLoopback(),
     ...checkLimits(),
     checkShell(),
     checkClock(),
-    checkDisk(where.dataFolder),
+    checkDisk(dataFolder),
   ];
 }
 

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { nearest } from "@soorma/core/nearest";
 import { environmentVariable } from "../config/resolve.ts";
-import { pluginKinds, settings, variableOf } from "../config/settings.ts";
+import { defaultPlugins, pluginKinds, settings, variableOf } from "../config/settings.ts";
 import { configFileName, type LoadedConfig, loadConfig } from "../config.ts";
 import { agentDefinitions, agentPlaces } from "../dev/agents.ts";
 import { bundleAgent } from "../dev/bundle.ts";
@@ -26,12 +26,15 @@ export interface ProjectFindings {
   readonly findings: readonly Finding[];
   /** Absolute; the default while the configuration cannot be read. */
   readonly dataFolder: string;
+  /** Of the transport; absent when it is not ZeroMQ. */
+  readonly socketFolder: string | undefined;
 }
 
 /** Checks of a project. Nothing is written, and of the project's code only its configuration and its plugins run. */
 export async function checkProject({ project, environment, env }: ProjectInput): Promise<ProjectFindings> {
   const findings: Finding[] = [checkInstalled(project.root)];
   let loaded: LoadedConfig | undefined;
+  let socketFolder: string | undefined = project.socketFolder;
   try {
     loaded = await loadConfig(project.root, { environment, env });
     const chosen = loaded.settings.environment;
@@ -41,12 +44,14 @@ export async function checkProject({ project, environment, env }: ProjectInput):
     findings.push(failed("configuration", error, `mend ${configFileName}`));
   }
   if (loaded) {
-    findings.push(await checkPlugins(project, loaded), ...(await checkAgents(project.root, loaded)));
+    const plugins = await checkPlugins(project, loaded);
+    socketFolder = plugins.socketFolder;
+    findings.push(plugins.finding, ...(await checkAgents(project.root, loaded)));
     findings.push(...checkPort(project, loaded));
   }
   const dataFolder = loaded ? resolve(project.root, loaded.settings.mesh.dataFolder) : project.dataFolder;
   findings.push(checkState(project), ...checkOwner(project, dataFolder), ...checkVariables(env));
-  return { findings, dataFolder };
+  return { findings, dataFolder, socketFolder };
 }
 
 function failed(name: string, error: unknown, otherwise: string): Finding {
@@ -96,13 +101,25 @@ function versionIn(folder: string): string | undefined {
   }
 }
 
-async function checkPlugins(project: Project, loaded: LoadedConfig): Promise<Finding> {
+async function checkPlugins(
+  project: Project,
+  loaded: LoadedConfig,
+): Promise<{ finding: Finding; socketFolder: string | undefined }> {
   try {
-    await meshPlugins(project, loaded);
+    const { transport } = await meshPlugins(project, loaded);
     const named = pluginKinds.map((kind) => `${kind} ${loaded.settings.plugins[kind].name}`);
-    return ok("plugins", named.join(", "));
+    // Another transport has no such folder, whatever it calls its options.
+    const isDefault = loaded.settings.plugins.transport.name === defaultPlugins.transport;
+    const { dir } = transport.options;
+    return {
+      finding: ok("plugins", named.join(", ")),
+      socketFolder: isDefault && typeof dir === "string" ? dir : undefined,
+    };
   } catch (error) {
-    return failed("plugins", error, `mend plugins in ${configFileName}`);
+    return {
+      finding: failed("plugins", error, `mend plugins in ${configFileName}`),
+      socketFolder: project.socketFolder,
+    };
   }
 }
 

@@ -73,8 +73,9 @@ function projectHere(io: Io, dir: string | undefined): Project | undefined {
 async function listAll(project: Project | undefined, environment: string | undefined, io: Io): Promise<Listed[]> {
   const { settings } = await loadConfig(project?.root ?? io.cwd, { environment, env: io.env });
   const own = project ? await listPlugins(project.root) : [];
-  const seen = new Set(own.map((plugin) => plugin.dir));
-  const bundled = (await listPlugins(import.meta.dir)).filter((plugin) => !seen.has(plugin.dir));
+  // A package of the project is taken instead of the one of the same name that comes with soorma.
+  const shadowed = new Set(own.map((plugin) => plugin.package));
+  const bundled = (await listPlugins(import.meta.dir)).filter((plugin) => !shadowed.has(plugin.package));
   const chosen = new Map<string, string>(pluginKinds.map((kind) => [kind, settings.plugins[kind].name]));
   const used = new Set<string>();
   const listed = (plugin: InstalledPlugin, source: Listed["source"]): Listed => {

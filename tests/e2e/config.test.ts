@@ -162,7 +162,16 @@ test("an encrypted mesh at a TCP port, with limits for messages and data", async
 
 test("dev waits, restarts and cleans as it is told, and says what a saved change needs a new start for", async () => {
   put("src/agents/planner.ts", "await new Promise(() => setInterval(() => {}, 1_000));");
-  put("src/agents/worker.ts", `${worker}\nprocess.exit(3);`);
+  // It crashes as soon as it is known to be ready: before that it would not be restarted, but told to be wrong.
+  put(
+    "src/agents/worker.ts",
+    `${worker}
+import { readFileSync } from "node:fs";
+setInterval(() => {
+  const { processes } = JSON.parse(readFileSync(".soorma/run/supervisor.json", "utf8"));
+  if (processes.some((one) => one.name === "worker" && one.state === "ready")) process.exit(3);
+}, 10);`,
+  );
   const settings = (tenantId: string) =>
     `export default { mesh: { tenantId: "${tenantId}", dataFolder: "kept" }, dev: { readyMs: 300, restartMs: 40 } };`;
   put("soorma.config.ts", settings("one"));

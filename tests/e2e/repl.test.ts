@@ -68,6 +68,8 @@ run.result()
   expect(done.exitCode).toBe(0);
   const json = await piped('agents.calculator.invoke("add", { a: 1, b: 2 })\n"text"\n', "--json");
   expect(json.stdout).toBe('{"sum":3,"odd":"\\u001b[31mred"}\n"text"\n');
+  const given = await piped("", "--eval", 'const { sum } = await agents.calculator.invoke("add", { a: 1, b: 2 })\nsum');
+  expect(given).toEqual({ stdout: "3\n", stderr: "", exitCode: 0 });
 }, 60_000);
 
 test("a statement that fails ends it, with what to do", async () => {

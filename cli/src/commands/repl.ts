@@ -22,7 +22,7 @@ const help = [
 ];
 
 export const runRepl: RunCommand = async ({ options, io }) => {
-  const { json = false } = options as { readonly json?: boolean };
+  const { json = false, eval: given } = options as { readonly json?: boolean; readonly eval?: string };
   const meshFile = findMeshFile({ cwd: io.cwd, env: io.env });
   const soorma = await import("../index.ts");
   await using client = await soorma.Client.connect({ name: "soorma-repl" });
@@ -33,7 +33,7 @@ export const runRepl: RunCommand = async ({ options, io }) => {
   const evaluator = new Evaluator(io.cwd, scope);
   await live.ready;
   try {
-    if (process.stdin.isTTY === true && process.stderr.isTTY === true) {
+    if (given === undefined && process.stdin.isTTY === true && process.stderr.isTTY === true) {
       const colors = colorsFor(io);
       const names = Object.keys(live.agents).sort().map(oneLine);
       io.err(`${colors.bold("soorma repl")}: ${names.join(", ") || "no agents"}`);
@@ -49,8 +49,7 @@ export const runRepl: RunCommand = async ({ options, io }) => {
       });
       return undefined;
     }
-    const lines = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });
-    io.signal.addEventListener("abort", () => lines.close(), { once: true });
+    const lines = given === undefined ? linesOfStdin(io.signal) : given.split("\n");
     const script = runScript(lines, evaluator, (value) => {
       if (value !== undefined) io.out(showValue(value, { json, colors: false }));
     });
@@ -65,6 +64,12 @@ export const runRepl: RunCommand = async ({ options, io }) => {
     ended.abort();
   }
 };
+
+function linesOfStdin(signal: AbortSignal): AsyncIterable<string> {
+  const lines = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });
+  signal.addEventListener("abort", () => lines.close(), { once: true });
+  return lines;
+}
 
 /** What a statement throws is no bug of this command. */
 function asExpected(error: unknown): unknown {

@@ -128,10 +128,10 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
       "Reads TypeScript, runs it and prints what it gives, with client, memory, bus, registry, tracker and agents in scope and await at " +
       "the top level. Tab completes members and the names of agents; what was typed is kept in .soorma. Piped, it runs the " +
       "statements of stdin, and ends with 1 at the first that fails.",
-    options: [json],
+    options: [{ flags: "-e, --eval <code>", description: "run these statements instead of reading any" }, json],
     examples: [
       ["soorma repl", "with a prompt"],
-      ["soorma repl --json < check.ts", "runs the statements of a file"],
+      ["soorma repl --eval 'tracker.listPlans({ limit: 1 })' --json | jq '.[0].status'", "for a program"],
     ],
     load: async () => (await import("./repl.ts")).runRepl,
   },

@@ -6,7 +6,7 @@ import { type Evaluator, unfinished } from "./evaluator.ts";
  * @throws what the first statement that fails throws; those after it are not run.
  */
 export async function runScript(
-  lines: AsyncIterable<string>,
+  lines: AsyncIterable<string> | Iterable<string>,
   evaluator: Evaluator,
   give: (value: unknown) => void,
 ): Promise<void> {

@@ -97,7 +97,7 @@ function told(stderr: string): string {
 
 interface Status {
   readonly running: boolean;
-  readonly processes: readonly { name: string; state: string; process: { pid: number } }[];
+  readonly processes: readonly { name: string; state: string; process: { pid: number }; debugger?: string }[];
 }
 
 async function statusOf(project: string): Promise<Status> {
@@ -233,6 +233,34 @@ test("--only and --instances choose what runs, and off a terminal all it writes 
   expect(wrong.stderr).toContain('nothing called "wroker" wrote into the log');
   expect(wrong.exitCode).toBe(1);
   expect((await soorma(["logs", "--grep", "("], { cwd: project })).exitCode).toBe(2);
+}, 60_000);
+
+test("--inspect gives each agent a debugger, which is the new process's after a reload", async () => {
+  const project = echoProject("echo", "return 1;");
+  const dev = startDev(project, "--inspect", "--only", "worker");
+  await dev.ready();
+  const evaluate = async (): Promise<number> => {
+    const url = /worker debugger at (ws:\S+\/worker),/.exec(
+      (await statusOf(project)).processes.map(({ name, debugger: at }) => `${name} debugger at ${at},`).join("\n"),
+    )?.[1];
+    const socket = new WebSocket(url ?? "ws://nowhere");
+    const answer = Promise.withResolvers<string>();
+    socket.onopen = () =>
+      socket.send(JSON.stringify({ id: 1, method: "Runtime.evaluate", params: { expression: "process.pid" } }));
+    socket.onmessage = ({ data }) => answer.resolve(String(data));
+    socket.onerror = () => answer.reject(new Error(`no debugger at ${url}`));
+    const { result } = JSON.parse(await answer.promise) as { result: { result: { value: number } } };
+    socket.close();
+    return result.result.value;
+  };
+  const before = await evaluate();
+  await dev.sees(/debugger at ws:\/\/127\.0\.0\.1:\d+\/worker, in a browser https:\/\/debug\.bun\.sh\/#127/);
+  expect((await statusOf(project)).processes.at(-1)?.process.pid).toBe(before);
+  writeFileSync(join(project, "src/agents/worker.ts"), worker("return 2;"));
+  await dev.sees("reloaded src/agents/worker.ts");
+  const after = await evaluate();
+  expect(after).not.toBe(before);
+  expect(isAlive(before)).toBe(false);
 }, 60_000);
 
 test("--clean asks before it removes what a project keeps: without a terminal it needs --yes", async () => {

@@ -23,6 +23,7 @@ interface DevOptions {
   readonly infraOnly?: boolean;
   readonly only?: readonly string[];
   readonly instances?: Readonly<Record<string, number>>;
+  readonly inspect?: boolean;
   readonly detach?: boolean;
   readonly stop?: boolean;
   readonly status?: boolean;
@@ -91,6 +92,7 @@ function detachedFlags(options: DevOptions): string[] {
   return [
     ...(options.build ? ["--build"] : []),
     ...(options.infraOnly ? ["--infra-only"] : []),
+    ...(options.inspect ? ["--inspect"] : []),
     ...(options.clean ? ["--clean", "--yes"] : []),
     ...(options.types === false ? ["--no-types"] : []),
     ...(options.only ?? []).flatMap((name) => ["--only", name]),
@@ -178,6 +180,7 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
     backoffMs: restartMs,
     print,
     reload: { types: settings.dev.types },
+    ...(options.inspect ? { debuggers: (await import("../dev/debuggers.ts")).createDebuggers() } : {}),
     onChange: () => screen?.refresh(),
   });
 

@@ -78,6 +78,7 @@ export const commands: readonly (CommandSpec | CommandGroup)[] = [
       { flags: "--status", description: "show what runs in this project" },
       { flags: "--logs", description: "print the logs of this project's mesh, as `soorma logs` does" },
       { flags: "--follow", description: "with --logs: go on printing until the mesh stops or Ctrl-C" },
+      { flags: "--inspect", description: "start each agent with a debugger, and print where it listens" },
       { flags: "--no-types", description: "do not check types when a file is saved" },
       {
         flags: "--clean",

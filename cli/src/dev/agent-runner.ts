@@ -18,8 +18,8 @@ export interface AgentRunnerOptions {
   readonly standbyModule: string;
   /** Absent: types are not checked. */
   readonly types: TypeChecker | undefined;
-  /** Two processes of the agent cannot run at the same time: the old one ends first. */
-  readonly oneAtATime: boolean;
+  /** Where its debugger listens. Two processes cannot both have it: the old one ends before the new one starts. */
+  readonly debuggerUrl: string | undefined;
   /** For the person who watches. */
   say(name: string, line: string, tone: "plain" | "good" | "bad"): void;
   /** State or files changed. */
@@ -109,7 +109,7 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
   };
 
   const standBy = (file: string): void => {
-    if (stopped || options.oneAtATime) return;
+    if (stopped || options.debuggerUrl !== undefined) return;
     const spec = options.specOf(entry, file);
     standbys?.want(entry.name, () => options.start(spec, { standby: options.standbyModule }));
   };
@@ -203,6 +203,7 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
         restarts: Math.max(0, starts - 1),
         ...(process === undefined ? {} : { process: process.identity, startedAtMs: process.startedAtMs }),
         ...(problem === undefined ? {} : { problem }),
+        ...(options.debuggerUrl === undefined ? {} : { debugger: options.debuggerUrl }),
       };
     },
     async refresh(cause = "saved") {
@@ -228,7 +229,7 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
       options.onChange();
 
       const before = current;
-      if (before && options.oneAtATime) {
+      if (before && options.debuggerUrl !== undefined) {
         const verdict = await types?.check(files);
         if (overtaken()) return;
         if (verdict?.ok === false) {

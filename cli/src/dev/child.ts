@@ -10,6 +10,9 @@ process.on("disconnect", () => {
   process.kill(process.pid, "SIGTERM");
 });
 
+// This process has its debugger; one that the agent starts must not want the same port.
+delete process.env.BUN_INSPECT;
+
 const ahead = process.env.SOORMA_STANDBY;
 if (ahead !== undefined) {
   const word = Promise.withResolvers<void>();

@@ -17,6 +17,8 @@ export interface ProcessStatus {
   readonly restarts: number;
   /** Why it does not run, in one line. */
   readonly problem?: string;
+  /** Where its debugger listens: `ws://127.0.0.1:6499/worker`. */
+  readonly debugger?: string;
 }
 
 /** What runs in a project, as its supervisor last wrote it. */

@@ -3,6 +3,7 @@ import { meshFileVariable, removeMeshFile, writeMeshFile } from "../mesh-file.ts
 import { reportOf } from "../ui/errors.ts";
 import { type AgentRunner, createAgentRunner } from "./agent-runner.ts";
 import { type AgentEntry, agentSources } from "./agents.ts";
+import { browserUrl, type Debuggers } from "./debuggers.ts";
 import { createInfra, type Infra } from "./infra.ts";
 import { type MeshLogLine, readChildLine } from "./log-line.ts";
 import { type ProcessHost, type ProcessSpec, type Role, type StartOptions, startProcess } from "./managed-process.ts";
@@ -41,6 +42,8 @@ export interface SupervisorOptions {
   readonly backoffMs?: number;
   /** Follow what is saved, and be quick about it: processes that stand by, and types checked behind. Default false. */
   readonly reload?: { readonly types: boolean };
+  /** Of the agents: each has a debugger, and so only one process at a time. */
+  readonly debuggers?: Debuggers;
   /** Something that a person would see changed. */
   onChange?(): void;
 }
@@ -86,6 +89,8 @@ export interface Supervisor {
 const mostStandbys = 4;
 /** Milliseconds after the last start before a process is made that stands by. */
 const standbyQuietMs = 150;
+/** Milliseconds an agent with a debugger has to finish its work. */
+const debuggedDrainMs = 1_000;
 /** Milliseconds to wait for processes that were killed. */
 const killMs = 1_000;
 
@@ -96,9 +101,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const sentinel: Sentinel = startSentinel(drainMs + 2_000);
   const env = { ...options.env, [meshFileVariable]: project.meshFile };
   const runners = new Map<string, AgentRunner>();
-  const standbys = options.reload
-    ? createStandbys({ most: mostStandbys, quietMs: standbyQuietMs, onChange: () => publish() })
-    : undefined;
+  const { debuggers } = options;
+  const standbys =
+    options.reload && !debuggers
+      ? createStandbys({ most: mostStandbys, quietMs: standbyQuietMs, onChange: () => publish() })
+      : undefined;
   const types = options.reload?.types
     ? createTypeChecker({ root: project.root, buildFolder: project.buildFolder, sentinel })
     : undefined;
@@ -131,6 +138,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     env: { ...env, ...extra },
     drainMs,
   });
+
+  const agentSpec = ({ name, env: own }: AgentEntry, file: string): ProcessSpec => {
+    if (!debuggers) return specOf(name, "agent", [file], own);
+    const spec = specOf(name, "agent", [file], { ...own, BUN_INSPECT: debuggers.urlOf(name) });
+    // One that is held at a breakpoint cannot finish anything.
+    return { ...spec, drainMs: Math.min(drainMs, debuggedDrainMs) };
+  };
 
   const statuses = (): ProcessStatus[] => [
     ...infra.map((node) => node.status),
@@ -200,16 +214,20 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         root: project.root,
         buildFolder: options.buildFolder,
         start,
-        specOf: (agent, file) => specOf(agent.name, "agent", [file], agent.env),
+        specOf: (agent, file) => agentSpec(agent, file),
         standbys,
         standbyModule,
         types,
-        oneAtATime: false,
+        debuggerUrl: debuggers?.urlOf(entry.name),
         say,
         onChange: publish,
         backoffMs,
       });
       runners.set(key, runner);
+      if (debuggers) {
+        const url = debuggers.urlOf(entry.name);
+        say(entry.name, `debugger at ${url}, in a browser ${browserUrl(url)}`, "plain");
+      }
     }
     await Promise.all(fresh.map(([key]) => settled(runners.get(key))));
     publish();

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type AgentEntry, shortPath } from "./agents.ts";
-import { bundleAgent } from "./bundle.ts";
+import { bundleAgent, linkedPackages } from "./bundle.ts";
 import { type Exit, exitText, type ManagedProcess, type ProcessSpec, type StartOptions } from "./managed-process.ts";
 import type { ProcessState, ProcessStatus } from "./run-state.ts";
 import type { Standbys } from "./standbys.ts";
@@ -219,6 +219,7 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
       const bundle = await bundleAgent(
         entry.file,
         options.buildFolder === undefined ? undefined : join(options.buildFolder, entry.name),
+        linkedPackages(root),
       );
       if (overtaken()) return;
       files = bundle.ok ? new Set(bundle.files) : new Set([...files, ...bundle.files]);

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bundleAgent } from "./bundle.ts";
+import { bundleAgent, linkedPackages } from "./bundle.ts";
 
 let root: string;
 beforeEach(() => {
@@ -60,4 +60,26 @@ test("with an output folder a bundle is written and named", async () => {
   if (!result.ok) throw new Error(result.problem);
   expect(result.run).toBe(join(root, "out", "a.js"));
   expect(Bun.spawnSync([process.execPath, result.run]).stdout.toString()).toBe("from b\n");
+});
+
+test("a package that is linked in from beside the project is followed, an installed one is not", async () => {
+  write(
+    "app/package.json",
+    JSON.stringify({ dependencies: { "@me/shared": "workspace:*", installed: "1", soorma: "1" } }),
+  );
+  write("app/node_modules/installed/package.json", JSON.stringify({ main: "index.js" }));
+  write("app/node_modules/installed/index.js", "export default 1;");
+  write("shared/package.json", JSON.stringify({ name: "@me/shared", exports: { ".": "./src/index.ts" } }));
+  const index = write("shared/src/index.ts", `export * from "./more.ts";`);
+  const more = write("shared/src/more.ts", "export const more = 1;");
+  mkdirSync(join(root, "app/node_modules/@me"));
+  symlinkSync(join(root, "shared"), join(root, "app/node_modules/@me/shared"));
+  const agent = write(
+    "app/a.ts",
+    `import { more } from "@me/shared"; import one from "installed"; console.log(more, one);`,
+  );
+  const linked = linkedPackages(join(root, "app"));
+  expect(linked).toEqual(["@me/shared"]);
+  const result = await bundleAgent(agent, undefined, linked);
+  expect([...result.files].sort()).toEqual([agent, index, more].sort());
 });

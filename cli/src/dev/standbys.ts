@@ -21,6 +21,8 @@ export interface Standbys {
   take(agent: string): ManagedProcess | undefined;
   /** Ends the agent's process, and makes no other. */
   drop(agent: string): void;
+  /** Makes all of them anew: what they have loaded may not be what is installed any more. */
+  renew(): void;
   begin(): void;
   stop(): Promise<void>;
   kill(): void;
@@ -90,6 +92,10 @@ export function createStandbys({ most, quietMs, onChange }: StandbysOptions): St
     drop(agent) {
       wanted.delete(agent);
       end(agent);
+    },
+    renew() {
+      for (const agent of [...alive.keys()]) end(agent);
+      schedule();
     },
     begin() {
       begun = true;

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { MeshFile } from "../mesh-file.ts";
 import { meshFileVariable, removeMeshFile, writeMeshFile } from "../mesh-file.ts";
 import { reportOf } from "../ui/errors.ts";
@@ -175,14 +176,18 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   const watcher = createWatcher((changed) => void onSaved(changed));
   const sources = new Set(agentSources(project.root));
+  /** What is different after these were saved is in no process that was started before. */
+  const installed = ["package.json", "bun.lock", "tsconfig.json"].map((name) => join(project.root, name));
   const watchFiles = (): void => {
-    if (options.loadAgents) watcher.setFiles([...sources, ...[...runners.values()].flatMap((r) => [...r.files])]);
+    if (options.loadAgents)
+      watcher.setFiles([...sources, ...installed, ...[...runners.values()].flatMap((r) => [...r.files])]);
   };
 
   const onSaved = async (changed: ReadonlySet<string>): Promise<void> => {
     if (stopping || killed) return;
     hasSaved = true;
     const before = new Set(runners.values());
+    if (installed.some((path) => changed.has(path))) standbys?.renew();
     if ([...changed].some((path) => sources.has(path))) await syncAgents();
     for (const runner of runners.values()) {
       if (before.has(runner) && [...changed].some((path) => runner.files.has(path))) void runner.refresh();

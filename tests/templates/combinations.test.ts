@@ -11,7 +11,7 @@ const repository = join(import.meta.dir, "..", "..");
 const may: Readonly<Record<string, readonly string[]>> = {
   worker: ["client", "docker", "capabilities", "registry"],
   planner: ["client", "docker", "capabilities", "registry"],
-  tool: ["docker", "capabilities", "registry"],
+  tool: ["client", "docker", "capabilities", "registry"],
   team: ["docker", "registry"],
   "plugin transport": [],
   "plugin registry": [],

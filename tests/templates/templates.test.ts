@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cleanEnv, soorma } from "../e2e/cli-run.ts";
+import { cleanEnv, soorma, until } from "../e2e/cli-run.ts";
 
 const repository = join(import.meta.dir, "..", "..");
 let folder: string;
@@ -35,38 +35,49 @@ async function run(command: string[], cwd: string): Promise<{ code: number | nul
 /** As the user has it: the command of the installed package. */
 const installed = "node_modules/.bin/soorma";
 
+/** How each is tried: as its readme says. */
 const cases = [
   {
     type: "worker",
     extra: ["--with", "client"],
-    data: { text: "to be or not to be" },
+    ask: ["goal", "my-worker-2.goal", { text: "to be or not to be" }],
     answer: { answer: { words: 6, distinct: 4, longest: "not" } },
   },
   {
     type: "planner",
     extra: ["--with", "client,vscode,ci,docker"],
-    data: { topic: "bees" },
+    ask: ["goal", "my-planner-2.goal", { topic: "bees" }],
     answer: { report: { report: "written from history and today" } },
   },
   {
     type: "team",
     extra: [],
-    data: { question: "How do bees find flowers?" },
+    ask: ["goal", "my-team-2.goal", { question: "How do bees find flowers?" }],
     answer: { answer: { sources: ["bees.md"], readingSeconds: 5 } },
   },
-  { type: "tool", extra: ["--with", "none"], data: undefined, answer: { result: 14 } },
+  {
+    type: "tool",
+    extra: ["--with", "client"],
+    ask: ["call", "arithmetic", "calculate", { expression: "2 * (3 + 4)" }],
+    answer: { result: 14 },
+  },
   {
     type: "plugin",
     extra: ["--kind", "transport", "--with", "vscode,ci"],
-    data: undefined,
-    answer: { greeting: "Hello, world!" },
+    ask: ["call", "greeting", "greet", { name: "you" }],
+    answer: { greeting: "Hello, you!" },
   },
-  { type: "plugin", extra: ["--kind", "registry"], data: undefined, answer: { greeting: "Hello, world!" } },
+  {
+    type: "plugin",
+    extra: ["--kind", "registry"],
+    ask: ["call", "greeting", "greet", { name: "you" }],
+    answer: { greeting: "Hello, you!" },
+  },
 ] as const;
 
 test.each(cases)(
   "a generated $type installs from the packed files, type-checks, passes its tests, runs and answers",
-  async ({ type, extra, data, answer }) => {
+  async ({ type, extra, ask, answer }) => {
     // Dashes and digits: every place the name goes to has to take them.
     const name = `my-${extra[0] === "--kind" ? extra[1] : type}-2`;
     const made = await soorma(["init", name, "--type", type, ...extra, "--packages", packages, "--json"], {
@@ -87,19 +98,14 @@ test.each(cases)(
     try {
       const dev = await run([installed, "dev", "--detach", "--json"], project);
       expect(dev).toMatchObject({ code: 0 });
-      if (data === undefined) {
-        const asked = await run([process.execPath, "run", "--silent", "ask"], project);
-        for (const [key, value] of Object.entries(answer)) {
-          expect(asked.output).toContain(`${key}: ${JSON.stringify(value)}`);
-        }
-      } else {
-        const goal = await run([installed, "goal", `${name}.goal`, JSON.stringify(data), "--json"], project);
-        expect(goal).toMatchObject({ code: 0 });
-        expect((JSON.parse(goal.stdout) as { result: unknown }).result).toMatchObject(answer);
+      expect(await answerTo(project, ...ask)).toMatchObject(answer);
+      const { scripts } = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
+      if ("client" in scripts) {
         const client = await run([process.execPath, "run", "--silent", "client"], project);
         expect(client).toMatchObject({ code: 0 });
         expect(client.stdout).toContain(Object.keys(answer)[0] ?? "");
       }
+      if (type === "worker") await addToRunning(project);
     } finally {
       await run([installed, "dev", "--stop"], project);
     }
@@ -107,6 +113,28 @@ test.each(cases)(
   },
   180_000,
 );
+
+/** What a goal results in or an operation answers, asked for on the command line. */
+async function answerTo(project: string, ...ask: readonly (string | object)[]): Promise<unknown> {
+  const words = ask.map((word) => (typeof word === "string" ? word : JSON.stringify(word)));
+  const asked = await run([installed, ...words, "--json"], project);
+  if (asked.code !== 0) throw new Error(asked.output);
+  return (JSON.parse(asked.stdout) as { readonly result: unknown }).result;
+}
+
+/** What is added while `soorma dev` runs works without starting anything again. */
+async function addToRunning(project: string): Promise<void> {
+  for (const words of [
+    ["agent", "photos", "--type", "worker"],
+    ["agent", "boss", "--type", "planner"],
+  ]) {
+    expect(await run([installed, "add", ...words], project)).toMatchObject({ code: 0 });
+  }
+  const answer = await until("the added planner and worker to answer", () =>
+    answerTo(project, "goal", "boss.goal", { text: "hello" }).catch(() => undefined),
+  );
+  expect(answer).toEqual({ first: { text: "HELLO" } });
+}
 
 test("a generated project installs at most 40 packages", () => {
   const project = join(folder, "my-team-2", "node_modules");

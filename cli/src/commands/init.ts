@@ -54,5 +54,5 @@ function tellNextSteps(plan: InitPlan, installed: Outcome, io: Io): void {
   if (folder !== ".") io.out(`  cd ${folder}`);
   if (installed !== "done") io.out("  bun install");
   io.out("  bun run dev     # in one terminal");
-  io.out(`  ${projectTypeFacts[plan.type].tryIt(plan.name)}   # in another`);
+  io.out(`  ${projectTypeFacts[plan.type].tryIt(plan)}   # in another`);
 }

@@ -14,11 +14,11 @@ export const pluginHints: Readonly<Record<PluginKind, string>> = {
 export const includes = ["client", "vscode", "ci", "docker"] as const;
 export type Include = (typeof includes)[number];
 
-export const includeHints: Readonly<Record<Include, string>> = {
-  client: "src/client.ts: an app that asks the agents",
-  vscode: "debug configuration for VS Code",
-  ci: "GitHub workflow: lint, types, tests",
-  docker: "Dockerfile: the whole mesh in one container",
+export const includeTexts: Readonly<Record<Include, { readonly label: string; readonly hint: string }>> = {
+  client: { label: "client script", hint: "src/client.ts: an app that asks the agents" },
+  vscode: { label: "VS Code debug configuration", hint: ".vscode/launch.json" },
+  ci: { label: "CI workflow", hint: "on GitHub: lint, types, tests" },
+  docker: { label: "Dockerfile", hint: "the whole mesh in one container" },
 };
 
 export interface ProjectTypeFacts {
@@ -31,8 +31,8 @@ export interface ProjectTypeFacts {
   readonly includes: readonly Include[];
   /** Whether its agents run on plugins of one's choice. */
   readonly choosesPlugins: boolean;
-  /** How it is tried, given the project's name. */
-  tryIt(name: string): string;
+  /** How it is tried. */
+  tryIt(project: { readonly name: string; readonly capabilities: readonly string[] }): string;
 }
 
 export const projectTypeFacts: Readonly<Record<ProjectType, ProjectTypeFacts>> = {
@@ -42,7 +42,7 @@ export const projectTypeFacts: Readonly<Record<ProjectType, ProjectTypeFacts>> =
     capabilities: ["count_words"],
     includes: ["client", "vscode", "ci", "docker"],
     choosesPlugins: true,
-    tryIt: (name) => `bunx soorma goal ${name}.goal '{"text":"to be or not to be"}'`,
+    tryIt: ({ name }) => `bunx soorma goal ${name}.goal '{"text":"to be or not to be"}'`,
   },
   planner: {
     hint: "breaks goals into tasks",
@@ -50,28 +50,28 @@ export const projectTypeFacts: Readonly<Record<ProjectType, ProjectTypeFacts>> =
     capabilities: ["topic_planning"],
     includes: ["client", "vscode", "ci", "docker"],
     choosesPlugins: true,
-    tryIt: (name) => `bunx soorma goal ${name}.goal '{"topic":"bees"}'`,
+    tryIt: ({ name }) => `bunx soorma goal ${name}.goal '{"topic":"bees"}'`,
   },
   tool: {
     hint: "answers requests",
     description: "Does arithmetic",
     capabilities: ["arithmetic"],
-    includes: ["vscode", "ci", "docker"],
+    includes: ["client", "vscode", "ci", "docker"],
     choosesPlugins: true,
-    tryIt: () => `bun run ask "2 * (3 + 4)"`,
+    tryIt: ({ capabilities }) => `bunx soorma call ${capabilities[0]} calculate '{"expression":"2 * (3 + 4)"}'`,
   },
   team: {
     hint: "a planner, two workers, a tool and a client that answer questions together",
     description: "Answers questions from a folder of notes",
     includes: ["vscode", "ci", "docker"],
     choosesPlugins: true,
-    tryIt: (name) => `bunx soorma goal ${name}.goal '{"question":"How do bees find flowers?"}'`,
+    tryIt: ({ name }) => `bunx soorma goal ${name}.goal '{"question":"How do bees find flowers?"}'`,
   },
   plugin: {
     hint: "a transport or a registry of your own",
     description: "A plugin for Soorma",
     includes: ["vscode", "ci"],
     choosesPlugins: false,
-    tryIt: () => "bun run ask you",
+    tryIt: () => `bunx soorma call greeting greet '{"name":"you"}'`,
   },
 };

@@ -7,7 +7,7 @@ import { checkPlace } from "./place.ts";
 import { checkPlugin, isDefaultPlugin, type PluginChoice, pluginFault, shippedPlugins } from "./plugin-choice.ts";
 import {
   type Include,
-  includeHints,
+  includeTexts,
   type PluginKind,
   type ProjectType,
   pluginHints,
@@ -88,7 +88,7 @@ export async function chooseProject(named: string | undefined, options: InitOpti
       (ask
         ? await ask.selectMany(
             "What else should be in it? (space to choose, enter to go on)",
-            facts.includes.map((value) => ({ value, hint: includeHints[value] })),
+            facts.includes.map((value) => ({ value, ...includeTexts[value] })),
           )
         : []),
   };

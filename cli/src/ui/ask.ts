@@ -12,6 +12,8 @@ interface TextQuestion {
 
 interface Choice<T extends string> {
   readonly value: T;
+  /** Default: the value. */
+  readonly label?: string;
   readonly hint: string;
 }
 
@@ -58,7 +60,7 @@ export function createAsker(io: Io, title: string, cancelled = "Cancelled: nothi
       return (await answered(clack.select<string>({ ...common, message, options }))) as T;
     },
     selectMany: async <T extends string>(message: string, choices: readonly Choice<T>[]) => {
-      const options = choices.map(({ value, hint }) => ({ value: value as string, hint }));
+      const options = choices.map(({ value, label = value, hint }) => ({ value: value as string, label, hint }));
       return (await answered(clack.multiselect<string>({ ...common, message, options, required: false }))) as T[];
     },
     confirm: (message) => answered(clack.confirm({ ...common, message, initialValue: true })),

@@ -1,6 +1,6 @@
 import { Client } from "soorma";
 
-// Asks the tool, as an agent would: finds it by what it can do, then invokes it.
+// An app that is no agent: finds the tool by what it can do, then invokes it. Needs `bun run dev` beside it.
 await using client = await Client.connect();
 const tool = await client.registry.find("{{capability}}");
 if (!tool) throw new Error("nobody can do {{capability}}: is `bun run dev` running?");

@@ -46,6 +46,8 @@ const planted: readonly [file: string, line: string, rule: string][] = [
   ["cli/src/commands/c.ts", 'export * from "../../../plugins/transport-zeromq/src/index.ts";', "noRestrictedImports"],
   ["cli/src/d.ts", 'export * from "@soorma/core/testing";', "noRestrictedImports"],
 
+  ["cli/src/testing/a.ts", 'export * from "@soorma/transport-zeromq";', "noRestrictedImports"],
+
   ["templates/worker/src/a.ts", 'export * from "@soorma/core";', "noRestrictedImports"],
   ["templates/worker/src/b.ts", 'export * from "../../../core/src/index.ts";', "noRestrictedImports"],
   ["templates/worker/src/c.ts", 'export * from "../../tool/src/calculate.ts";', "noRestrictedImports"],
@@ -88,6 +90,7 @@ const allowed: readonly [file: string, line: string][] = [
   ["broker/src/ok.ts", 'export * from "@soorma/core";'],
   ["broker/src/ok.test.ts", 'import "@soorma/core/testing";'],
   ["cli/src/ok.ts", 'import "@soorma/broker"; import "@soorma/core"; import "@soorma/transport-zeromq";'],
+  ["cli/src/testing/ok.ts", 'import "@soorma/core/testing"; import "@soorma/transport-inproc";'],
   ["cli/soorma.config.ts", "export default {};"],
   ["templates/worker/src/ok.ts", 'export * from "soorma"; export * from "./a.ts";'],
   ["tests/ok.ts", 'import "soorma"; import "@soorma/transport-inproc"; console.log("here");'],

@@ -9,6 +9,7 @@ import {
   supervisedVariable,
   tellParent,
 } from "./dev/supervised.ts";
+import { type AgentHost, simulatedHost } from "./host.ts";
 import { connectMesh, processLogger } from "./mesh.ts";
 import { reportOf } from "./ui/errors.ts";
 
@@ -21,7 +22,9 @@ type LocalOptions<Options extends { readonly mesh: core.Mesh }> = Omit<Options, 
  */
 let shared: core.Mesh | undefined;
 
-function sharedMesh(): core.Mesh {
+function defaultMesh(): core.Mesh {
+  const simulated = simulatedHost();
+  if (simulated) return simulated.mesh();
   shared ??= connectMesh();
   return shared;
 }
@@ -30,7 +33,7 @@ function sharedMesh(): core.Mesh {
 const ahead = process.env[standbyVariable] === undefined ? undefined : openAhead();
 
 async function openAhead(): Promise<core.Mesh | undefined> {
-  const mesh = sharedMesh();
+  const mesh = defaultMesh();
   // Why it cannot be opened is told to the agent that tries again.
   return await mesh.acquire().then(
     () => mesh,
@@ -43,7 +46,8 @@ const hosted = new Set<core.Agent>();
 let starting = 0;
 
 /** Runs an agent as a process's main job: SIGTERM drains it, and a supervisor learns when it is ready or why it is not. */
-async function host(agent: core.Agent, run: () => Promise<void>): Promise<void> {
+async function host(agent: core.Agent, simulated: AgentHost | undefined, run: () => Promise<void>): Promise<void> {
+  if (simulated) return await simulated.run(agent, run);
   if (hosted.size === 0) attend();
   hosted.add(agent);
   starting++;
@@ -105,32 +109,38 @@ function drain(signal: NodeJS.Signals): void {
 }
 
 export class Planner extends core.Planner {
+  readonly #simulated = simulatedHost();
+
   constructor(options: LocalOptions<core.PlannerOptions>) {
-    super({ ...options, mesh: options.mesh ?? sharedMesh() });
+    super({ ...simulatedHost()?.defaults, ...options, mesh: options.mesh ?? defaultMesh() });
   }
 
   override run(): Promise<void> {
-    return host(this, () => super.run());
+    return host(this, this.#simulated, () => super.run());
   }
 }
 
 export class Worker extends core.Worker {
+  readonly #simulated = simulatedHost();
+
   constructor(options: LocalOptions<core.AgentOptions>) {
-    super({ ...options, mesh: options.mesh ?? sharedMesh() });
+    super({ ...simulatedHost()?.defaults, ...options, mesh: options.mesh ?? defaultMesh() });
   }
 
   override run(): Promise<void> {
-    return host(this, () => super.run());
+    return host(this, this.#simulated, () => super.run());
   }
 }
 
 export class Tool extends core.Tool {
+  readonly #simulated = simulatedHost();
+
   constructor(options: LocalOptions<core.AgentOptions>) {
-    super({ ...options, mesh: options.mesh ?? sharedMesh() });
+    super({ ...options, mesh: options.mesh ?? defaultMesh() });
   }
 
   override run(): Promise<void> {
-    return host(this, () => super.run());
+    return host(this, this.#simulated, () => super.run());
   }
 }
 
@@ -138,6 +148,8 @@ export class Client extends core.Client {
   constructor(options: LocalOptions<core.ClientOptions> = {}) {
     // An app's terminal is its own: only trouble is told there.
     super({ ...options, mesh: options.mesh ?? connectMesh({ log: processLogger("warn") }) });
+    // biome-ignore lint/correctness/noConstructorReturn: whoever made it must not see the difference
+    return simulatedHost()?.view(this) ?? this;
   }
 
   /** A client of the mesh that runs here. @throws {SoormaError} `MESH_NOT_FOUND`, `REGISTRY_UNAVAILABLE`. */

@@ -15,6 +15,7 @@ import {
 } from "@soorma/core";
 import { createFromPlugin, createPluginLoader } from "@soorma/core/plugins";
 import { supervisedVariable } from "./dev/supervised.ts";
+import { simulatedHost } from "./host.ts";
 import { createLogSink, logLevel } from "./log-sink.ts";
 import { findMeshFile, type MeshFile, readMeshFile } from "./mesh-file.ts";
 
@@ -32,6 +33,8 @@ export interface ConnectOptions {
 
 /** A mesh of its own for this process, found when it is first used. */
 export function connectMesh(options: ConnectOptions = {}): Mesh {
+  const simulated = simulatedHost();
+  if (simulated) return simulated.connect(options);
   return createMesh(async () => {
     const path = options.meshFile ?? findMeshFile();
     const file = await readMeshFile(path);

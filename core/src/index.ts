@@ -91,6 +91,7 @@ export type {
 export { createMesh, type Mesh } from "./mesh/mesh.ts";
 export type { NodeOptions } from "./mesh/node.ts";
 export type { AgentStats, NodeAnswer, NodeStats, ProcessUsage } from "./mesh/node-stats.ts";
+export type { HandlerRun, NodeObserver } from "./mesh/observer.ts";
 export type { CallOptions, Rpc, RpcCall, RpcPeer } from "./mesh/rpc.ts";
 export type { Comparison } from "./plans/conditions.ts";
 export {

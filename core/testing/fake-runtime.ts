@@ -6,6 +6,11 @@ export interface FakeRuntimeOptions {
   readonly seed?: number;
   /** What `now()` starts at. Default 2026-01-01T00:00:00Z. */
   readonly startMs?: number;
+  /**
+   * Asked before time moves on, when nothing is due any more now: while it is true, time stands still and real I/O goes on.
+   * Default: time never waits for anything.
+   */
+  readonly holds?: () => boolean;
 }
 
 export interface RunOptions {
@@ -21,6 +26,8 @@ export interface FakeRuntime extends Runtime {
   readonly elapsedMs: number;
   /** Timers and deferred callbacks that have not run yet, background ones included. */
   readonly pending: number;
+  /** When the next of them is due, in virtual milliseconds since the start; undefined when there is none. */
+  readonly nextMs: number | undefined;
   /** Runs everything that is due within the next `ms`, in order of its time, and ends exactly there. */
   advance(ms: number): Promise<void>;
   /**
@@ -46,6 +53,7 @@ export function fakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime {
   const startMs = options.startMs ?? Date.UTC(2026, 0, 1);
   const random = seededRandom(options.seed ?? 1);
   const queue = new EventQueue();
+  const { holds } = options;
   let elapsedMs = 0;
 
   const add = (callback: () => void, delayMs: number, background: boolean): Timer => {
@@ -60,11 +68,21 @@ export function fakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime {
     entry.callback();
     await reactions();
   };
+  /** Lets real I/O go on as long as it holds time; false if meanwhile something else came to be next. */
+  const mayMove = async (next: { readonly dueMs: number } | undefined): Promise<boolean> => {
+    if (!holds || (next && next.dueMs <= elapsedMs)) return true;
+    for (let round = 0; queue.peek() === next; round++) {
+      if (!holds()) return true;
+      await (round < 20 ? reactions() : Bun.sleep(1));
+    }
+    return false;
+  };
   const run = async (isDone: () => boolean, { maxMs = 3_600_000, maxSteps = 1_000_000 }: RunOptions): Promise<void> => {
     const untilMs = elapsedMs + maxMs;
     await reactions();
     for (let steps = 0; !isDone(); steps++) {
       const next = queue.peek();
+      if (!(await mayMove(next)) || isDone()) continue;
       if (!next)
         throw new Error(`nothing is left to run after ${elapsedMs} virtual ms, and the condition does not hold`);
       if (next.dueMs > untilMs)
@@ -86,10 +104,18 @@ export function fakeRuntime(options: FakeRuntimeOptions = {}): FakeRuntime {
     get pending() {
       return queue.size;
     },
+    get nextMs() {
+      return queue.peek()?.dueMs;
+    },
     async advance(ms) {
       const untilMs = elapsedMs + ms;
       await reactions();
-      for (let next = queue.peek(); next !== undefined && next.dueMs <= untilMs; next = queue.peek()) await step();
+      for (;;) {
+        const next = queue.peek();
+        if (!(await mayMove(next))) continue;
+        if (!next || next.dueMs > untilMs) break;
+        await step();
+      }
       elapsedMs = untilMs;
     },
     runUntilIdle: (limits = {}) => run(() => queue.foreground === 0, limits),

@@ -11,15 +11,16 @@ import {
   type ToolContract,
 } from "../contracts.ts";
 import { isSoormaError, SoormaError } from "../errors.ts";
-import { runWith } from "../events/context.ts";
+import { type HandlingContext, runWith } from "../events/context.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { checkType, compilePattern } from "../events/pattern.ts";
 import { type Topic, topicOf } from "../events/topics.ts";
 import type { Logger } from "../log.ts";
 import type { Subscription } from "../mesh/event-fabric.ts";
 import type { Mesh } from "../mesh/mesh.ts";
-import { envelopeOf, type HostedAgent } from "../mesh/node.ts";
+import { envelopeOf, type HostedAgent, viewOf } from "../mesh/node.ts";
 import type { AgentStats } from "../mesh/node-stats.ts";
+import type { HandlerRun } from "../mesh/observer.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { WorkQueue } from "../mesh/work-queue.ts";
 import type { AgentKind, AgentRecord, EventRef, Operation } from "../registry/records.ts";
@@ -335,6 +336,18 @@ export abstract class Agent implements HostedAgent {
   /** Called when nothing runs any more, or had to be given up; also when the start failed, at whatever point. */
   protected async onStop(): Promise<void> {}
 
+  /** Runs a handler as part of what `context` says. */
+  protected handle<R>(
+    run: Pick<HandlerRun, "kind" | "name" | "assignedTo" | "data">,
+    context: HandlingContext,
+    body: () => R,
+  ): R {
+    const { observer } = this.services().node;
+    if (!observer) return runWith(context, body);
+    const { agentId, name: agentName } = this;
+    return runWith(context, () => observer.handle({ ...run, agentId, agentName, context }, body));
+  }
+
   /** Has the contract's schemas registered when the agent starts. */
   protected keepSchemas(contract: AnyContract): void {
     this.#contracts.add(contract);
@@ -375,7 +388,7 @@ export abstract class Agent implements HostedAgent {
       this.#startedAtMs = node.runtime.now();
       const owner = this.owner();
       const bus: Bus = createBus(owner);
-      this.#context = {
+      const context: PlatformContext = {
         bus,
         memory: services.memory,
         tracker: services.tracker,
@@ -384,6 +397,7 @@ export abstract class Agent implements HostedAgent {
           await node.put(this);
         }),
       };
+      this.#context = viewOf(node, context);
       const schemas = [...this.#contracts].flatMap((contract) => {
         const { input, output } = schemasOf(contract, node.schemaVersions);
         return output ? [input, output] : [input];
@@ -541,7 +555,8 @@ export abstract class Agent implements HostedAgent {
   ): Promise<void> {
     try {
       if (contract) checkData(contract.data, envelope.data, `data of event "${envelope.type}" from ${envelope.source}`);
-      await runWith(envelope, () => handler(this.#message(envelope)));
+      const { type: name, data } = envelope;
+      await this.handle({ kind: "event", name, data }, envelope, () => handler(this.#message(envelope)));
       this.#events.handled++;
     } catch (error) {
       this.#events.failed++;
@@ -587,7 +602,10 @@ export abstract class Agent implements HostedAgent {
         if (contract)
           checkData(contract.input, envelope.data, `data of request "${envelope.type}" from ${envelope.source}`);
         const request = withSignal(envelope, call);
-        const result = await runWith(envelope, () => offered.handler(request, this.context));
+        const { type: name, data } = envelope;
+        const result = await this.handle({ kind: "request", name, data }, envelope, () =>
+          offered.handler(request, this.context),
+        );
         if (contract) checkResult(contract.output, result, `result of "${envelope.type}" by ${this.name}`);
         this.#requests.answered++;
         resolve(result);

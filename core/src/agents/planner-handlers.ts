@@ -1,8 +1,9 @@
 import type { GoalContract } from "../contracts.ts";
 import { type Failure, SoormaError } from "../errors.ts";
 import { answerIdOf } from "../events/answers.ts";
-import { runWith } from "../events/context.ts";
+import { type HandlingContext, runWith } from "../events/context.ts";
 import { isTopic } from "../events/topics.ts";
+import type { HandlerRun } from "../mesh/observer.ts";
 import type { PlanHandlers, TransitionDraft } from "../plans/driver.ts";
 import type { PlanDraft } from "../plans/graph.ts";
 import type { PlanOrigin, PlanState, TaskSpec, TaskState } from "../plans/log.ts";
@@ -41,6 +42,8 @@ export interface PlannerHandlersOptions {
   readonly transition: (type: string) => TransitionHandler<AnyData> | undefined;
   readonly complete: () => CompleteHandler | undefined;
   readonly context: () => PlatformContext;
+  /** Runs what its author registered. */
+  readonly handle: <R>(run: Pick<HandlerRun, "kind" | "name" | "data">, context: HandlingContext, body: () => R) => R;
   readonly owner: BusOwner;
 }
 
@@ -69,7 +72,9 @@ export class PlannerHandlers {
             onTransition: async (task: TaskState, plan: PlanState) => {
               const next = machine
                 ? stepMachine(machine, task, plan)
-                : await runWith(context, () => transition?.(endOf(origin, task, plan), this.#o.context()));
+                : await this.#run("transition", origin, context, () =>
+                    transition?.(endOf(origin, task, plan), this.#o.context()),
+                  );
               return next && (await this.#next(next, origin, answered));
             },
           }
@@ -80,7 +85,9 @@ export class PlannerHandlers {
             onComplete: async (results: Record<string, unknown>, plan: PlanState) => {
               const { goalId, goalType, goalData } = origin;
               const completed = { goalId, planId, goalType, goalData, results, plan };
-              return answered(await runWith(context, () => complete(completed, this.#o.context())));
+              return answered(
+                await this.#run("complete", origin, context, () => complete(completed, this.#o.context())),
+              );
             },
           }
         : { checkAnswer: answered }),
@@ -120,8 +127,12 @@ export class PlannerHandlers {
     const complement = (plan: PlanDraft): Promise<PlanDraft> | PlanDraft =>
       // What is no list of tasks at all is for the engine to refuse.
       Array.isArray(plan?.tasks) ? this.#complement(grows ? { ...plan, grows } : plan) : plan;
-    const plan = runWith(context, () => handler?.(goal, this.#o.context()));
+    const plan = this.#run("goal", origin, context, () => handler?.(goal, this.#o.context()));
     return plan instanceof Promise ? plan.then(complement) : complement(plan as PlanDraft);
+  }
+
+  #run<R>(kind: HandlerRun["kind"], origin: PlanOrigin, context: HandlingContext, body: () => R): R {
+    return this.#o.handle({ kind, name: origin.goalType, data: origin.goalData }, context, body);
   }
 
   async #replay(

@@ -139,6 +139,7 @@ export class Planner extends Agent {
       transition: (type) => this.#transitions.get(type),
       complete: () => this.#complete,
       context: () => this.context,
+      handle: (run, context, body) => this.handle(run, context, body),
       owner: this.owner(),
     });
     this.#handlers = handlers;

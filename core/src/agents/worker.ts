@@ -1,8 +1,7 @@
 import { checkData, type InputOf, type OutputOf, type TaskContract } from "../contracts.ts";
 import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
-import { runWith } from "../events/context.ts";
 import type { Envelope } from "../events/envelope.ts";
-import { envelopeOf } from "../mesh/node.ts";
+import { envelopeOf, viewOf } from "../mesh/node.ts";
 import type { AgentStats } from "../mesh/node-stats.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { findUnpackable } from "../plans/packable.ts";
@@ -286,8 +285,12 @@ export class Worker extends Agent {
       if (contract) checkData(contract.input, offer.data, `data of task "${offer.name}"`);
       if (!this.#shared) throw this.#stopping();
       if (attempt.abortedWith) throw attempt.abortedWith.reason;
-      const task = new TaskHandle(attempt, this.#shared);
-      const result = await runWith(envelope, () => handler(task, this.context));
+      const task = viewOf(this.services().node, new TaskHandle(attempt, this.#shared));
+      const result = await this.handle(
+        { kind: "task", name: offer.name, assignedTo: offer.assignedTo, data: offer.data },
+        envelope,
+        () => handler(task, this.context),
+      );
       const unpackable = findUnpackable(result, "result");
       if (unpackable) {
         const { path, what } = unpackable;

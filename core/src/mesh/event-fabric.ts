@@ -59,6 +59,8 @@ export interface EventFabricOptions {
   readonly maxFrameBytes: number;
   /** Called with every gap noticed. */
   readonly onGap: (gap: Gap) => void;
+  /** Called with every event published. */
+  readonly onPublish?: (event: Envelope) => void;
 }
 
 export interface EventStats {
@@ -131,6 +133,7 @@ export class EventFabric {
     this.#countSoon(channel);
     this.#published++;
     this.tap?.event(packed);
+    this.#o.onPublish?.(envelope);
     const waits: Promise<void>[] = [];
     const sent = transport.publish(channel, frame);
     if (sent) waits.push(sent);

@@ -22,6 +22,7 @@ import {
   type ProcessUsage,
   statsMethod,
 } from "./node-stats.ts";
+import type { NodeObserver } from "./observer.ts";
 import { createPeerRpc, defaultCallTimeoutMs, type PeerRpc } from "./peer-rpc.ts";
 import type { CallOptions, Rpc, RpcCall } from "./rpc.ts";
 import { createStateCaller } from "./state-link.ts";
@@ -57,6 +58,8 @@ export interface NodeOptions {
   readonly schemaVersions?: SchemaVersioning;
   /** Measures this process, for {@link NodeStats}. Default: these figures are left out. */
   readonly usage?: () => ProcessUsage;
+  /** Sees what the node's agents do. Default: nobody does. */
+  readonly observer?: NodeObserver;
 }
 
 /** An agent as its node needs to know it. */
@@ -89,6 +92,7 @@ export class MeshNode {
   readonly rpc: Rpc;
   readonly maxFrameBytes: number;
   readonly schemaVersions: SchemaVersioning;
+  readonly observer: NodeObserver | undefined;
   readonly registry: RegistryBackend;
   readonly address: Address;
   readonly #rpc: PeerRpc;
@@ -128,6 +132,7 @@ export class MeshNode {
     this.pid = options.pid;
     this.maxFrameBytes = options.maxFrameBytes ?? defaultMaxFrameBytes;
     this.schemaVersions = options.schemaVersions ?? releasedVersions;
+    this.observer = options.observer;
     this.directory = parts.directory;
     this.balance = new Balance(options.runtime);
     this.rpc = parts.rpc;
@@ -208,6 +213,7 @@ export class MeshNode {
             onGap: (gap) => {
               for (const listener of self.#gapListeners) listener(gap);
             },
+            ...(options.observer ? { onPublish: (event) => options.observer?.published(event) } : {}),
           }),
       });
       await node.#membership.start();
@@ -561,6 +567,11 @@ export class MeshNode {
       this.directory.setReachable(address, true);
     }
   }
+}
+
+/** What handlers get in place of `given`, where somebody observes the node. */
+export function viewOf<T extends object>({ observer }: MeshNode, given: T): T {
+  return observer ? observer.view(given) : given;
 }
 
 /** Reads the envelope out of a directed call. */

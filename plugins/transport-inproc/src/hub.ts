@@ -59,6 +59,12 @@ export class Hub {
     this.#everywhere = faults;
   }
 
+  /** Ends all that {@link setLink} and {@link setEveryLink} said. */
+  clearFaults(): void {
+    this.#faults.clear();
+    this.#everywhere = {};
+  }
+
   /** Breaks the connections between two groups of nodes and lets no new ones through, until {@link heal}. */
   partition(some: Nodes, others: Nodes): void {
     for (const key of pairs(some, others)) this.#severed.add(key);

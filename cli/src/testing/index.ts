@@ -1,0 +1,6 @@
+export type { MeshCall } from "./activity.ts";
+export type { AgentSource, Agents } from "./agent-source.ts";
+export { type Answer, delayed, failure, never, Script, type StubCall, sequence } from "./answers.ts";
+export { forEachSeed, type SeedsOptions } from "./seeds.ts";
+export type { Stub } from "./stub.ts";
+export { type AnswerOptions, type TaskOptions, type TestMesh, type TestMeshOptions, testMesh } from "./test-mesh.ts";

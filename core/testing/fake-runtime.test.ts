@@ -112,4 +112,22 @@ describe("fakeRuntime", () => {
     const runtime = fakeRuntime({ seed: 7 });
     expect(Array.from({ length: 200 }, () => runtime.random())).toEqual(draw(7));
   });
+
+  test("time stands still while something real holds it, but what is due now runs", async () => {
+    let isHeld = true;
+    const runtime = fakeRuntime({ holds: () => isHeld });
+    const seen: string[] = [];
+    runtime.setTimer(() => seen.push(`later, at ${runtime.elapsedMs}`), 10);
+    runtime.defer(() => seen.push("now"));
+    expect(runtime.nextMs).toBe(0);
+    void Bun.file(import.meta.path)
+      .text()
+      .then(() => {
+        isHeld = false;
+        seen.push(`read, at ${runtime.elapsedMs}`);
+      });
+    await runtime.advance(20);
+    expect(seen).toEqual(["now", "read, at 0", "later, at 10"]);
+    expect(runtime.nextMs).toBeUndefined();
+  });
 });

@@ -118,14 +118,13 @@ describe("fakeRuntime", () => {
     const runtime = fakeRuntime({ holds: () => isHeld });
     const seen: string[] = [];
     runtime.setTimer(() => seen.push(`later, at ${runtime.elapsedMs}`), 10);
-    runtime.defer(() => seen.push("now"));
+    runtime.defer(async () => {
+      seen.push("now");
+      await Bun.file(import.meta.path).text();
+      seen.push(`read, at ${runtime.elapsedMs}`);
+      isHeld = false;
+    });
     expect(runtime.nextMs).toBe(0);
-    void Bun.file(import.meta.path)
-      .text()
-      .then(() => {
-        isHeld = false;
-        seen.push(`read, at ${runtime.elapsedMs}`);
-      });
     await runtime.advance(20);
     expect(seen).toEqual(["now", "read, at 0", "later, at 10"]);
     expect(runtime.nextMs).toBeUndefined();

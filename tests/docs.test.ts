@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -58,6 +59,14 @@ test.each(shellLines.map(({ page, line, command }) => [`${page}:${line}`, comman
   },
 );
 
+test("every package and every template has a readme", () => {
+  const rooms = ["core", "broker", "cli", ...foldersIn("plugins"), ...foldersIn("templates")];
+  // Parts of projects, and not what one is made of.
+  const parts = ["templates/shared", "templates/with", "templates/plugin"];
+  const missing = rooms.filter((room) => !parts.includes(room) && !pages.includes(join(room, "README.md")));
+  expect(missing).toEqual([]);
+});
+
 test("every relative link leads to a file", () => {
   const broken = pages.flatMap((page) =>
     [...readFileSync(join(root, page), "utf8").matchAll(/\]\((?!https?:|#)([^)#]+)/g)].flatMap(([, target = ""]) =>
@@ -110,6 +119,11 @@ test("every error code is raised somewhere", () => {
 test("bun.lock holds no address that a package is downloaded from", () => {
   expect(readFileSync(join(root, "bun.lock"), "utf8")).not.toMatch(/https?:\/\//);
 });
+
+function foldersIn(room: string): string[] {
+  const entries = readdirSync(join(root, room), { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(room, name));
+}
 
 async function checkCommand(command: string): Promise<void> {
   const words = command.match(/'[^']*'|"[^"]*"|\S+/g) ?? [];

@@ -99,9 +99,9 @@ const nameOf = (template: string): string => `my-${template}`;
 
 async function scaffold(template: string): Promise<string> {
   const folder = join(home, nameOf(template));
-  await finished(
-    start(home, `soorma init ${nameOf(template)} --type ${template} --yes --no-git --packages ${packages}`),
-  );
+  const type = template.replace(/^plugin-(.*)/, "plugin --kind $1");
+  const flags = `--type ${type} --yes --no-git --packages ${packages}`;
+  await finished(start(home, `soorma init ${nameOf(template)} ${flags}`));
   return folder;
 }
 
@@ -182,10 +182,10 @@ function cacheFolder(): string {
   return Bun.spawnSync([process.execPath, "pm", "cache"], { cwd: repository }).stdout.toString().trim();
 }
 
-/** What stays the same from one run to the next: words, not numbers and spaces. */
+/** What stays the same from one run to the next: words, not numbers, their units and spaces. */
 function shape(text: string): string {
   return text
-    .replace(/\d+(?:[.,]\d+)*/g, "#")
+    .replace(/\d+(?:[.,]\d+)*(?: m?s\b)?/g, "#")
     .replace(/\s+/g, " ")
     .trim();
 }

@@ -2,7 +2,7 @@
 export const shopAgents = `
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { defineEvent, defineTask, defineTool, Planner, Tool, Type, Worker } from "soorma";
+import { Planner, Tool, Worker } from "soorma";
 
 const worker = new Worker({ name: "worker", description: "Does everything there is to do" });
 worker.onTask("search", async (task) => ({ papers: [task.data.topic] }));
@@ -11,6 +11,11 @@ worker.onTask("pay", async () => {
   if (existsSync(join(process.cwd(), "bank-closed"))) throw new Error("the bank is closed");
   return { paid: true };
 });
+
+const calculator = new Tool({ name: "calculator", description: "Adds", capabilities: ["arithmetic"] });
+calculator.onInvoke("calculate", ({ data }) => ({
+  result: data.expression.split("+").reduce((sum, part) => sum + Number(part), 0),
+}));
 
 const planner = new Planner({ name: "research-planner", description: "Plans research" });
 planner.onGoal("research.goal", ({ data }) => ({
@@ -22,5 +27,5 @@ planner.onGoal("research.goal", ({ data }) => ({
 planner.onGoal("review.goal", () => ({ tasks: [{ name: "review", wait: { kind: "input", prompt: "Print it?" } }] }));
 planner.onGoal("order.goal", () => ({ tasks: [{ name: "pay", assignedTo: "pay", retry: { maxAttempts: 1 } }] }));
 
-await Promise.all([worker.run(), planner.run()]);
+await Promise.all([worker.run(), calculator.run(), planner.run()]);
 `;

@@ -16,6 +16,8 @@ interface Special {
   readonly exit?: number;
   /** It goes on until Ctrl-C, which comes when it wrote this. */
   readonly until?: RegExp;
+  /** It waits for an event. Nobody is told when it listens, so they come until it ends. */
+  readonly awaitsEvent?: boolean;
   /** It runs in a folder of its own, after these commands. */
   readonly alone?: readonly string[];
   /** What stands for `plan-k3f`. */
@@ -51,12 +53,16 @@ const special: Readonly<Record<string, Special>> = {
   "soorma record": { until: /record/ },
   "soorma top    #": { until: /worker/ },
   "soorma logs worker --follow": { until: /ready/ },
+  "soorma events tail": { until: /from now on/ },
+  "soorma events tail --limit 1": { awaitsEvent: true },
 };
 
 const folder = tempFolder();
 const project = join(folder.path, "shop");
 const packages = join(folder.path, "packages");
 const closed = join(project, "bank-closed");
+const home = join(folder.path, "home");
+const cacheFolder = Bun.spawnSync([process.execPath, "pm", "cache"], { cwd: repository }).stdout.toString().trim();
 let client: Client;
 
 const examples = blocksOf("cli/README.md")
@@ -71,6 +77,13 @@ beforeAll(async () => {
     join(project, "soorma.config.ts"),
     "export default { environments: { production: { mesh: { leaseMs: 20_000 } } } };\n",
   );
+  writeFileSync(join(project, "request.json"), JSON.stringify({ expression: "1+2" }));
+  writeFileSync(join(project, "order.json"), JSON.stringify({ id: 7 }));
+  writeFileSync(join(project, "check.ts"), "await client.registry.find('arithmetic')\n");
+  // Where shells look for completions.
+  for (const place of [".local/share/bash-completion/completions", ".config/fish/completions"]) {
+    mkdirSync(join(home, place), { recursive: true });
+  }
   mkdirSync(join(project, "docs"));
   writeFileSync(join(project, "docs/install.md"), "# Installing\n\nIt is installed with `bun install`.\n");
   symlinkSync(join(repository, "tests/node_modules"), join(project, "node_modules"));
@@ -108,7 +121,7 @@ async function check(example: string): Promise<void> {
   const [start = ""] = Object.keys(special)
     .filter((start) => example.startsWith(start))
     .sort((a, b) => b.length - a.length);
-  const { exit = 0, until: shown, alone, plan } = special[start] ?? {};
+  const { alone, plan, ...ends } = special[start] ?? {};
   const line = plan && example.includes("plan-k3f") ? example.replace("plan-k3f", await plan()) : example;
   let cwd = project;
   if (alone) {
@@ -118,7 +131,7 @@ async function check(example: string): Promise<void> {
     for (const before of alone) await run(before, cwd);
   }
   try {
-    await run(line, cwd, exit, shown);
+    await run(line, cwd, ends);
   } finally {
     if (alone && line.includes("--detach")) await run("soorma dev --stop", cwd);
   }
@@ -132,11 +145,15 @@ function packed(): Promise<void> {
   return packing;
 }
 
-async function run(line: string, cwd: string, exit = 0, shown?: RegExp): Promise<void> {
+async function run(line: string, cwd: string, ends: Omit<Special, "alone" | "plan"> = {}): Promise<void> {
+  const { exit = 0, until: shown, awaitsEvent } = ends;
   const child = Bun.spawn(["/bin/bash", "-o", "pipefail", "-c", line], {
     cwd,
     env: cleanEnv({
       NO_COLOR: "1",
+      HOME: home,
+      // What was installed before is taken from where it is.
+      BUN_INSTALL_CACHE_DIR: cacheFolder,
       SOORMA_PACKAGES: packages,
       PATH: [join(folder.path, "bin"), dirname(process.execPath), process.env.PATH].join(":"),
     }),
@@ -152,8 +169,13 @@ async function run(line: string, cwd: string, exit = 0, shown?: RegExp): Promise
   };
   const ended = Promise.all([read(child.stdout), read(child.stderr), child.exited]);
   if (shown) {
-    await until(`${line} to write ${shown}: ${output}`, () => shown.test(output) || child.exitCode !== null);
+    await until(`${line} to write ${shown}`, () => shown.test(output) || child.exitCode !== null);
     process.kill(-child.pid, "SIGINT");
+  } else if (awaitsEvent) {
+    await until(`${line} to end`, async () => {
+      await client.bus.publish("order.created", { id: 7 });
+      return child.exitCode !== null;
+    });
   }
   await ended;
   const isEnd = shown ? child.exitCode === 0 || child.exitCode === 130 : child.exitCode === exit;

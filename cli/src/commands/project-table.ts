@@ -53,8 +53,8 @@ export const projectCommands: readonly (CommandSpec | CommandGroup)[] = [
       "compinit, likewise.",
     arguments: [{ name: "<shell>", description: "bash, zsh or fish" }],
     examples: [
-      ["soorma completions bash > ~/.local/share/bash-completion/completions/soorma", "instead of a line in ~/.bashrc"],
-      ["soorma completions fish > ~/.config/fish/completions/soorma.fish", "once"],
+      ["soorma completions zsh > _soorma", "belongs in a folder of $fpath"],
+      ["soorma completions fish > soorma.fish", "belongs in ~/.config/fish/completions"],
     ],
     load: async () => (await import("./completions.ts")).runCompletions,
   },

@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Envelope } from "@soorma/core";
 import { bin, cleanEnv, type Finished, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
 import { openTerminal, tmuxProgram } from "./tmux.ts";
+
+setDefaultTimeout(60_000);
 
 const folder = tempFolder();
 const project = join(folder.path, "papers");
@@ -351,9 +353,103 @@ describe("events and publish", () => {
   });
 });
 
+describe("memory", () => {
+  test("is written, read, listed, searched and removed", async () => {
+    expect((await run("memory", "set", "user:7", '{"name":"Ada"}', "--ttl", "1h")).stdout).toMatch(
+      /^stored user:7 as version \d+, for 1 h\n$/,
+    );
+    writeFileSync(join(project, "notes.md"), "# Notes on bees\n");
+    expect(await json("memory", "set", "notes:1", "@notes.md", "--text")).toMatchObject({ key: "notes:1" });
+    expect((await run("memory", "get", "user:7")).stdout).toBe('{\n  "name": "Ada"\n}\n');
+    expect((await run("memory", "get", "notes:1")).stdout).toBe("# Notes on bees\n\n");
+    const entry = await json<{ version: number; expiresAtMs: number; updatedAtMs: number }>("memory", "get", "user:7");
+    expect(entry.expiresAtMs - entry.updatedAtMs).toBe(3_600_000);
+    const listed = await run("memory", "ls", "user:");
+    expect(listed.stdout).toMatch(
+      /^KEY +VERSION +WRITTEN +LEFT +VALUE\nuser:7 +\d+ +[\d.]+ m?s ago +59 min .*\{"name":"Ada"\}\n$/,
+    );
+    expect(await json<{ key: string }[]>("memory", "ls", "--limit", "1")).toMatchObject([{ key: "notes:1" }]);
+    expect((await run("memory", "ls", "--limit", "1")).stderr).toBe("there are more: --after 'notes:1' shows them\n");
+    expect((await run("memory", "search", "bees")).stdout).toMatch(
+      /^SCORE +KEY +TEXT\n *[\d.]+ +notes:1 +# Notes on bees\n$/,
+    );
+    await run("memory", "set", "user:8", "8", "--tenant", "other");
+    expect((await run("memory", "rm", "user:", "--prefix", "--yes")).stdout).toBe("removed 1 entry\n");
+    expect((await run("memory", "ls", "user:")).stderr).toBe("no key begins with user:\n");
+    expect((await run("memory", "get", "user:8", "--tenant", "other")).stdout).toBe("8\n");
+  });
+
+  test("what is wrong is told with what would be right, and changes nothing", async () => {
+    const { version } = await json<{ version: number }>("memory", "set", "config:limit", "1");
+    await fails(
+      ["memory", "get", "config:limt"],
+      'memory has no entry "config:limt" [KEY_NOT_FOUND]',
+      "did you mean config:limit?",
+    );
+    await fails(["memory", "rm", "cofnig:limit"], 'memory has no entry "cofnig:limit"', "did you mean config:limit?");
+    await fails(
+      ["memory", "set", "config:limit", "2", "--if-version", "0"],
+      `"config:limit" was to be written on condition that there is no entry, but it has version ${version}`,
+      "Read the entry again",
+    );
+    await fails(
+      ["memory", "set", "config:limit", "two"],
+      "the value is not JSON",
+      'names and texts stand in double quotes, and for the shell all of it in single ones: \'{"key":"value"}\'; --text takes it as text',
+      2,
+    );
+    await fails(
+      ["memory", "set", "config:limit", "2", "--ttl", "5"],
+      "option '--ttl <time>' argument '5' is invalid",
+      "see `soorma memory set --help`",
+      2,
+    );
+    await fails(
+      ["memory", "rm", "config:", "--prefix"],
+      "1 entry beginning with config: would be removed",
+      "say --yes",
+      2,
+    );
+    await fails(
+      ["memory", "rm", "config:", "--prefix", "--if-version", "1"],
+      "--prefix and --if-version do not go together",
+      "a version is of one entry",
+      2,
+    );
+    expect((await run("memory", "get", "config:limit")).stdout).toBe("1\n");
+    expect((await run("memory", "set", "config:limit", "3", "--if-version", String(version))).exitCode).toBe(0);
+    await run("memory", "rm", "config:limit");
+  });
+
+  test.if(tmuxProgram !== null)("many are removed only after a person said so", async () => {
+    await run("memory", "set", "draft:1", "1");
+    await run("memory", "set", "draft:2", "2");
+    {
+      await using terminal = await openTerminal(project, ["memory", "rm", "draft:", "--prefix"], { columns: 60 });
+      await terminal.sees("Remove 2 entries beginning with draft:?");
+      await terminal.type("n");
+      await terminal.sees("error: nothing was removed");
+      expect(await terminal.ended()).toBe(1);
+    }
+    await using terminal = await openTerminal(project, ["memory", "rm", "draft:", "--prefix"], { columns: 60 });
+    await terminal.sees("Remove 2 entries");
+    await terminal.press("C-c");
+    expect(await terminal.ended()).toBe(130);
+    expect(await json<unknown[]>("memory", "ls", "draft:")).toHaveLength(2);
+  });
+});
+
 test("without a running mesh every command says how to start one", async () => {
   using elsewhere = tempFolder();
-  const commands = [["ps"], ["top", "--once"], ["agents"], ["call", "a", "b"], ["publish", "a.b"], ["events"]];
+  const commands = [
+    ["ps"],
+    ["top", "--once"],
+    ["agents"],
+    ["call", "a", "b"],
+    ["publish", "a.b"],
+    ["events"],
+    ["memory"],
+  ];
   const all = await Promise.all(commands.map((args) => soorma(args, { cwd: elsewhere.path })));
   for (const { stdout, stderr, exitCode } of all) {
     expect(stderr).toContain("error: no mesh runs in");

@@ -33,6 +33,18 @@ const waiting = (pattern: string): PlanChange => ({
 const signalOf = async (log: PlanLog, planId: string): Promise<unknown> =>
   (await log.journal(planId, "t")).waits[0]?.signalled?.value;
 
+test("one state node serves every tenant, and keeps them apart", async () => {
+  await using s = await inProcessMesh();
+  const own = await s.client();
+  const acme = await s.client({ mesh: s.mesh({ tenantId: "acme" }) });
+  await own.memory.store("key", "ours");
+  expect(await acme.memory.retrieve("key")).toBeUndefined();
+  await acme.memory.store("key", "theirs");
+  expect(await own.memory.retrieve("key")).toBe("ours");
+  expect((await acme.memory.list("")).map(({ value }) => value)).toEqual(["theirs"]);
+  expect((await acme.registry.findAll("soorma.state")).length).toBe(0);
+});
+
 test("an event that a task waits for is heard by the state node, also by the next one", async () => {
   await using s = await inProcessMesh({ state: false });
   const first = new StateNode({ store: s.stateStore, mesh: s.mesh() });

@@ -7,7 +7,7 @@ import { readJsonArgument } from "../ui/json-source.ts";
 import { listOf, suggest } from "../ui/suggest.ts";
 import { oneLine } from "../ui/text.ts";
 import { connect } from "./connect.ts";
-import type { RunCommand } from "./spec.ts";
+import { oneShot } from "./one-shot.ts";
 
 interface CallOptions {
   readonly timeout?: number;
@@ -16,7 +16,7 @@ interface CallOptions {
 
 const defaultTimeoutSeconds = 30;
 
-export const runCall: RunCommand = async ({ args: [to = "", operation = "", data = "{}"], options, io }) => {
+export const runCall = oneShot(async ({ args: [to = "", operation = "", data = "{}"], options, io }) => {
   const { timeout = defaultTimeoutSeconds, json = false } = options as CallOptions;
   const parsed = await readJsonArgument(data, "the operation's data", io);
   await using client = await connect();
@@ -36,7 +36,7 @@ export const runCall: RunCommand = async ({ args: [to = "", operation = "", data
   const tookMs = Math.round(performance.now() - startedMs);
   io.out(JSON.stringify({ agent: name, agentId, operation, result: result ?? null, tookMs }));
   return undefined;
-};
+});
 
 /** One of the agents that are meant by a capability, a name or an id, and have the operation. */
 function chooseAgent(all: readonly AgentHandle[], to: string, operation: string): AgentHandle {

@@ -1,5 +1,6 @@
 import { agents } from "./agents/table.ts";
 import { events } from "./events/table.ts";
+import { memory } from "./memory/table.ts";
 import { type CommandGroup, type CommandSpec, json, parseSeconds, topics } from "./spec.ts";
 
 /** Commands that look into a running mesh. */
@@ -80,6 +81,7 @@ export const inspection: readonly (CommandSpec | CommandGroup)[] = [
     load: async () => (await import("./publish.ts")).runPublish,
   },
   events,
+  memory,
 ];
 
 function parseInterval(text: string): number {

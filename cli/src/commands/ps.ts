@@ -2,12 +2,12 @@ import { processTable } from "../inspect/process-table.ts";
 import { watchProcesses } from "../inspect/processes.ts";
 import { colorsForStdout } from "../ui/colors.ts";
 import { connect } from "./connect.ts";
-import type { RunCommand } from "./spec.ts";
+import { oneShot } from "./one-shot.ts";
 
 /** Rates are of this long. */
 const sampleMs = 300;
 
-export const runPs: RunCommand = async ({ options, io }) => {
+export const runPs = oneShot(async ({ options, io }) => {
   const { json = false } = options as { readonly json?: boolean };
   await using client = await connect();
   const watch = watchProcesses(client);
@@ -21,4 +21,4 @@ export const runPs: RunCommand = async ({ options, io }) => {
   const colors = colorsForStdout(io);
   for (const line of processTable(views, { width: io.stdoutColumns ?? Number.POSITIVE_INFINITY, colors })) io.out(line);
   return undefined;
-};
+});

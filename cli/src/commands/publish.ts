@@ -4,7 +4,7 @@ import { UsageError } from "../ui/errors.ts";
 import { readJsonArgument } from "../ui/json-source.ts";
 import { listOf, suggest } from "../ui/suggest.ts";
 import { connect } from "./connect.ts";
-import type { RunCommand } from "./spec.ts";
+import { oneShot } from "./one-shot.ts";
 
 interface PublishOptions {
   readonly topic?: Topic;
@@ -15,7 +15,7 @@ interface PublishOptions {
   readonly json?: boolean;
 }
 
-export const runPublish: RunCommand = async ({ args: [type = "", data = "{}"], options, io }) => {
+export const runPublish = oneShot(async ({ args: [type = "", data = "{}"], options, io }) => {
   const { topic, subject, session, check = true, json = false } = options as PublishOptions;
   checkType(type);
   const parsed = await readJsonArgument(data, "the event's data", io);
@@ -35,7 +35,7 @@ export const runPublish: RunCommand = async ({ args: [type = "", data = "{}"], o
     io.err(`${colorsFor(io).cyan("hint")}: ${await whoElse(client, type, topic)}`);
   }
   return undefined;
-};
+});
 
 /** Told before the mesh's code is loaded, as wrong usage. */
 function checkType(type: string): void {

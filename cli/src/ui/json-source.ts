@@ -13,12 +13,13 @@ export async function readJsonArgument(
   argument: string,
   what: string,
   io: Pick<Io, "cwd" | "signal">,
+  otherwise?: string,
 ): Promise<unknown> {
   const text = await readTextArgument(argument, what, io);
   if (text.trim() === "" && text !== argument) {
     throw new UsageError(`${what} is empty: nothing came from ${sourceOf(argument)}`, `for no data at all, pass {}`);
   }
-  return parseJsonArgument(text, argument === text ? what : `${what} (from ${sourceOf(argument)})`);
+  return parseJsonArgument(text, argument === text ? what : `${what} (from ${sourceOf(argument)})`, otherwise);
 }
 
 /**
@@ -26,7 +27,11 @@ export async function readJsonArgument(
  *
  * @throws {CommandError} `FILE_UNREADABLE`; {@link Interrupted} by Ctrl-C while stdin is waited for.
  */
-async function readTextArgument(argument: string, what: string, io: Pick<Io, "cwd" | "signal">): Promise<string> {
+export async function readTextArgument(
+  argument: string,
+  what: string,
+  io: Pick<Io, "cwd" | "signal">,
+): Promise<string> {
   if (argument === "-") {
     const interrupted = Promise.withResolvers<never>();
     interrupted.promise.catch(() => {});

@@ -3,9 +3,10 @@ import { UsageError } from "./errors.ts";
 /**
  * Reads JSON a person typed.
  *
+ * @param otherwise - What else there is to do than to correct it; ends the hint.
  * @throws {UsageError} with the place of the first character that is wrong, and a mark under it.
  */
-export function parseJsonArgument(text: string, what: string): unknown {
+export function parseJsonArgument(text: string, what: string, otherwise?: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -16,7 +17,7 @@ export function parseJsonArgument(text: string, what: string): unknown {
     const reason = at >= text.length ? "it ends too early" : `${JSON.stringify(text[at])} was not expected there`;
     throw new UsageError(
       `${what} is not JSON: ${reason} (character ${at + 1} of ${text.length})\n  ${around}\n  ${" ".repeat(at - from)}^`,
-      `names and texts stand in double quotes, and for the shell all of it in single ones: '{"key":"value"}'`,
+      `names and texts stand in double quotes, and for the shell all of it in single ones: '{"key":"value"}'${otherwise === undefined ? "" : `; ${otherwise}`}`,
     );
   }
 }

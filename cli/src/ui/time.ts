@@ -1,6 +1,18 @@
 const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /**
+ * A length of time as a person gives it: `90s`, `15m`, `2h`, `7d`.
+ *
+ * @returns milliseconds.
+ */
+export function parseDuration(text: string): number {
+  const [, count, unit] = /^(\d+(?:\.\d+)?)([smhd])$/.exec(text) ?? [];
+  const ms = Number(count) * (unitsMs[unit as keyof typeof unitsMs] ?? Number.NaN);
+  if (!(ms > 0)) throw new TypeError(`${text} is no length of time: 90s, 15m, 2h, 7d`);
+  return ms;
+}
+
+/**
  * A moment as a person gives it: how long ago (`90s`, `15m`, `2h`, `7d`), or a date (`2026-01-31`, `2026-01-31T12:00Z`).
  *
  * @returns milliseconds since the epoch.

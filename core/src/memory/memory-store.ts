@@ -337,8 +337,8 @@ function remember(old: Stored | undefined, operationId: string | undefined, vers
 function checkVersion(key: string, expected: number | undefined, actual: number): void {
   if (expected === undefined || expected === actual) return;
   const found = actual === 0 ? "there is none" : `it has version ${actual}`;
-  const wanted = expected === 0 ? "that there is no entry" : `version ${expected}`;
-  throw new SoormaError("VERSION_CONFLICT", `"${key}" was to be written on condition of ${wanted}, but ${found}`, {
+  const wanted = expected === 0 ? "that there is no entry" : `that it has version ${expected}`;
+  throw new SoormaError("VERSION_CONFLICT", `"${key}" was to be written on condition ${wanted}, but ${found}`, {
     hint: "Read the entry again and decide anew.",
     details: { key, expected, actual },
   });

@@ -1,6 +1,7 @@
 import { compilePattern, type Pattern } from "../events/pattern.ts";
 import type { Address } from "../plugin/transport.ts";
 import type { AgentRecord, DirectoryChange, EventRef } from "../registry/records.ts";
+import { stateCapability } from "../state-caller.ts";
 
 /** A node, as the agents it hosts describe it. */
 export interface KnownNode {
@@ -19,11 +20,13 @@ export interface GroupMembers {
  * A node's own copy of the directory, fed by a registry's `watch`.
  *
  * It outlives the registry: with the registry gone it still says who was there, less the peers whose connection is
- * lost. Records of other tenants are not kept.
+ * lost. Of other tenants nothing is kept but who keeps the state: one state node serves all, and keeps them apart.
  */
 export class DirectoryView {
   readonly #tenant: string;
   readonly #agents = new Map<string, AgentRecord>();
+  /** State nodes registered by another tenant. */
+  readonly #states = new Map<string, AgentRecord>();
   readonly #nodes = new Map<string, { nodeId: string; address: Address; agents: Map<string, AgentRecord> }>();
   /** Addresses whose connection is lost; their agents are not offered anything. */
   readonly #lost = new Set<Address>();
@@ -45,6 +48,7 @@ export class DirectoryView {
   apply(change: DirectoryChange): void {
     if (change.kind === "snapshot") {
       this.#agents.clear();
+      this.#states.clear();
       this.#nodes.clear();
       for (const record of change.records) this.#add(record);
     } else if (change.kind === "down") {
@@ -114,6 +118,14 @@ export class DirectoryView {
     return this.#remember(`n ${capability}`, () =>
       [...this.#agents.values()].filter((agent) => agent.capabilities.includes(capability)),
     );
+  }
+
+  /** Ready, reachable state nodes, the tenant's own first. */
+  stateNodes(): readonly AgentRecord[] {
+    return this.#remember("states", () => [
+      ...this.capable(stateCapability),
+      ...[...this.#states.values()].filter((agent) => agent.ready && !this.#lost.has(agent.address)),
+    ]);
   }
 
   /** Ready, reachable planners that take the goal. */
@@ -205,8 +217,11 @@ export class DirectoryView {
   }
 
   #add(record: AgentRecord): void {
-    if (record.tenant !== this.#tenant) return;
     this.#remove(record.agentId);
+    if (record.tenant !== this.#tenant) {
+      if (record.capabilities.includes(stateCapability)) this.#states.set(record.agentId, record);
+      return;
+    }
     this.#agents.set(record.agentId, record);
     let node = this.#nodes.get(record.nodeId);
     if (!node || node.address !== record.address) {
@@ -217,6 +232,7 @@ export class DirectoryView {
   }
 
   #remove(agentId: string): void {
+    this.#states.delete(agentId);
     const record = this.#agents.get(agentId);
     if (!record) return;
     this.#agents.delete(agentId);

@@ -1,5 +1,5 @@
 import { SoormaError } from "../errors.ts";
-import { type StateCaller, stateCapability } from "../state-caller.ts";
+import type { StateCaller } from "../state-caller.ts";
 import type { MeshNode } from "./node.ts";
 import { defaultCallTimeoutMs } from "./peer-rpc.ts";
 import type { CallOptions } from "./rpc.ts";
@@ -9,12 +9,12 @@ export function createStateCaller(node: MeshNode): StateCaller {
   const reconnects = new Set<() => void>();
   let current: string | undefined;
   node.directory.onChange(() => {
-    const found = node.directory.capable(stateCapability)[0]?.agentId;
+    const found = node.directory.stateNodes()[0]?.agentId;
     if (found === current) return;
     current = found;
     if (found !== undefined) for (const listener of [...reconnects]) listener();
   });
-  const find = () => node.directory.capable(stateCapability)[0];
+  const find = () => node.directory.stateNodes()[0];
   const callWhenThere = async <Result>(method: string, params: unknown, options: CallOptions): Promise<Result> => {
     const timeoutMs = options.timeoutMs ?? defaultCallTimeoutMs;
     const started = node.runtime.monotonic();

@@ -3,7 +3,7 @@ import { colorsForStdout } from "../../ui/colors.ts";
 import { table } from "../../ui/table.ts";
 import { oneLine } from "../../ui/text.ts";
 import { connect } from "../connect.ts";
-import type { RunCommand } from "../spec.ts";
+import { oneShot } from "../one-shot.ts";
 
 interface ListOptions {
   readonly kind?: AgentKind;
@@ -11,7 +11,7 @@ interface ListOptions {
   readonly json?: boolean;
 }
 
-export const runList: RunCommand = async ({ options, io }) => {
+export const runList = oneShot(async ({ options, io }) => {
   const { kind, capability, json = false } = options as ListOptions;
   await using client = await connect();
   const found = await client.registry.query({
@@ -47,7 +47,7 @@ export const runList: RunCommand = async ({ options, io }) => {
   for (const line of table(columns, rows, { width: io.stdoutColumns ?? Number.POSITIVE_INFINITY, colors }))
     io.out(line);
   return undefined;
-};
+});
 
 function summaryOf(name: string, records: readonly AgentRecord[]) {
   const [first] = records;

@@ -5,9 +5,9 @@ import { colorsForStdout } from "../../ui/colors.ts";
 import { CommandError } from "../../ui/errors.ts";
 import { suggest } from "../../ui/suggest.ts";
 import { connect } from "../connect.ts";
-import type { RunCommand } from "../spec.ts";
+import { oneShot } from "../one-shot.ts";
 
-export const runShow: RunCommand = async ({ args: [given = ""], options, io }) => {
+export const runShow = oneShot(async ({ args: [given = ""], options, io }) => {
   const { json = false } = options as { readonly json?: boolean };
   await using client = await connect();
   const records = await findAgent(client, given);
@@ -45,7 +45,7 @@ export const runShow: RunCommand = async ({ args: [given = ""], options, io }) =
   const card = { name, instances, schemas, ...(metrics ? { metrics } : {}) };
   for (const line of drawCard(card, { width, colors: colorsForStdout(io), nowMs: Date.now() })) io.out(line);
   return undefined;
-};
+});
 
 /** Every instance of the agent that is meant by its name, or the one instance that is meant by its id. */
 async function findAgent(client: Client, given: string): Promise<AgentRecord[]> {

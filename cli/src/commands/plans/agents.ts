@@ -3,9 +3,9 @@ import { table } from "../../ui/table.ts";
 import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
 import { connect } from "../connect.ts";
-import type { RunCommand } from "../spec.ts";
+import { oneShot } from "../one-shot.ts";
 
-export const runAgents: RunCommand = async ({ options, io }) => {
+export const runAgents = oneShot(async ({ options, io }) => {
   const { json = false } = options as { readonly json?: boolean };
   await using client = await connect();
   const metrics = await client.tracker.metrics();
@@ -34,4 +34,4 @@ export const runAgents: RunCommand = async ({ options, io }) => {
   ] as const;
   for (const line of table(shown, rows, { width: io.stdoutColumns ?? Number.POSITIVE_INFINITY, colors })) io.out(line);
   return undefined;
-};
+});

@@ -6,6 +6,7 @@ import { table } from "../../ui/table.ts";
 import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
 import { connect } from "../connect.ts";
+import { oneShot } from "../one-shot.ts";
 import type { RunCommand } from "../spec.ts";
 import { findPlanId } from "./find.ts";
 import { type FollowOptions, tell } from "./replay.ts";
@@ -19,7 +20,7 @@ interface DeadOptions {
 
 const defaultLimit = 20;
 
-export const runDead: RunCommand = async ({ options, io }) => {
+export const runDead = oneShot(async ({ options, io }) => {
   const { goal, since, limit = defaultLimit, json = false } = options as DeadOptions;
   await using client = await connect();
   const letters = await client.tracker.deadLetters({
@@ -53,7 +54,7 @@ export const runDead: RunCommand = async ({ options, io }) => {
   ];
   for (const line of table(shown, rows, { width: io.stdoutColumns ?? Number.POSITIVE_INFINITY, colors })) io.out(line);
   return undefined;
-};
+});
 
 export const runRetry: RunCommand = async ({ args: [given, name], options, io }) => {
   await using client = await connect();

@@ -5,7 +5,7 @@ import { table } from "../../ui/table.ts";
 import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
 import { connect } from "../connect.ts";
-import type { RunCommand } from "../spec.ts";
+import { oneShot } from "../one-shot.ts";
 import { findPlanId } from "./find.ts";
 
 interface ListOptions {
@@ -21,7 +21,7 @@ interface ListOptions {
 
 const defaultLimit = 20;
 
-export const runList: RunCommand = async ({ options, io }) => {
+export const runList = oneShot(async ({ options, io }) => {
   const { status, goal, planner, parent, since, until, limit = defaultLimit, json } = options as ListOptions;
   await using client = await connect();
   const query: PlanQuery = {
@@ -63,4 +63,4 @@ export const runList: RunCommand = async ({ options, io }) => {
   for (const line of table(shown, rows, { width: io.stdoutColumns ?? Number.POSITIVE_INFINITY, colors })) io.out(line);
   if (found.length > limit) io.err(colors.dim(`there are more: --limit ${limit * 5}, or --until, shows them`));
   return undefined;
-};
+});

@@ -2,11 +2,11 @@ import type { PlanEntry } from "@soorma/core";
 import { colorsForStdout } from "../../ui/colors.ts";
 import { drawPlan } from "../../ui/plan-graph.ts";
 import { connect } from "../connect.ts";
-import type { RunCommand } from "../spec.ts";
+import { oneShot } from "../one-shot.ts";
 import { entryLine } from "./entry-line.ts";
 import { findPlanId } from "./find.ts";
 
-export const runShow: RunCommand = async ({ args: [given], options, io }) => {
+export const runShow = oneShot(async ({ args: [given], options, io }) => {
   const { log = false, json = false } = options as { readonly log?: boolean; readonly json?: boolean };
   await using client = await connect();
   const planId = await findPlanId(client, given);
@@ -29,4 +29,4 @@ export const runShow: RunCommand = async ({ args: [given], options, io }) => {
     io.err(colors.dim(`a task waits for you: soorma plans answer ${planId}`));
   }
   return undefined;
-};
+});

@@ -13,6 +13,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     return exitCodes.done;
   }
   using io = createProcessIo();
+  return await runCommandLine(argv, io);
+}
+
+/** The same with a terminal of one's choice. */
+export async function runCommandLine(argv: readonly string[], io: Io): Promise<number> {
   try {
     // A part of a mesh, started by `soorma dev` with arguments no person types.
     if (argv[0] === "node") return await (await import("./dev/node.ts")).runNode(io);

@@ -1,6 +1,7 @@
 import { agents } from "./agents/table.ts";
 import { events } from "./events/table.ts";
 import { memory } from "./memory/table.ts";
+import { schemas } from "./schemas/table.ts";
 import { type CommandGroup, type CommandSpec, json, parseSeconds, topics } from "./spec.ts";
 
 /** Commands that look into a running mesh. */
@@ -82,6 +83,7 @@ export const inspection: readonly (CommandSpec | CommandGroup)[] = [
   },
   events,
   memory,
+  schemas,
 ];
 
 function parseInterval(text: string): number {

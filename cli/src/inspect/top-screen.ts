@@ -70,7 +70,7 @@ export function headOf(
     `${formatRate(totals.donePerSecond)} done/s`,
     ...(totals.missed > 0 ? [colors.red(`${totals.missed} events missed`)] : []),
   ];
-  return [colors.bold(oneLine(title)), ...wrapped(facts, columns), ""];
+  return [clip(colors.bold(oneLine(title)), columns), ...wrapped(facts, columns), ""];
 }
 
 function footOf({ sorting, paused, help }: TopState, { colors }: Screen): string[] {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { silentLogger } from "@soorma/core";
-import { Client, connectMesh } from "soorma";
+import { Client, connectMesh, defineTool, Tool, Type } from "soorma";
 import { blocksOf, commandsOf, repository } from "../markdown.ts";
 import { bin, cleanEnv, tempFolder, until } from "./cli-run.ts";
 import { shopAgents } from "./reference-shop.ts";
@@ -96,7 +96,22 @@ beforeAll(async () => {
     mesh: connectMesh({ meshFile: join(project, ".soorma/run/mesh.json"), log: silentLogger }),
   });
   await ended("research.goal");
+  for (const key of ["user:7", "user:9", "results:1"]) await client.memory.store(key, { name: "Ada" });
+  for (const version of ["1.0.0", "2.0.0"]) await register(version);
 }, 60_000);
+
+/** Registers a version of the schemas that examples show and compare. */
+async function register(version: string): Promise<void> {
+  const mesh = connectMesh({ meshFile: join(project, ".soorma/run/mesh.json"), log: silentLogger });
+  const output = Type.Object({ result: Type.Number() });
+  await using tool = new Tool({ name: "old-calculator", mesh });
+  tool.onInvoke(
+    defineTool({ name: "calculate", version, input: Type.Object({ expression: Type.String() }), output }),
+    () => ({ result: 0 }),
+  );
+  await tool.run();
+}
+
 afterAll(async () => {
   await client?.stop();
   await run("soorma dev --stop", project);

@@ -45,8 +45,8 @@ export const memory: CommandGroup = {
         json,
       ],
       examples: [
-        [`soorma memory set user:7 '{"name":"Ada"}' --if-version 0`, "only if there is none"],
-        ["soorma memory set notes:today @notes.md --text", "a file as text"],
+        [`soorma memory set user:8 '{"name":"Ada"}' --if-version 0`, "only if there is none"],
+        ["soorma memory set notes:install @docs/install.md --text", "a file as text"],
       ],
       load: async () => (await import("./set.ts")).runSet,
     },
@@ -95,7 +95,7 @@ export const memory: CommandGroup = {
         json,
       ],
       examples: [
-        ["soorma memory rm user:7", "one entry"],
+        ["soorma memory rm user:9", "one entry"],
         ["soorma memory rm results: --prefix --yes", "all that begin with results:"],
       ],
       load: async () => (await import("./rm.ts")).runRm,

@@ -81,7 +81,7 @@ test.if(tmuxProgram !== null)(
     await terminal.sees("p pause  paused");
     await terminal.type("p");
     await terminal.resize(40, 12);
-    const narrow = await terminal.sees(/^ *PID {2}ROLE +AGENTS +CPU {2}RUN$/);
+    const narrow = await terminal.sees(/^ *PID {2}ROLE +AGENTS +CPU {2}RUN/);
     expect(Math.max(...narrow.map((line) => line.length))).toBeLessThanOrEqual(40);
     expect(narrow.length).toBeLessThanOrEqual(12);
     await terminal.type("q");

@@ -56,8 +56,8 @@ async function followLive(look: Look, intervalMs: number, title: string, io: Io)
   const draw = (): void => {
     const screen = { columns: process.stdout.columns || 80, rows: process.stdout.rows || 24, colors };
     const lines = drawTop({ views, sorting, paused, help, title }, screen);
-    // Each line is cleared behind what is new on it: clearing the whole first would flicker.
-    writeAll(1, `\x1b[H${lines.map((line) => `${line}\x1b[K`).join("\r\n")}\x1b[J`);
+    // Line by line: clearing the whole first would flicker.
+    writeAll(1, `\x1b[H${lines.map((line) => `\x1b[2K${line}`).join("\r\n")}\x1b[J`);
   };
   const onKey = (key: Key): void => {
     const chosen = sortings.find((name) => name.startsWith(key));
@@ -76,7 +76,12 @@ async function followLive(look: Look, intervalMs: number, title: string, io: Io)
   if (io.signal.aborted) leave();
   // Of a terminal that was closed.
   process.stdout.on("error", leave);
-  process.stdout.on("resize", draw);
+  const onResize = (): void => {
+    // A terminal breaks the lines of the old picture anew: they are no good to draw over.
+    writeAll(1, "\x1b[2J");
+    draw();
+  };
+  process.stdout.on("resize", onResize);
   writeAll(1, "\x1b[?1049h\x1b[?25l\x1b[H\x1b[J");
   const keys = process.stdin.isTTY === true ? readKeys(onKey) : undefined;
   const looking = (async () => {
@@ -99,7 +104,7 @@ async function followLive(look: Look, intervalMs: number, title: string, io: Io)
     return await Promise.race([over.promise, life.ended]);
   } finally {
     keys?.[Symbol.dispose]();
-    process.stdout.off("resize", draw);
+    process.stdout.off("resize", onResize);
     io.signal.removeEventListener("abort", leave);
     writeAll(1, "\x1b[?25h\x1b[?1049l");
   }

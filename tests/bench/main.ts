@@ -1,11 +1,12 @@
 /**
- * All figures in one run, each beside its peer: `bun run bench [transport|request|failover|steps|recovery|recording|start …]`.
+ * All figures in one run, each beside its peer: `bun run bench [transport|request|failover|steps|recovery|recording|start|reload …]`.
  *
  * The machine is shared with whatever else runs on it, so the ratios are the figures to quote.
  */
 import { run as failover } from "./failover.ts";
 import { run as recording } from "./recording.ts";
 import { run as recovery } from "./recovery.ts";
+import { run as reload } from "./reload.ts";
 import { run as request } from "./request.ts";
 import { run as start } from "./start.ts";
 import { run as steps } from "./steps.ts";
@@ -19,6 +20,7 @@ const benches: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
   recovery,
   recording,
   start: () => start(),
+  reload: () => reload(),
 };
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !(name in benches));

@@ -311,6 +311,51 @@ describe("a recording that is sent again", () => {
     expect(performance.now() - started).toBeGreaterThan(590);
   });
 
+  test("answers again what a person answered, and cancels what was cancelled", async () => {
+    const publishing = async (mesh: Mesh) => {
+      const planner = mesh.planner({ name: "press" });
+      planner.onGoal("print.goal", () => ({
+        tasks: [{ name: "ok", wait: { kind: "input", prompt: "Print it?" } }],
+      }));
+      await planner.run();
+    };
+    const original = await (async () => {
+      await using mesh = await inProcessMesh();
+      await publishing(mesh);
+      const recording = await record(mesh);
+      const client = await mesh.client({ name: "editor" });
+      const asked = async () => {
+        const run = await client.submitGoal("print.goal", {});
+        await waitFor(async () => (await run.plan()).tasks[0]?.waits?.length === 1);
+        return run;
+      };
+      const [first, second] = [await asked(), await asked()];
+      await client.tracker.answer(first.planId, { yes: true });
+      expect(await first.result()).toEqual({ ok: { yes: true } });
+      await second.cancel("no paper");
+      await waitFor(() => recording.texts.filter((text) => text.includes('"status":"cancelled"')).length > 0);
+      await client.stop();
+      return await recording.stop();
+    })();
+    const orders = only(original, "order");
+    expect(orders.map(({ type, data }) => [type, data])).toEqual([
+      ["answer", { yes: true }],
+      ["cancel", "no paper"],
+    ]);
+    const [goal] = only(original, "goal");
+    expect(orders[0]).toMatchObject({ from: goal?.from, traceId: goal?.traceId, goalId: goal?.id });
+    await using mesh = await inProcessMesh();
+    await publishing(mesh);
+    const client = await mesh.client();
+    const report = await replayRecording(original, { client, only: "print.*", timeoutMs: 10_000 });
+    expect(report.inputs.map(({ kind, verdict }) => `${kind} ${verdict}`)).toEqual([
+      "goal same",
+      "goal same",
+      "order sent",
+      "order sent",
+    ]);
+  });
+
   test("into a mesh of stubs is answered as it was recorded", async () => {
     const recording = await recorded();
     await using mesh = await inProcessMesh();

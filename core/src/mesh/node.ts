@@ -457,6 +457,11 @@ export class MeshNode {
     return await Promise.all(nodes);
   }
 
+  /** Only there while somebody records the mesh. */
+  get tap(): Tap | undefined {
+    return this.#tap;
+  }
+
   /** True from the call of {@link close} on. */
   get isClosing(): boolean {
     return this.#closing !== undefined;

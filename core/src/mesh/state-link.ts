@@ -1,5 +1,6 @@
 import { SoormaError } from "../errors.ts";
 import type { StateCaller } from "../state-caller.ts";
+import { trackerMethods } from "../tracker/protocol.ts";
 import type { MeshNode } from "./node.ts";
 import { defaultCallTimeoutMs } from "./peer-rpc.ts";
 import type { CallOptions } from "./rpc.ts";
@@ -28,10 +29,13 @@ export function createStateCaller(node: MeshNode): StateCaller {
     return await node.rpc.call(state.address, method, params, { ...options, timeoutMs: left });
   };
   return {
-    call(method, params, options = {}) {
+    call<Result>(method: string, params: unknown, options: CallOptions = {}) {
       const state = find();
       if (!state || node.isClosing) return callWhenThere(method, params, options);
-      return node.rpc.call(state.address, method, params, options);
+      if (node.tap === undefined) return node.rpc.call(state.address, method, params, options);
+      const sent = node.rpc.call<Result>(state.address, method, params, options);
+      if (method === trackerMethods.record) node.tap.order(params, sent);
+      return sent;
     },
     onNote: (method, listener) => node.rpc.handle(method, ({ params }) => listener(params)),
     onReconnect(listener) {

@@ -1,5 +1,6 @@
 import { type Failure, isSoormaError, toFailure } from "../errors.ts";
 import type { Codec } from "../events/codec.ts";
+import { currentContext } from "../events/context.ts";
 import type { Envelope, PackedEnvelope } from "../events/envelope.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import type { Runtime, Timer } from "../runtime.ts";
@@ -28,6 +29,7 @@ export type Copy =
   | readonly ["answer", timeMs: number, callId: number, ok: true, result: unknown]
   | readonly ["answer", timeMs: number, callId: number, ok: false, failure: Failure]
   | readonly ["note", timeMs: number, method: string, to: string, params: unknown]
+  | readonly ["order", timeMs: number, order: CopiedOrder]
   | readonly ["event", timeMs: number, envelope: PackedEnvelope]
   | readonly [
       "delivery",
@@ -36,6 +38,24 @@ export type Copy =
       group: string,
       to: string,
     ];
+
+/** What a person, or an app, wants of a plan. */
+export interface CopiedOrder {
+  readonly planId: string;
+  readonly change: Readonly<Record<string, unknown>> & { readonly type: string };
+  /** Of the message in whose handler it was given. */
+  readonly parentId?: string;
+}
+
+/** Changes of a plan that are orders. What a worker or a planner records of its own work names who did. */
+const orders: ReadonlySet<string> = new Set([
+  "plan.cancelled",
+  "plan.paused",
+  "plan.resumed",
+  "task.signalled",
+  "task.revived",
+  "task.discarded",
+]);
 
 export interface CopyBatch {
   readonly nodeId: string;
@@ -116,6 +136,19 @@ export class Tap {
 
   note(to: string, method: string, params: unknown): void {
     if (copied.has(method)) this.#copy(["note", this.#o.runtime.now(), method, to, params]);
+  }
+
+  /** Copies a call to the state node if it gives an order, once that was taken. */
+  order(params: unknown, sent: Promise<unknown>): void {
+    const { planId, change, by } = (params ?? {}) as { planId?: unknown; change?: CopiedOrder["change"]; by?: unknown };
+    if (typeof planId !== "string" || by !== undefined || !change || !orders.has(change.type)) return;
+    const timeMs = this.#o.runtime.now();
+    const parentId = currentContext()?.id;
+    const order: CopiedOrder = { planId, change, ...(parentId === undefined ? {} : { parentId }) };
+    sent.then(
+      (answer) => (answer as { accepted?: unknown } | null)?.accepted === true && this.#copy(["order", timeMs, order]),
+      () => {},
+    );
   }
 
   event(envelope: PackedEnvelope): void {

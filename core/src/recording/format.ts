@@ -134,6 +134,17 @@ export interface RecordedDelegation extends Message {
   readonly tasks: readonly unknown[];
 }
 
+/** What a person, or an app, wanted of a plan. */
+export interface RecordedOrder extends Message {
+  readonly kind: "order";
+  readonly type: "answer" | "cancel" | "pause" | "resume" | "retry" | "discard";
+  readonly planId: string;
+  /** Of an answer: which of the task's questions. */
+  readonly key?: string;
+  /** Of an answer: that; else the reason, if one was given. */
+  readonly data: unknown;
+}
+
 /** What a recording keeps of an agent. */
 export type RecordedAgent = Pick<
   AgentRecord,
@@ -185,6 +196,7 @@ export type RecordedMessage =
   | RecordedAnswer
   | RecordedProgress
   | RecordedCancel
-  | RecordedDelegation;
+  | RecordedDelegation
+  | RecordedOrder;
 
 export type RecordingLine = RecordedMessage | RecordedPresence | RecordedLoss | RecordingEnd;

@@ -10,6 +10,7 @@ export type {
   RecordedEvent,
   RecordedLoss,
   RecordedMessage,
+  RecordedOrder,
   RecordedOutcome,
   RecordedPresence,
   RecordedProgress,

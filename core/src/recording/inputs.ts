@@ -1,11 +1,21 @@
 import { answerIdOf } from "../events/answers.ts";
-import type { RecordedAnswer, RecordedEvent, RecordedOutcome, RecordedRequest } from "./format.ts";
+import type {
+  RecordedAnswer,
+  RecordedEvent,
+  RecordedOrder,
+  RecordedOutcome,
+  RecordedRequest,
+  RecordingLine,
+} from "./format.ts";
 import type { Recording } from "./lines.ts";
 import { isRedacted } from "./redact.ts";
 
-/** What came into a mesh from outside: a goal, a request or an event of a client. */
+/** What clients send: goals, requests and events, and orders to plans. */
+export type InputMessage = RecordedRequest | RecordedEvent | RecordedOrder;
+
+/** What came into a mesh from outside. */
 export interface RecordedInput {
-  readonly message: RecordedRequest | RecordedEvent;
+  readonly message: InputMessage;
   /** How it ended. Absent for an event, and for what had not ended when the recording did. */
   readonly outcome: RecordedOutcome | undefined;
   /** When that was: milliseconds since the epoch. */
@@ -23,20 +33,27 @@ export function inputsOf(recording: Recording): readonly RecordedInput[] {
   const { replies, answers } = endsOf(recording);
   const inputs = new Map<string, RecordedInput>();
   for (const message of lines) {
-    if (message.kind !== "goal" && message.kind !== "request" && message.kind !== "event") continue;
+    if (!isInput(message)) continue;
     // Sent to another agent because the first one was lost, a request has the same id.
     if (inputs.has(message.id)) continue;
     const kind = kinds.get(message.from);
     const isOutside = kind === undefined ? message.parentId === undefined : kind === "client";
     if (!isOutside || (message.kind === "event" && message.type.startsWith("system."))) continue;
-    const end = message.kind === "event" ? undefined : endOf(message, replies, answers);
+    const isAnswered = message.kind === "goal" || message.kind === "request";
+    const end = isAnswered ? endOf(message, replies, answers) : undefined;
     const obstacle = obstacleOf(message);
-    inputs.set(message.id, { message, outcome: end?.outcome, endedAt: end?.time, obstacle });
+    // An order is taken at once.
+    const endedAt = message.kind === "order" ? message.time : end?.time;
+    inputs.set(message.id, { message, outcome: end?.outcome, endedAt, obstacle });
   }
   return [...inputs.values()].sort((a, b) => a.message.time - b.message.time);
 }
 
-function obstacleOf(message: RecordedRequest | RecordedEvent): string | undefined {
+function isInput(line: RecordingLine): line is InputMessage {
+  return line.kind === "goal" || line.kind === "request" || line.kind === "event" || line.kind === "order";
+}
+
+function obstacleOf(message: InputMessage): string | undefined {
   if (isRedacted(message.data)) return "something was taken out of its data when it was recorded";
   if (message.kind === "goal" && message.replayOf !== undefined) return "it did a plan again that is not in this mesh";
   return undefined;

@@ -69,6 +69,8 @@ export class Recorder extends Agent {
   readonly #codec: Codec = createCodec();
   readonly #nodes = new Map<string, RecordedNode>();
   readonly #agents = new Map<string, AgentRecord>();
+  /** Of nodes that are known; kept when they have left, for what they sent before. */
+  readonly #agentOn = new Map<string, string>();
   readonly #waiters = new Set<() => void>();
   #writer: LineWriter | undefined;
   #watching: Disposable | undefined;
@@ -124,7 +126,7 @@ export class Recorder extends Agent {
       ...(project === undefined ? {} : { project }),
       ...(redact.length === 0 ? {} : { redacted: redact }),
     };
-    const translator = new CopyTranslator((type, topic) => {
+    const subscribersOf = (type: string, topic: string): readonly string[] => {
       const key = `${type} ${topic}`;
       let found = this.#subscribers.get(key);
       if (!found) {
@@ -135,7 +137,9 @@ export class Recorder extends Agent {
         this.#subscribers.set(key, found);
       }
       return found;
-    });
+    };
+    const agentOn = (nodeId: string): string | undefined => this.#agentOn.get(nodeId);
+    const translator = new CopyTranslator({ subscribersOf, agentOn });
     const { write, onFailure } = this.#o;
     this.#writer = new LineWriter(
       {
@@ -244,6 +248,7 @@ export class Recorder extends Agent {
       const before = this.#agents.get(record.agentId);
       if (before === record) continue;
       this.#agents.set(record.agentId, record);
+      this.#agentOn.set(record.nodeId, record.agentId);
       const agent = agentOf(record);
       if (before && Bun.deepEquals(agentOf(before), agent)) continue;
       this.#writer?.line({ kind: "agent", time, change: before ? "changed" : "there", agent });

@@ -1,10 +1,10 @@
 import type { Client } from "../agents/client.ts";
-import { isSoormaError, toFailure } from "../errors.ts";
+import { toFailure } from "../errors.ts";
 import { compilePattern } from "../events/pattern.ts";
-import { isTopic } from "../events/topics.ts";
 import { type Runtime, sleep, systemRuntime } from "../runtime.ts";
 import { createComparison, type Difference } from "./difference.ts";
-import type { RecordedEvent, RecordedOutcome, RecordedRequest } from "./format.ts";
+import type { RecordedOutcome } from "./format.ts";
+import { InputSender } from "./input-sender.ts";
 import { inputsOf, type RecordedInput } from "./inputs.ts";
 import type { Recording } from "./lines.ts";
 
@@ -31,11 +31,11 @@ export interface ReplayOptions {
 export interface ReplayedInput {
   /** Of the recorded message. */
   readonly id: string;
-  readonly kind: "goal" | "request" | "event";
+  readonly kind: "goal" | "request" | "event" | "order";
   readonly type: string;
   /**
-   * `same`: it ended as it was recorded; `different`: it did not; `sent`: there is nothing to compare it with, since it is an event,
-   * or had not ended when the recording did; `skipped`: it could not be sent again.
+   * `same`: it ended as it was recorded; `different`: it did not; `sent`: there is nothing to compare it with, since it is an event or
+   * an order to a plan, or had not ended when the recording did; `skipped`: it could not be sent again.
    */
   readonly verdict: "same" | "different" | "sent" | "skipped";
   readonly differences: readonly Difference[];
@@ -55,12 +55,18 @@ export interface ReplayReport {
   readonly skipped: number;
 }
 
-const defaultTimeoutMs = 60_000;
-
 /** The inputs of a recording that a replay sends, in their order. @throws {SoormaError} `PAYLOAD_INVALID` for what is no pattern. */
 export function selectInputs(recording: Recording, only?: string): readonly RecordedInput[] {
-  const pattern = only === undefined ? undefined : compilePattern(only);
-  return inputsOf(recording).filter(({ message }) => pattern?.matches(message.type) ?? true);
+  const inputs = inputsOf(recording);
+  if (only === undefined) return inputs;
+  const pattern = compilePattern(only);
+  const selected = inputs.filter(({ message }) => message.kind !== "order" && pattern.matches(message.type));
+  // What is ordered of a plan goes with its goal.
+  const goals = new Set(selected.map(({ message }) => message.id));
+  return inputs.filter((input) => {
+    const { kind, goalId } = input.message;
+    return kind === "order" ? goalId !== undefined && goals.has(goalId) : selected.includes(input);
+  });
 }
 
 /**
@@ -78,6 +84,7 @@ export async function replayRecording(recording: Recording, options: ReplayOptio
   const began = runtime.monotonic();
   const firstAt = selected[0]?.message.time ?? 0;
   const ends = new Map<RecordedInput, Promise<ReplayedInput>>();
+  const sender = new InputSender(options, runtime);
   for (const input of selected) {
     signal?.throwIfAborted();
     const { time } = input.message;
@@ -85,7 +92,7 @@ export async function replayRecording(recording: Recording, options: ReplayOptio
     await Promise.all(before.map((one) => ends.get(one)));
     const waitMs = (time - firstAt) / speed - (runtime.monotonic() - began);
     if (waitMs > 0) await sleep(runtime, waitMs, signal);
-    const end = replayInput(input, comparison, options, runtime).then((replayed) => {
+    const end = replayInput(input, comparison, sender, { runtime, signal }).then((replayed) => {
       onEnd?.(replayed);
       return replayed;
     });
@@ -109,22 +116,22 @@ export async function replayRecording(recording: Recording, options: ReplayOptio
 async function replayInput(
   { message, outcome, endedAt, obstacle }: RecordedInput,
   comparison: ReturnType<typeof createComparison>,
-  options: ReplayOptions,
-  runtime: Runtime,
+  sender: InputSender,
+  { runtime, signal }: { readonly runtime: Runtime; readonly signal: AbortSignal | undefined },
 ): Promise<ReplayedInput> {
   const { id, kind, type, time } = message;
   const recordedMs = endedAt === undefined ? undefined : endedAt - time;
   const base = { id, kind, type, recorded: outcome, recordedMs };
-  if (obstacle !== undefined) {
-    return { ...base, verdict: "skipped", differences: [], actual: undefined, why: obstacle, tookMs: undefined };
-  }
+  const why = obstacle ?? (message.kind === "order" ? sender.obstacleOf(message) : undefined);
+  if (why !== undefined)
+    return { ...base, verdict: "skipped", differences: [], actual: undefined, why, tookMs: undefined };
   const startedMs = runtime.monotonic();
-  const isAwaited = kind !== "event" && outcome !== undefined;
+  const isAwaited = outcome !== undefined;
   let actual: RecordedOutcome;
   try {
-    actual = { ok: true, result: (await send(message, isAwaited, options)) ?? null };
+    actual = { ok: true, result: (await sender.send(message, isAwaited)) ?? null };
   } catch (error) {
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     actual = { ok: false, error: toFailure(error) };
   }
   const tookMs = runtime.monotonic() - startedMs;
@@ -150,43 +157,4 @@ function shownOf(outcome: RecordedOutcome): unknown {
   return outcome.ok
     ? { result: outcome.result }
     : { error: { code: outcome.error.code, message: outcome.error.message } };
-}
-
-async function send(
-  message: RecordedRequest | RecordedEvent,
-  isAwaited: boolean,
-  { client, timeoutMs = defaultTimeoutMs, signal }: ReplayOptions,
-): Promise<unknown> {
-  const { type, data, sessionId, responseEvent, responseTopic } = message;
-  const answering = {
-    ...(sessionId === undefined ? {} : { sessionId }),
-    ...(responseEvent === undefined ? {} : { responseEvent }),
-    ...(responseTopic !== undefined && isTopic(responseTopic) ? { responseTopic } : {}),
-  };
-  const stopping = signal ? { signal } : {};
-  switch (message.kind) {
-    case "event": {
-      const { topic, subject } = message;
-      await client.bus.publish(type, data, {
-        ...answering,
-        ...(isTopic(topic) ? { topic } : {}),
-        ...(subject === undefined ? {} : { subject }),
-      });
-      return undefined;
-    }
-    case "goal": {
-      const run = await client.submitGoal(type, data, {
-        ...answering,
-        ...stopping,
-        timeoutMs: Math.min(timeoutMs, 10_000),
-      });
-      return isAwaited ? await run.result({ timeoutMs, ...stopping }) : undefined;
-    }
-    default: {
-      const answer = client.bus.request(type, data, { timeoutMs, ...stopping });
-      if (isAwaited) return await answer;
-      answer.catch((error) => void isSoormaError(error));
-      return undefined;
-    }
-  }
 }

@@ -13,11 +13,27 @@ import {
 } from "../agents/task-wire.ts";
 import { type Envelope, unpackEnvelope } from "../events/envelope.ts";
 import { RecentIds } from "../mesh/recent-ids.ts";
-import type { Copy } from "../mesh/tap.ts";
-import type { RecordedMessage, RecordedOutcome, RecordedRequest, RecordedTask } from "./format.ts";
+import type { CopiedOrder, Copy } from "../mesh/tap.ts";
+import type { RecordedMessage, RecordedOrder, RecordedOutcome, RecordedRequest, RecordedTask } from "./format.ts";
 
 /** Calls and attempts without an end that are remembered. */
 const mostOpen = 100_000;
+
+const orderTypes: Readonly<Record<string, RecordedOrder["type"]>> = {
+  "plan.cancelled": "cancel",
+  "plan.paused": "pause",
+  "plan.resumed": "resume",
+  "task.signalled": "answer",
+  "task.revived": "retry",
+  "task.discarded": "discard",
+};
+
+export interface TranslatorOptions {
+  /** Agents that have a subscription of their own for such an event now. */
+  readonly subscribersOf: (type: string, topic: string) => readonly string[];
+  /** The agent of a node, if it has only one: orders do not say whose they are. */
+  readonly agentOn: (nodeId: string) => string | undefined;
+}
 
 /** Instead of a call whose answer says no more than that it arrived. */
 const unanswered = Symbol("unanswered");
@@ -26,15 +42,17 @@ const aboutTasks: ReadonlySet<string> = new Set([taskMethods.result, taskMethods
 
 /** Makes recorded messages of what nodes copy. What it cannot read it leaves out. */
 export class CopyTranslator {
-  readonly #subscribersOf: (type: string, topic: string) => readonly string[];
+  readonly #o: TranslatorOptions;
+  /** Traces of goals by the goals' ids. */
+  readonly #traces = new Map<string, string>();
+  #orders = 0;
   readonly #calls = new Map<string, RecordedRequest | RecordedTask | typeof unanswered>();
   readonly #tasks = new Map<string, RecordedTask>();
   /** A worker tells how an attempt ended until that is acknowledged, and copies of a task are many. */
   readonly #ended = new RecentIds(mostOpen);
 
-  /** @param subscribersOf - Agents that have a subscription of their own for such an event now. */
-  constructor(subscribersOf: (type: string, topic: string) => readonly string[]) {
-    this.#subscribersOf = subscribersOf;
+  constructor(options: TranslatorOptions) {
+    this.#o = options;
   }
 
   /** True for what is said of a task whose offer has not come yet. */
@@ -55,6 +73,8 @@ export class CopyTranslator {
     switch (copy[0]) {
       case "event":
         return [this.#event(copy[1], unpackEnvelope(copy[2]))];
+      case "order":
+        return [this.#order(nodeId, copy[1], copy[2])];
       case "delivery": {
         const [, time, [event, type, from, traceId], group, to] = copy;
         return [{ kind: "delivery", time, id: `${event}.to.${to}`, type, from, to, group, traceId, parentId: event }];
@@ -92,11 +112,32 @@ export class CopyTranslator {
       ...idsOf(envelope),
       type,
       topic,
-      to: this.#subscribersOf(type, topic),
+      to: this.#o.subscribersOf(type, topic),
       data,
       ...(subject === undefined ? {} : { subject }),
       ...(responseEvent === undefined ? {} : { responseEvent }),
       ...(responseTopic === undefined ? {} : { responseTopic }),
+    };
+  }
+
+  #order(nodeId: string, time: number, { planId, change, parentId }: CopiedOrder): RecordedMessage {
+    const { type, taskId, key, value, reason } = change;
+    // A plan's id is made of its goal's, which is that of the message that submitted it.
+    const goalId = planId.replace(/^plan-/, "");
+    const traceId = this.#traces.get(goalId);
+    return {
+      kind: "order",
+      time,
+      id: `${planId}.order-${++this.#orders}`,
+      type: orderTypes[type] ?? "cancel",
+      from: this.#o.agentOn(nodeId) ?? "",
+      planId,
+      goalId,
+      ...(traceId === undefined ? {} : { traceId }),
+      ...(parentId === undefined ? {} : { parentId }),
+      ...(typeof taskId === "string" ? { taskId } : {}),
+      ...(typeof key === "string" ? { key } : {}),
+      data: (type === "task.signalled" ? value : reason) ?? null,
     };
   }
 
@@ -124,6 +165,7 @@ export class CopyTranslator {
         const envelope = unpackEnvelope(params);
         const { type, data, responseEvent, responseTopic } = envelope;
         const isReplay = method === goalMethods.replay;
+        if (method !== "request") remember(this.#traces, envelope.goalId ?? envelope.id, envelope.traceId);
         return {
           kind: method === "request" ? "request" : "goal",
           time,

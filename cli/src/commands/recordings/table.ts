@@ -5,7 +5,7 @@ export const recordings: readonly CommandSpec[] = [
     name: "record",
     summary: "record everything agents send each other, with what caused it",
     description:
-      "Records events, requests, goals, tasks and their answers of the running mesh, as lines of JSON, until Ctrl-C. The file " +
+      "Records events, requests, goals, tasks, their answers and orders to plans of the running mesh, as lines of JSON, until Ctrl-C. The file " +
       "holds all that was sent, secrets too, except what --redact names. It never slows the mesh down: what it cannot keep " +
       "up with is counted in the file.",
     arguments: [{ name: "<file>", description: "where to write it; - for stdout" }],
@@ -29,7 +29,7 @@ export const recordings: readonly CommandSpec[] = [
     name: "replay",
     summary: "send what clients sent in a recording again, and compare the answers",
     description:
-      "Sends the goals, requests and events of clients in a recording again, in the order that one waited for the other, and " +
+      "Sends the goals, requests, events and orders to plans of clients in a recording again, in the order that one waited for the other, and " +
       "compares how they end. Ends with 1 when something ended differently.",
     arguments: [{ name: "<file>", description: "a recording of `soorma record`" }],
     options: [

@@ -135,6 +135,8 @@ test("a variable that is no value of its setting is named", async () => {
   );
   const types = await failureOf("export default {};", { env: { SOORMA_DEV_TYPES: "no" } });
   expect(types.message).toContain('has to be true or false, not "no"');
+  const tenant = await failureOf("export default {};", { env: { SOORMA_MESH_TENANT_ID: "a b" } });
+  expect(tenant.message).toContain("SOORMA_MESH_TENANT_ID, for mesh.tenantId, has to match");
   const json = await failureOf("export default {};", { env: { SOORMA_PLUGINS_TRANSPORT_OPTIONS: "[]" } });
   expect(json.message).toBe("the variable SOORMA_PLUGINS_TRANSPORT_OPTIONS is no JSON object");
 });

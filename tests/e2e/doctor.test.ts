@@ -119,6 +119,14 @@ test("a mesh that runs is told, and what a killed one left, too", async () => {
   }
 }, 60_000);
 
+test("a syntax error is shown with the mark under it", async () => {
+  writeFileSync(join(project, "src/agents/broken.ts"), "const = 1;\n");
+  const { stdout, exitCode } = await soorma(["doctor"], { cwd: project });
+  expect(exitCode).toBe(1);
+  expect(stdout).toMatch(/^✗ agent broken +\S.*\n +at src\/agents\/broken\.ts:1:7\n {20}1 \| const = 1;\n {30}\^\n\n/m);
+  expect(stdout).toContain("→ mend the file");
+});
+
 test("for a person: a mark, what was found, and an arrow to what to do", async () => {
   writeFileSync(join(project, "soorma.config.ts"), "export default { mesh: { laese: 1 } };");
   const { stdout, stderr } = await soorma(["doctor"], { cwd: project });

@@ -41,12 +41,25 @@ function projectHere(io: Io, dir: string | undefined): Project | undefined {
 function show(findings: readonly Finding[], project: Project | undefined, io: Io): void {
   const colors = colorsForStdout(io);
   const marks = { ok: colors.green("✓"), warn: colors.yellow("!"), fail: colors.red("✗") };
-  const width = Math.max(...findings.map(({ name }) => name.length));
+  const columns = io.stdoutColumns ?? Number.POSITIVE_INFINITY;
+  const longest = Math.max(...findings.map(({ name }) => name.length));
+  // Where there is no room beside the names, what was found stands below them.
+  const beside = columns >= longest + 40;
+  const indent = beside ? longest + 4 : 4;
+  const wrapped = (text: string, room: number): string[] => {
+    // Several lines are source code with a mark under it, which stays as it is.
+    const whole = text.includes("\n") || !Number.isFinite(columns);
+    return (whole ? text : Bun.wrapAnsi(text, Math.max(16, columns - room), { hard: true })).split("\n");
+  };
   for (const { name, status, found, fix } of findings) {
-    const [first = "", ...rest] = printable(found).trimEnd().split("\n");
-    io.out(`${marks[status]} ${name.padEnd(width)}  ${first}`);
-    for (const line of rest) io.out(`${" ".repeat(width + 4)}${line}`);
-    if (fix !== undefined) io.out(`${" ".repeat(width + 4)}${colors.cyan("→")} ${fix}`);
+    const lines = wrapped(printable(found).trimEnd(), indent);
+    const first = beside ? `${name.padEnd(longest)}  ${lines.shift() ?? ""}` : name;
+    io.out(`${marks[status]} ${first}`);
+    for (const line of lines) io.out(`${" ".repeat(indent)}${line}`.trimEnd());
+    if (fix === undefined) continue;
+    const [arrow = "", ...rest] = wrapped(fix, indent + 2);
+    io.out(`${" ".repeat(indent)}${colors.cyan("→")} ${arrow}`);
+    for (const line of rest) io.out(`${" ".repeat(indent + 2)}${line}`);
   }
   const count = (status: Finding["status"]): number => findings.filter((finding) => finding.status === status).length;
   const [broken, doubtful] = [count("fail"), count("warn")];

@@ -21,6 +21,7 @@ test.each([
 
 test.each([
   [{ dev: { port: 99_999 } }, "dev.port", "must be <= 65535, not 99999"],
+  [{ mesh: { tenantId: "a b" } }, "mesh.tenantId", expect.stringMatching(/^must match pattern .*, not "a b"$/)],
   [{ dev: { types: "no" } }, "dev.types", 'must be boolean, not "no"'],
   [{ dev: { drainMs: "1s" } }, "dev.drainMs", 'must be integer, not "1s"'],
   [{ agents: { a: { entry: 7 } } }, "agents.a.entry", "must be string, not 7"],

@@ -15,7 +15,8 @@ const text = Type.String({ minLength: 1 });
 /** Names of agents are names of processes and of folders. */
 const agentNames = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$";
 
-function schemaOf({ range, default: byDefault }: Setting): TSchema {
+function schemaOf({ range, pattern, default: byDefault }: Setting): TSchema {
+  if (pattern !== undefined) return Type.String({ pattern });
   if (typeof byDefault === "boolean") return Type.Boolean();
   return range === undefined ? text : Type.Integer({ minimum: range[0], maximum: range[1] });
 }

@@ -12,6 +12,8 @@ export interface Setting {
   readonly absent?: string;
   /** Of a whole number; without it a setting is a text, or true or false if that is its default. */
   readonly range?: readonly [least: number, most: number];
+  /** What a text has to match. */
+  readonly pattern?: string;
 }
 
 const day = 86_400_000;
@@ -19,7 +21,8 @@ const day = 86_400_000;
 /** The one list of settings: schema, variables, defaults and `soorma config` are made of it. */
 export const settings = [
   { path: "mesh.address", absent: "a socket file" },
-  { path: "mesh.tenantId", default: "default" },
+  // As registries take it.
+  { path: "mesh.tenantId", default: "default", pattern: "^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$" },
   { path: "mesh.leaseMs", default: 10_000, range: [100, day] },
   { path: "mesh.renewMs", default: 3_000, range: [10, day] },
   { path: "mesh.maxMessageBytes", default: 16 * 1024 * 1024, range: [1024, 1024 ** 3] },
@@ -56,6 +59,9 @@ export function parseSetting(setting: Setting, given: string): SettingValue {
     if (given === "true" || given === "1") return true;
     if (given === "false" || given === "0") return false;
     throw new TypeError(`has to be true or false, not ${JSON.stringify(given)}`);
+  }
+  if (setting.pattern !== undefined && !new RegExp(setting.pattern).test(given)) {
+    throw new TypeError(`has to match ${setting.pattern}, which ${JSON.stringify(given)} does not`);
   }
   if (setting.range === undefined) return given;
   const [least, most] = setting.range;

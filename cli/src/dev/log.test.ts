@@ -2,13 +2,13 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import picocolors from "picocolors";
+import { createColors } from "../ui/colors.ts";
 import { filterOfWords, isShown, parseGrep } from "./log-filter.ts";
 import { type MeshLogLine, readChildLine } from "./log-line.ts";
 import { createLinePainter } from "./log-painter.ts";
 import { openMeshLog, previousLog, readMeshLog } from "./mesh-log.ts";
 
-const paint = createLinePainter({ colors: picocolors.createColors(false), root: "/p" });
+const paint = createLinePainter({ colors: createColors(false), root: "/p" });
 const entry = {
   time: "2026-01-31T12:00:00.000Z",
   level: "warn",
@@ -49,7 +49,7 @@ test("text that is no entry stays as it is, without what would move the cursor",
   });
   const hostile = readChildLine("a", "stderr", "\x1b[2J\x1b[31mred\x1b]0;title\x07\rx", 5);
   expect(paint(hostile)).toBe("a        │ redx");
-  const colorful = createLinePainter({ colors: picocolors.createColors(true), root: "/p" });
+  const colorful = createLinePainter({ colors: createColors(true), root: "/p" });
   expect(colorful(hostile)).toEndWith("\x1b[31mredx\x1b[0m");
 });
 

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import picocolors from "picocolors";
+import { createColors } from "../ui/colors.ts";
 import { createRateMeter } from "./rates.ts";
 import { type DevStatus, drawHelp, drawStatus } from "./status-line.ts";
 
-const colors = picocolors.createColors(false);
+const colors = createColors(false);
 const status: DevStatus = {
   phase: "running",
   agents: [

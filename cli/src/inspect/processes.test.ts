@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { type AgentStats, type NodeAnswer, type NodeStats, SoormaError } from "@soorma/core";
-import picocolors from "picocolors";
+import { createColors } from "../ui/colors.ts";
 import { processTable } from "./process-table.ts";
 import { type ProcessView, totalsOf, viewOf } from "./processes.ts";
 import { drawTop, type TopState } from "./top-screen.ts";
 
-const colors = picocolors.createColors(false);
+const colors = createColors(false);
 const nothing = { sent: 0, received: 0, malformed: 0, dropped: 0, waiting: 0, peers: 0 };
 
 function agent(name: string, over: Partial<AgentStats> = {}): AgentStats {
@@ -126,7 +126,7 @@ test("the picture fits every terminal", () => {
   for (const help of [false, true]) {
     for (const columns of [20, 40, 80, 200]) {
       for (const rows of [4, 8, 24]) {
-        const lines = drawTop({ ...state, help }, { columns, rows, colors: picocolors.createColors(true) });
+        const lines = drawTop({ ...state, help }, { columns, rows, colors: createColors(true) });
         expect(lines.length).toBeLessThanOrEqual(rows);
         expect(Math.max(...lines.map((line) => Bun.stringWidth(line)))).toBeLessThanOrEqual(columns);
       }

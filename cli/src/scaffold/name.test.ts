@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { nameFault, nameIdea, parseCapabilities, parseDescription } from "./name.ts";
+import { contractNameFault, nameFault, nameIdea, parseCapabilities, parseDescription } from "./name.ts";
 
 test.each(["a", "my-worker", "x2", "a-1-b"])("%j is a name", (name) => {
   expect(nameFault(name)).toBeUndefined();
@@ -41,4 +41,13 @@ test("a description is one line", () => {
   expect(parseDescription(" two\n lines\t here ")).toBe("two lines here");
   expect(() => parseDescription(" \n ")).toThrow(/empty/);
   expect(() => parseDescription("x".repeat(301))).toThrow(/301/);
+});
+
+test("contracts are called like functions or like event types", () => {
+  for (const name of ["resize", "paper_search", "order.placed", "Do.it-2"]) {
+    expect(contractNameFault(name)).toBeUndefined();
+  }
+  for (const name of ["", "a b", "../a", "a..b", "a.", "2", "ä", "a".repeat(129)]) {
+    expect(contractNameFault(name)).toBeString();
+  }
 });

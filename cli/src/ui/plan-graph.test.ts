@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import type { PlanState, TaskState } from "@soorma/core";
-import picocolors from "picocolors";
+import { createColors } from "./colors.ts";
 import { drawPlan } from "./plan-graph.ts";
 
-const colors = picocolors.createColors(false);
+const colors = createColors(false);
 const nowMs = 100_000;
 
 function task(name: string, fields: Partial<TaskState> = {}): TaskState {

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import picocolors from "picocolors";
+import { createColors } from "./colors.ts";
 import { table } from "./table.ts";
 
-const colors = picocolors.createColors(false);
+const colors = createColors(false);
 const columns = [
   { title: "PID", align: "right" },
   { title: "NAME", least: 6 },
@@ -36,7 +36,7 @@ test("where there is less room the cell that may be cut is, then the columns of 
 test("no line is wider than the terminal, whatever is in it", () => {
   const wide = [["12345", "日本語のエージェント", "99 %", "h"]];
   for (let width = 1; width < 60; width++) {
-    const lines = table(columns, wide, { width, colors: picocolors.createColors(true) });
+    const lines = table(columns, wide, { width, colors: createColors(true) });
     expect(Math.max(...lines.map((line) => Bun.stringWidth(line)))).toBeLessThanOrEqual(width);
   }
 });

@@ -133,8 +133,21 @@ export function createScreen({ io, colors, root, names }: ScreenOptions): Screen
     else if (!/\p{Cc}/u.test(key) && key.length <= 2) typed = before + key;
   };
 
+  /** Ctrl-Z, which is a key here, does what it does elsewhere: the shell is back, until its `fg`. The agents go on. */
+  const suspend = (): void => {
+    live.clear();
+    keys?.[Symbol.dispose]();
+    keys = undefined;
+    process.once("SIGCONT", () => {
+      keys = readKeys(onKey);
+      draw();
+    });
+    process.kill(0, "SIGTSTP");
+  };
+
   const onKey = (key: Key): void => {
     if (typed !== undefined) onTyped(key, typed);
+    else if (key === "\x1a") suspend();
     // Not SIGINT, of which two that come fast are taken for one press: keys are pressed one by one.
     else if (key === "ctrl-c" || key === "q") process.kill(process.pid, "SIGTERM");
     else if (key === "?" || key === "h") isHelpShown = !isHelpShown;

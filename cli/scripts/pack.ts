@@ -5,7 +5,7 @@
  * package instead of hundreds (core/README.md, "Decisions"). It is made here and nowhere else, so it cannot be older
  * than its source.
  */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 
@@ -46,7 +46,12 @@ async function packRoom(room: string, folder: string): Promise<string> {
     if (manifest.files.includes("templates")) {
       cpSync(join(repository, "templates"), join(stage, "templates"), { recursive: true });
     }
-    if (manifest.exports) await bundle(source, manifest, manifest.exports, join(stage, outputFolder));
+    if (manifest.exports) {
+      // Bundled where it lies in the package, so that its source map names the sources beside it.
+      symlinkSync(join(source, "node_modules"), join(stage, "node_modules"));
+      await bundle(stage, manifest, manifest.exports);
+      rmSync(join(stage, "node_modules"));
+    }
     writeFileSync(join(stage, "package.json"), JSON.stringify(published(manifest), undefined, 2));
     const filename = join(folder, `${manifest.name.replace("@", "").replaceAll("/", "-")}-${manifest.version}.tgz`);
     const child = Bun.spawn([process.execPath, "pm", "pack", "--quiet", "--filename", filename], {
@@ -64,21 +69,17 @@ async function packRoom(room: string, folder: string): Promise<string> {
 }
 
 /** One file an entry of the package, what they share in files of its own. Other packages stay packages. */
-async function bundle(
-  source: string,
-  manifest: Manifest,
-  exports: NonNullable<Manifest["exports"]>,
-  outdir: string,
-): Promise<void> {
+async function bundle(folder: string, manifest: Manifest, exports: NonNullable<Manifest["exports"]>): Promise<void> {
   const { name, dependencies, devDependencies, peerDependencies } = manifest;
   const packages = Object.keys({ ...dependencies, ...devDependencies, ...peerDependencies });
   const result = await Bun.build({
-    entrypoints: Object.values(exports).map((entry) => join(source, entry)),
-    root: source,
-    outdir,
+    entrypoints: Object.values(exports).map((entry) => join(folder, entry)),
+    root: folder,
+    outdir: join(folder, outputFolder),
     target: "bun",
     splitting: true,
-    // Names stay: they are in stack traces and in messages.
+    // Names stay, and places can be looked up: both are in stack traces.
+    sourcemap: "linked",
     minify: { whitespace: true, syntax: true, identifiers: false },
     external: packages
       .filter((dependency) => !(name === "@soorma/core" && bundled.includes(dependency)))

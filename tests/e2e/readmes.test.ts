@@ -4,7 +4,7 @@
  * (`<!-- not run: reason -->`) and is a skipped test. The examples of the command reference are in reference.test.ts.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { chmodSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Block, blocksOf, commandsOf, documentationPages, repository } from "../markdown.ts";
 import { cleanEnv, tempFolder } from "./cli-run.ts";
@@ -72,10 +72,10 @@ for (const block of outputs) {
 async function runBlock(block: Block): Promise<void> {
   const template = ofTemplate(block);
   const folder = template === undefined ? clone : await scaffold(template);
-  const name = template === undefined ? "" : nameOf(template);
-  const commands = commandsOf(block).map((line) =>
-    line.replaceAll("{{goal}}", `${name}.goal`).replaceAll("{{name}}", name),
-  );
+  // A template's readme as its project has it, filled in.
+  const filledIn = template === undefined ? undefined : readFileSync(join(folder, "README.md"), "utf8");
+  const written = filledIn === undefined ? block : sameBlock(block, blocksOf(block.page, filledIn));
+  const commands = commandsOf(written);
   const background: Running[] = [];
   let at = folder;
   try {
@@ -93,6 +93,13 @@ async function runBlock(block: Block): Promise<void> {
   } finally {
     for (const running of background) expect(await running.interrupt()).toBe(0);
   }
+}
+
+/** The block at the same place of another version of its page. */
+function sameBlock(block: Block, among: readonly Block[]): Block {
+  const found = among[blocksOf(block.page).findIndex(({ line }) => line === block.line)];
+  if (!found) throw new Error(`the generated readme has no such block as ${block.page}:${block.line}`);
+  return found;
 }
 
 const nameOf = (template: string): string => `my-${template}`;

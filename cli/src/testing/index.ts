@@ -1,3 +1,12 @@
+export {
+  type Difference,
+  type Recording,
+  type ReplayedInput,
+  type ReplayOptions,
+  type ReplayReport,
+  readRecording,
+  replayRecording,
+} from "@soorma/core/recording";
 export type { MeshCall } from "./activity.ts";
 export type { AgentSource, Agents } from "./agent-source.ts";
 export { type Answer, delayed, failure, never, Script, type StubCall, sequence } from "./answers.ts";

@@ -2,6 +2,7 @@ import type { Client } from "../agents/client.ts";
 import type { GoalRun } from "../agents/goal-run.ts";
 import { isSoormaError } from "../errors.ts";
 import { isTopic } from "../events/topics.ts";
+import { isTerminal } from "../plans/task-node.ts";
 import { type Runtime, sleep } from "../runtime.ts";
 import type { RecordedEvent, RecordedOrder, RecordedRequest } from "./format.ts";
 import type { InputMessage } from "./inputs.ts";
@@ -98,7 +99,7 @@ export class InputSender {
     switch (type) {
       case "answer": {
         const which = { ...(taskId === undefined ? {} : { taskId }), ...(key === undefined ? {} : { key }) };
-        return await this.#whenItMay(() => tracker.answer(planId, data, which));
+        return await this.#whenItMay(run, () => tracker.answer(planId, data, which));
       }
       case "cancel":
         await tracker.cancelPlan(planId, reason);
@@ -110,14 +111,14 @@ export class InputSender {
         await tracker.resumePlan(planId);
         return;
       case "retry":
-        return await this.#whenItMay(() => tracker.reviveTask(planId, taskId ?? ""));
+        return await this.#whenItMay(run, () => tracker.reviveTask(planId, taskId ?? ""));
       default:
-        return await this.#whenItMay(() => tracker.discardDeadLetter(planId, taskId ?? "", reason));
+        return await this.#whenItMay(run, () => tracker.discardDeadLetter(planId, taskId ?? "", reason));
     }
   }
 
-  /** The plan may not be so far yet. */
-  async #whenItMay(order: () => Promise<void>): Promise<void> {
+  /** The plan may not be so far yet. @throws {SoormaError} `PLAN_REFUSED` when it has ended without. */
+  async #whenItMay(run: GoalRun, order: () => Promise<void>): Promise<void> {
     const { timeoutMs = defaultTimeoutMs, signal } = this.#o;
     const deadline = this.#runtime.monotonic() + timeoutMs;
     for (;;) {
@@ -125,6 +126,7 @@ export class InputSender {
         return await order();
       } catch (error) {
         if (!isSoormaError(error, "PLAN_REFUSED") || this.#runtime.monotonic() >= deadline) throw error;
+        if (isTerminal((await run.plan()).status)) throw error;
       }
       await sleep(this.#runtime, pauseMs, signal);
     }

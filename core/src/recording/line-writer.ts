@@ -117,19 +117,26 @@ export class LineWriter {
     const dueAt = runtime.monotonic() - orderMs;
     const due = all ? this.#held : this.#held.filter(({ heldAt }) => heldAt <= dueAt);
     const kept = all ? [] : this.#held.filter(({ heldAt }) => heldAt > dueAt);
-    due.sort((a, b) => a.time - b.time || rankOf(a) - rankOf(b));
+    // Stable: what one node sent in the same millisecond stays in its order.
+    due.sort((a, b) => a.time - b.time);
     const lines: RecordingLine[] = [];
     const orphans = new Map<string, number>();
+    const early: Held[] = [];
     let bytes = 0;
-    for (const held of due) {
-      const { copy, line, nodeId, heldAt } = held;
-      if (copy && !all && heldAt > dueAt - offerMs && translator.isEarly(copy)) {
-        kept.push(held);
-        continue;
-      }
-      bytes += held.bytes;
+    const write = ({ copy, line, nodeId, bytes: size }: Held): void => {
+      bytes += size;
       if (line) lines.push(line);
       if (copy && !this.#translate(nodeId, copy, lines)) orphans.set(nodeId, (orphans.get(nodeId) ?? 0) + 1);
+    };
+    for (const held of due) {
+      if (held.copy && translator.isEarly(held.copy)) early.push(held);
+      else write(held);
+    }
+    for (const held of early) {
+      const { copy, heldAt } = held;
+      // Its offer was behind it, or has not come yet.
+      if (copy && !all && heldAt > dueAt - offerMs && translator.isEarly(copy)) kept.push(held);
+      else write(held);
     }
     for (const [nodeId, count] of orphans) {
       this.#lost += count;
@@ -169,11 +176,4 @@ export class LineWriter {
       this.#bytes -= bytes;
     });
   }
-}
-
-/** Of what has the same time: a task is offered before anything is said of it, and something is answered after it was asked. */
-function rankOf({ copy }: Held): number {
-  if (!copy) return 0;
-  if (copy[0] === "answer") return 3;
-  return copy[0] === "call" && copy[3] !== "task.result" ? 1 : 2;
 }

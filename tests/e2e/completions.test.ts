@@ -27,6 +27,7 @@ await planner.run();`,
   const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
   if (exitCode !== 0) throw new Error(stderr);
   await soorma(["goal", "tab.goal"], { cwd: project });
+  await soorma(["memory", "set", "user:42:prefs", "{}"], { cwd: project });
   const { stdout } = await soorma(["plans", "list", "--json"], { cwd: project });
   planId = (JSON.parse(stdout) as { planId: string }[])[0]?.planId ?? "";
   for (const shell of ["bash", "zsh", "fish"]) {
@@ -91,6 +92,7 @@ const asked = (): readonly (readonly [string, string])[] => [
   ["soorma plans list --planner ", "tab-planner"],
   ["soorma goal ", "tab.goal"],
   ["soorma dev --env=", "staging"],
+  ["soorma memory get user:42:", "user:42:prefs"],
   ["soorma doctor --dir no", "de_modules"],
 ];
 
@@ -129,6 +131,7 @@ test.skipIf(fish === null)(
     expect(answers).toMatch(/^tab-planner\tPlans: nothing$/m);
     expect(answers).toMatch(/^tab\.goal\ttab-planner$/m);
     expect(answers).toMatch(/^--env=staging$/m);
+    expect(answers).toMatch(/^user:42:prefs$/m);
     expect(answers).toMatch(/^node_modules\//m);
   },
   60_000,

@@ -49,6 +49,24 @@ const specs: readonly (CommandSpec | CommandGroup)[] = [
     ],
   },
   {
+    name: "memory",
+    summary: "memory",
+    commands: [
+      {
+        name: "get",
+        summary: "get",
+        arguments: [{ name: "<key>", description: "" }],
+        options: [{ flags: "--after <key>", description: "" }],
+        load,
+      },
+    ],
+  },
+  {
+    name: "schemas",
+    summary: "schemas",
+    commands: [{ name: "show", summary: "show", arguments: [{ name: "<schema>", description: "" }], load }],
+  },
+  {
     name: "agents",
     summary: "agents",
     commands: [{ name: "show", summary: "show", arguments: [{ name: "<name>", description: "" }], load }],
@@ -65,6 +83,8 @@ const sources: ValueSources = {
   events: (which) => list(`order.${which}`, "order.*"),
   capabilities: () => list("arithmetic"),
   operations: (capability) => list(`${capability}.add`),
+  keys: (prefix) => list(`${prefix}1`, "other"),
+  schemas: () => list("order"),
   environments: () => list("staging", "stable"),
   settings: () => list("mesh", "dev.port"),
 };
@@ -118,14 +138,9 @@ test.each([
     ["dev", "--env=st"],
     ["--env=staging", "--env=stable"],
   ],
-  [
-    ["dev", "--env", "=", "sta"],
-    ["staging", "stable"],
-  ],
-  [
-    ["dev", "--env", "="],
-    ["staging", "stable"],
-  ],
+  [["memory", "get", "user:"], ["user:1"]],
+  [["memory", "get", "--after", ""], []],
+  [["schemas", "show", ""], ["order"]],
   [["dev", "--dir", ""], [":folders"]],
   [["help", "g"], ["goal"]],
   [["nothing", ""], []],

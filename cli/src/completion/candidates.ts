@@ -21,6 +21,9 @@ export interface ValueSources {
   capabilities(): Promise<readonly Candidate[]>;
   /** Of the agents that have a capability. */
   operations(capability: string): Promise<readonly Candidate[]>;
+  /** Keys of memory that begin so. */
+  keys(prefix: string): Promise<readonly Candidate[]>;
+  schemas(): Promise<readonly Candidate[]>;
   environments(): Promise<readonly Candidate[]>;
   settings(): Promise<readonly Candidate[]>;
 }
@@ -46,22 +49,12 @@ export async function completionOf(
   words: readonly string[],
   sources: ValueSources,
 ): Promise<Completion> {
-  const before = joined(words);
-  const current = before.pop() ?? "";
+  const before = words.slice(0, -1);
+  const current = words.at(-1) ?? "";
   const found = await at(specs, before, current, sources);
   // Names come from whoever is in the mesh: nothing is offered that a shell would read as more than a word.
   const safe = found.candidates.filter(({ value }) => /^[\w.:@%+,/=-]+$/.test(value) && value.startsWith(current));
   return { ...found, candidates: unique(safe) };
-}
-
-/** Bash takes `--env=ci` apart. */
-function joined(words: readonly string[]): string[] {
-  const found: string[] = [];
-  for (const [index, word] of words.entries()) {
-    if (word !== "=" || !words[index - 1]?.startsWith("--")) found.push(word);
-    else if (index === words.length - 1) found.push("");
-  }
-  return found;
 }
 
 async function at(
@@ -120,7 +113,7 @@ async function inCommand(
   const given = argumentsIn(before, optionOf);
   const argument = spec.arguments?.[given.length];
   if (!argument) return { candidates: flagsOf(options, before) };
-  return await valuesOf(bare(argument.name), { spec, group, given, sources });
+  return await valuesOf(bare(argument.name), { spec, group, given, current, sources });
 }
 
 function valuesOfOption(
@@ -135,7 +128,8 @@ function valuesOfOption(
   const placeholder = placeholderOf(option.flags) ?? "";
   // What an option takes is told by its own name where `<name>` does not say.
   const what = placeholder === "name" || long === "--goal" ? long.slice(2) : placeholder;
-  return valuesOf(what, { spec, group, given: before, sources });
+  // The key that a page begins after is no key to complete.
+  return valuesOf(what === "key" ? "" : what, { spec, group, given: before, current: "", sources });
 }
 
 interface Place {
@@ -143,11 +137,12 @@ interface Place {
   readonly group: CommandGroup | undefined;
   /** Arguments before this one. */
   readonly given: readonly string[];
+  readonly current: string;
   readonly sources: ValueSources;
 }
 
 /** By what an argument is called. */
-async function valuesOf(what: string, { spec, group, given, sources }: Place): Promise<Completion> {
+async function valuesOf(what: string, { spec, group, given, current, sources }: Place): Promise<Completion> {
   switch (what) {
     case "folder":
       return { candidates: [], files: "folders" };
@@ -174,6 +169,10 @@ async function valuesOf(what: string, { spec, group, given, sources }: Place): P
       return { candidates: await sources.capabilities() };
     case "operation":
       return { candidates: await sources.operations(given[0] ?? "") };
+    case "key":
+      return group?.name === "memory" ? { candidates: await sources.keys(current) } : none;
+    case "schema":
+      return { candidates: await sources.schemas() };
     case "environment":
       return { candidates: await sources.environments() };
     case "path":

@@ -4,10 +4,16 @@ export type Shell = (typeof shells)[number];
 // Each asks the very command that was typed, so that a project's own soorma completes itself.
 const bash = String.raw`# soorma for bash. In ~/.bashrc: eval "$(soorma completions bash)"
 _soorma() {
-  local cur=${"$"}{COMP_WORDS[COMP_CWORD]} value rest name
-  local -a words=("${"$"}{COMP_WORDS[@]:1:COMP_CWORD}")
+  # Bash takes words apart at = and :, so the line is read again, and what stands before the last part is not written twice.
+  local line=${"$"}{COMP_LINE:0:COMP_POINT} cur=${"$"}{COMP_WORDS[COMP_CWORD]} whole before= value rest name
+  local -a words
+  read -ra words <<<"$line"
+  while [[ ${"$"}{#words[@]} -gt 1 && ${"$"}{words[0]} != "${"$"}{COMP_WORDS[0]}" ]]; do words=("${"$"}{words[@]:1}"); done
+  [[ $line == *[[:space:]] ]] && words+=("")
+  whole=${"$"}{words[${"$"}{#words[@]}-1]}
+  [[ $cur == [=:] ]] && cur=
+  [[ $whole == *"$cur" ]] && before=${"$"}{whole%"$cur"}
   COMPREPLY=()
-  [[ $cur == "=" ]] && cur=
   while IFS=$'\t' read -r value rest; do
     case $value in
       :files)
@@ -18,9 +24,9 @@ _soorma() {
         compopt -o filenames 2>/dev/null
         while IFS= read -r name; do COMPREPLY+=("$name"); done < <(compgen -d -- "$cur")
         ;;
-      *) COMPREPLY+=("$value") ;;
+      *) COMPREPLY+=("${"$"}{value#"$before"}") ;;
     esac
-  done < <("${"$"}{COMP_WORDS[0]}" complete -- "${"$"}{words[@]}" 2>/dev/null)
+  done < <("${"$"}{words[0]}" complete -- "${"$"}{words[@]:1}" 2>/dev/null)
   if [[ ${"$"}{#COMPREPLY[@]} == 1 && ${"$"}{COMPREPLY[0]} == *= ]]; then compopt -o nospace 2>/dev/null; fi
 }
 complete -F _soorma soorma

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { AgentRecord, PlanSummary } from "@soorma/core";
+import type { AgentRecord, PlanSummary, SchemaRecord } from "@soorma/core";
 import { keyLines } from "../config/key-lines.ts";
 import { configFileName, settings } from "../config/settings.ts";
 import type { Project } from "../dev/project.ts";
@@ -12,10 +12,12 @@ interface Live {
   readonly agents: readonly AgentRecord[];
   close(): Promise<void>;
   plans(): Promise<readonly PlanSummary[]>;
+  keys(prefix: string): Promise<readonly string[]>;
+  schemas(): Promise<readonly SchemaRecord[]>;
 }
 
-/** Plans that are offered, newest first. */
-const offeredPlans = 50;
+/** Plans, newest first, and keys that are offered. */
+const offered = 50;
 
 /** What the project and its running mesh have. Each part is loaded when it is asked for, and a mesh there is not has nothing. */
 export function createSources(io: Pick<Io, "cwd" | "env">): ValueSources & AsyncDisposable {
@@ -54,6 +56,14 @@ export function createSources(io: Pick<Io, "cwd" | "env">): ValueSources & Async
           description: `${goalType}, ${status}, ${formatDuration(Date.now() - createdAtMs)} ago`,
         })),
       ),
+    keys: (prefix) => live(async ({ keys }) => (await keys(prefix)).map((value) => ({ value }))),
+    schemas: () =>
+      live(async ({ schemas }) =>
+        (await schemas()).map(({ name, description }) => ({
+          value: name,
+          ...(description === undefined ? {} : { description }),
+        })),
+      ),
     async projectAgents() {
       const { root } = await project();
       const { agentDefinitions } = await import("../dev/agents.ts");
@@ -88,10 +98,12 @@ async function connectLive(io: Pick<Io, "cwd" | "env">): Promise<Live> {
   const meshFile = findMeshFile({ cwd: io.cwd, env: io.env });
   const [{ connectMesh }, { silentLogger }] = await Promise.all([import("../mesh.ts"), import("@soorma/core")]);
   const mesh = connectMesh({ meshFile, log: silentLogger });
-  const { node, tracker } = await mesh.acquire();
+  const { node, tracker, memory } = await mesh.acquire();
   return {
     agents: node.directory.all(),
-    plans: () => tracker.list({ limit: offeredPlans }),
+    plans: () => tracker.list({ limit: offered }),
+    keys: async (prefix) => (await memory.list(prefix, { limit: offered })).map(({ key }) => key),
+    schemas: () => node.registry.querySchemas({}),
     close: () => mesh.release(),
   };
 }

@@ -31,6 +31,7 @@ worker.onEvent("papers.*", () => {});
 const tool = new Tool({ name: "calculator", description: "Calculates", version: "1.2.0", capabilities: ["arithmetic"], drainMs: 50 });
 tool.onInvoke(calculate, ({ data }) => ({ result: data.a + data.b }));
 tool.onInvoke("fail", () => { throw new Error("it\\u001b[31m broke"); });
+tool.onInvoke("tick", async ({ data }, { bus }) => { for (let n = 0; n < data.times; n++) await bus.publish("tick.tock", n); });
 tool.onInvoke("hang", () => new Promise(() => {}));
 tool.onInvoke("block", ({ data }) => { Bun.sleepSync(data.ms); });
 const planner = new Planner({ name: "research-planner" });
@@ -174,6 +175,46 @@ describe("events and publish", () => {
     expect(stdout).toBe("");
     expect(stderr).toEndWith("0 events\n");
     await run("plans", "cancel", planId.trim());
+  });
+
+  test("what it missed stands among the events, with how much it was", async () => {
+    const child = startSoorma(["events", "tail", "tick.*", "--json"], { cwd: project });
+    let out = "";
+    const reading = (async () => {
+      const decoder = new TextDecoder();
+      for await (const chunk of child.stdout) out += decoder.decode(chunk, { stream: true });
+    })();
+    const lines = () =>
+      out
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as Envelope<never>);
+    const tick = (times: number) => run("call", "calculator", "tick", JSON.stringify({ times }));
+    try {
+      await until("the subscription", async () => {
+        await tick(1);
+        return lines().length > 0;
+      });
+      const before = lines().length;
+      child.kill("SIGSTOP");
+      // More than is kept for a subscriber that takes nothing; publishers wait a second for it, no longer.
+      expect((await tick(5_000)).exitCode).toBe(0);
+      child.kill("SIGCONT");
+      await until("the gap", async () => {
+        await tick(1);
+        return lines().some(({ type }) => type === "system.bus.gap");
+      });
+      const gap = lines().find(({ type }) => type === "system.bus.gap")?.data as { count: number } | undefined;
+      child.kill("SIGINT");
+      await Promise.all([reading, child.exited]);
+      const shown = lines().filter(({ type }) => type === "tick.tock").length - before;
+      expect(gap?.count).toBeGreaterThan(100);
+      // All of the five thousand, and one of each look for the gap.
+      expect(shown + (gap?.count ?? 0)).toBeWithin(5_001, 5_100);
+      expect(await child.stderr.text()).toContain(`${gap?.count} missed`);
+    } finally {
+      child.kill("SIGKILL");
+    }
   });
 
   test("a reader that went away ends it quietly", async () => {

@@ -1,6 +1,6 @@
 import type { AgentHandle, Client, SchemaRef } from "@soorma/core";
 import { isSoormaError } from "@soorma/core/errors";
-import { typeText } from "../schema/type-text.ts";
+import { typeText } from "../types/schema-type.ts";
 import { printAnswer } from "../ui/answer.ts";
 import { CommandError } from "../ui/errors.ts";
 import { readJsonArgument } from "../ui/json-source.ts";

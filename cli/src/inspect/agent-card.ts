@@ -1,5 +1,5 @@
 import type { AgentMetrics, AgentRecord, AgentStats, EventRef, Operation, SchemaRecord, SchemaRef } from "@soorma/core";
-import { typeText } from "../schema/type-text.ts";
+import { typeText } from "../types/schema-type.ts";
 import { formatBytes } from "../ui/amounts.ts";
 import type { Colors } from "../ui/colors.ts";
 import { table } from "../ui/table.ts";

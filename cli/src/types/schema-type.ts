@@ -1,10 +1,20 @@
 /** A JSON Schema, as a registry keeps it. */
 type Schema = Readonly<Record<string, unknown>>;
 
-/** What a schema refers to by name. */
+/** What a type cannot say. */
+const sayings = [
+  ...["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern"],
+  ...["format", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "default"],
+];
+
+/** What a schema refers to by name, and how objects are written. */
 interface Scope {
   /** Names of the types that stand for what `$ref` names. */
   readonly references: ReadonlyMap<string, string>;
+  /** What fits into so many columns stands on one line. 0: every field has a line of its own. */
+  readonly inline: number;
+  /** Where a field's description goes. Behind it also stands what its type cannot say. */
+  readonly notes: "above" | "behind" | "none";
 }
 
 /** TypeScript for a schema. */
@@ -34,13 +44,32 @@ export function writeType(name: string, schema: Schema, comment?: string): Writt
     }
   }
   if (typeof schema.$id === "string" && !references.has(schema.$id)) references.set(schema.$id, name);
-  const scope = { references };
+  const scope: Scope = { references, inline: 0, notes: "above" };
   return {
     declarations: [
       declare(name, schema, scope, comment),
       ...definitions.map(([typeName, definition]) => declare(typeName, definition, scope, undefined)),
     ],
   };
+}
+
+export interface TypeTextOptions {
+  /** What does not fit into so many columns is spread over lines. Default: everything on one line. */
+  readonly width?: number;
+  /** Say behind each field, where lines are spread, what its type cannot: bounds, formats, its description. */
+  readonly notes?: boolean;
+}
+
+/** A schema as the expression of a type, for people to read. */
+export function typeText(schema: unknown, options: TypeTextOptions = {}): string {
+  const { width = Number.POSITIVE_INFINITY, notes = false } = options;
+  const references = new Map<string, string>();
+  for (const holder of ["$defs", "definitions"]) {
+    for (const key of Object.keys(asSchema(asSchema(schema)?.[holder]) ?? {})) {
+      references.set(`#/${holder}/${key}`, pascalCase(key)).set(key, pascalCase(key));
+    }
+  }
+  return typeOf(schema, { references, inline: width, notes: notes ? "behind" : "none" }, "");
 }
 
 function declare(name: string, schema: Schema, scope: Scope, comment: string | undefined): string {
@@ -149,15 +178,38 @@ function objectOf(schema: Schema, scope: Scope, indent: string): string {
     return schema.additionalProperties === false ? "Record<string, never>" : "Record<string, unknown>";
   }
   const inner = `${indent}  `;
-  const lines = properties.map(([key, value]) => {
-    const told = docOf(textOf(asSchema(value)?.description), inner);
-    return `${told}${inner}${propertyName(key)}${required.has(key) ? "" : "?"}: ${typeOf(value, scope, inner)};`;
+  const fields = [
+    ...properties.map(([key, value]) => {
+      const field = (under: string): string =>
+        `${propertyName(key)}${required.has(key) ? "" : "?"}: ${typeOf(value, scope, under)}`;
+      return { field, doc: textOf(asSchema(value)?.description), note: scope.notes === "behind" ? noteOf(value) : "" };
+    }),
+    ...[...required]
+      .filter((key) => !properties.some(([name]) => name === key))
+      .map((key) => ({ field: (): string => `${propertyName(key)}: unknown`, doc: undefined, note: "" })),
+  ];
+  const line = `{ ${fields.map(({ field }) => field(indent)).join("; ")} }`;
+  const isShort = !line.includes("\n") && indent.length + Bun.stringWidth(line) <= scope.inline;
+  if (isShort && fields.every(({ note }) => note === "")) return [line, ...open].join(" & ");
+  const lines = fields.map(({ field, doc, note }) => {
+    const above = scope.notes === "above" ? docOf(doc, inner) : "";
+    return `${above}${inner}${field(inner)};${note === "" ? "" : ` // ${note}`}`;
   });
-  for (const key of required) {
-    if (!properties.some(([name]) => name === key)) lines.push(`${inner}${propertyName(key)}: unknown;`);
-  }
   const own = `{\n${lines.join("\n")}\n${indent}}`;
   return [own, ...open].join(" & ");
+}
+
+/** What a schema says beyond its type, on one line. */
+function noteOf(given: unknown): string {
+  const schema = asSchema(given);
+  if (!schema) return "";
+  const bounds = [
+    ...(schema.type === "integer" ? ["whole number"] : []),
+    ...sayings.flatMap((word) => (schema[word] === undefined ? [] : [`${word} ${literal(schema[word])}`])),
+  ].join(", ");
+  return [bounds, (textOf(schema.description) ?? "").replace(/\s+/g, " ").trim()]
+    .filter((part) => part !== "")
+    .join(" · ");
 }
 
 /** What other keys may hold. */

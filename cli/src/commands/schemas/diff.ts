@@ -1,5 +1,5 @@
 import type { SchemaRecord } from "@soorma/core";
-import { diffSchemas, isBreaking, roleOf, type SchemaRole } from "../../schema/diff.ts";
+import { diffSchemas, isBreaking, roleOf, type SchemaRole } from "../../types/schema-diff.ts";
 import { colorsForStdout } from "../../ui/colors.ts";
 import { CommandError } from "../../ui/errors.ts";
 import { table } from "../../ui/table.ts";

@@ -1,4 +1,4 @@
-import { typeText } from "../../schema/type-text.ts";
+import { typeText } from "../../types/schema-type.ts";
 import { printAnswer } from "../../ui/answer.ts";
 import { colorsForStdout } from "../../ui/colors.ts";
 import { CommandError } from "../../ui/errors.ts";

@@ -1,5 +1,5 @@
 import { type TSchema, Value } from "@soorma/core/schema";
-import { typeText } from "./type-text.ts";
+import { typeText } from "./schema-type.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { type TSchema, Type, Value } from "@soorma/core/schema";
-import { diffSchemas, isBreaking, roleOf, type SchemaChange } from "./diff.ts";
+import { diffSchemas, isBreaking, roleOf, type SchemaChange } from "./schema-diff.ts";
 
 const plain = (schema: TSchema): unknown => JSON.parse(JSON.stringify(schema));
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Type } from "@soorma/core/schema";
-import { typeText } from "./type-text.ts";
+import { typeText } from "./schema-type.ts";
 
 const plain = (schema: object): unknown => JSON.parse(JSON.stringify(schema));
 
@@ -15,11 +15,14 @@ test.each([
   [Type.Array(Type.Literal("a | b")), '"a | b"[]'],
   [Type.Enum(["add", "mul"]), '"add" | "mul"'],
   [Type.Literal(7), "7"],
-  [Type.Object({}), "{}"],
+  [Type.Object({}), "Record<string, unknown>"],
   [Type.Object({ a: Type.Number(), "b c": Type.Optional(Type.Boolean()) }), '{ a: number; "b c"?: boolean }'],
   [Type.Record(Type.String(), Type.Number()), "Record<string, number>"],
   [Type.Tuple([Type.String(), Type.Number()]), "[string, number]"],
-  [Type.Object({ a: Type.String() }, { additionalProperties: Type.Number() }), "{ a: string; [name: string]: number }"],
+  [
+    Type.Object({ a: Type.String() }, { additionalProperties: Type.Number() }),
+    "{ a: string } & Record<string, number>",
+  ],
   [Type.Array(Type.Object({ a: Type.Union([Type.String(), Type.Number()]) })), "{ a: string | number }[]"],
 ])("%j is %s", (schema, text) => {
   expect(typeText(plain(schema))).toBe(text);
@@ -27,7 +30,8 @@ test.each([
 
 test("schemas that TypeBox would not write are read, too", () => {
   expect(typeText({ type: ["string", "null"] })).toBe("string | null");
-  expect(typeText({ allOf: [{ type: "object", properties: { a: true } }, { $ref: "#/$defs/Node" }] })).toBe(
+  const node = { $ref: "#/$defs/node" };
+  expect(typeText({ $defs: { node: true }, allOf: [{ type: "object", properties: { a: true } }, node] })).toBe(
     "{ a?: unknown } & Node",
   );
   expect(typeText({ properties: { a: false } })).toBe("{ a?: never }");

@@ -230,7 +230,7 @@ describe("agents", () => {
     );
     expect(stdout).toMatch(/Takes events\n {2}papers\.\* {2}group searcher\n/);
     expect(stdout).toMatch(
-      /Emits events\n {2}papers\.found {2}business-facts\n {4}data \{ count: number; topic: string \}/,
+      /Emits events\n {2}papers\.found {2}business-facts\n {4}data \{ topic: string; count: number \}/,
     );
     expect(stdout).toMatch(/Instances\n +PID +ID +UP +MEM +RUN +DONE +FAILED +HOST\n +\d+ +searcher-\w{10} /);
     const card = await json<{ version: string; schemas: unknown[]; instances: unknown[] }>(

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import type { Envelope } from "@soorma/core";
-import picocolors from "picocolors";
+import { createColors } from "../../ui/colors.ts";
 import { eventLine, gapLine } from "./event-line.ts";
 
-const colors = picocolors.createColors(false);
+const colors = createColors(false);
 const event: Envelope = {
   id: "n-1-2",
   source: "searcher-a1b2c3d4e5",

@@ -37,7 +37,6 @@ test("a task goes to the only worker; what is there already is not overwritten",
   const agent = readFileSync(join(folder.path, "src/agents/photos.ts"), "utf8");
   expect(agent).toContain(`import { resize, runResize } from "../tasks/resize.ts";`);
   expect(agent).toContain("worker.onTask(resize, (task) => runResize(task.data));");
-  expect(agent).toContain(`capabilities: ["resize"]`);
 
   rmSync(join(folder.path, "src/tasks/resize.ts"));
   const before = filesIn(folder.path);
@@ -58,7 +57,7 @@ test("--dry-run lists the files and changes nothing", async () => {
 });
 
 test.each([
-  [["task", "a", "--agent", "nobody"], "no agent nobody", "choose one of photos, videos", 2],
+  [["task", "a", "--agent", "nobody"], "the project has no agent nobody", "choose one of photos, videos", 2],
   [["task", "a"], "which agent gets the task is missing", "--agent photos|videos", 2],
   [["tool", "a"], "no tool that a tool could go to", "soorma add agent <name> --type tool", 1],
   [["tool", "a", "--agent", "photos"], "photos is a worker", "soorma add agent <name> --type tool", 2],
@@ -86,11 +85,12 @@ test("outside of a project of soorma nothing is added", async () => {
 });
 
 test("what cannot be wired safely is left as it is, and the lines to add are said", async () => {
-  const source = worker("p", "names()");
+  const source = `import { Worker } from "soorma";\n\nfor (const name of ["a", "b"]) await new Worker({ name }).run();\n`;
   using folder = project({ "src/agents/photos.ts": source });
-  const { stderr, exitCode } = await soorma(["add", "task", "resize"], { cwd: folder.path });
+  const { stdout, stderr, exitCode } = await soorma(["add", "task", "resize"], { cwd: folder.path });
   expect(exitCode).toBe(1);
-  expect(stderr).toContain("src/agents/photos.ts was left as it is: the capabilities of worker are not a plain list");
+  expect(stdout).toBe("created  src/tasks/resize.ts\ncreated  src/tasks/resize.test.ts\n");
+  expect(stderr).toContain("src/agents/photos.ts was left as it is: no `new Worker(…)`");
   expect(stderr).toContain(`  import { resize, runResize } from "../tasks/resize.ts";`);
   expect(stderr).toContain("  worker.onTask(resize, (task) => runResize(task.data));");
   expect(readFileSync(join(folder.path, "src/agents/photos.ts"), "utf8")).toBe(source);
@@ -131,7 +131,7 @@ test("an agent that one module makes and another runs gets its handler where it 
   const { stdout } = await soorma(["add", "task", "resize"], { cwd: folder.path });
   expect(stdout).toContain("changed  src/photos.ts");
   expect(readFileSync(join(folder.path, "src/photos.ts"), "utf8")).toEndWith(
-    `capabilities: ["resize"] });\n\nworker.onTask(resize, (task) => runResize(task.data));\n`,
+    `name: "p" });\n\nworker.onTask(resize, (task) => runResize(task.data));\n`,
   );
 });
 

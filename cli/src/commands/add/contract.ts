@@ -2,10 +2,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig } from "../../config.ts";
 import { findProject } from "../../dev/project.ts";
-import { wireContract } from "../../scaffold/add/agent-module.ts";
+import { type Wired, wireContract, wiringLines } from "../../scaffold/add/agent-module.ts";
 import { checkNew, checkUsesSoorma, finishChanges } from "../../scaffold/add/changes.ts";
 import { type ContractKind, contractFiles } from "../../scaffold/add/contract-files.ts";
-import { importPath, type ProjectAgent, readProjectAgents } from "../../scaffold/add/project-agents.ts";
+import {
+  importPath,
+  type ProjectAgent,
+  type ProjectAgents,
+  readProjectAgents,
+  type UnreadAgent,
+} from "../../scaffold/add/project-agents.ts";
 import { contractNameFault } from "../../scaffold/name.ts";
 import { createAsker } from "../../ui/ask.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
@@ -36,11 +42,15 @@ export function addContract(kind: ContractKind): RunCommand {
     const asks = io.interactive && !options.json;
     const agent = await chooseAgent(kind, { agents, unread }, options.agent, asks ? io : undefined);
 
-    const source = readFileSync(join(root, agent.file), "utf8");
-    const wired = wireContract(source, agent.variable, {
-      ...wiring,
-      from: importPath(root, agent.file, wiring.from),
-    });
+    const placed = { ...wiring, from: importPath(root, agent.file, wiring.from) };
+    const wired: Wired =
+      "variable" in agent
+        ? wireContract(readFileSync(join(root, agent.file), "utf8"), agent.variable, placed)
+        : {
+            ok: false,
+            reason: "no `new Worker(…)` or the like stands at its top level",
+            lines: wiringLines(kindFor[kind] ?? "agent", placed, new Set()),
+          };
     finishChanges(
       root,
       { created: files, changed: wired.ok ? [{ path: agent.file, text: wired.text }] : [] },
@@ -55,55 +65,44 @@ export function addContract(kind: ContractKind): RunCommand {
   };
 }
 
+/** The agent that was named, or else the only one there is; one that cannot be read if there is no other. */
 async function chooseAgent(
   kind: ContractKind,
-  { agents, unread }: { readonly agents: readonly ProjectAgent[]; readonly unread: readonly string[] },
+  { agents, unread }: ProjectAgents,
   wanted: string | undefined,
   io: Io | undefined,
-): Promise<ProjectAgent> {
+): Promise<ProjectAgent | UnreadAgent> {
   const wantedKind = kindFor[kind];
   const fitting = agents.filter((agent) => wantedKind === undefined || agent.kind === wantedKind);
-  const list = (some: readonly ProjectAgent[]): string => some.map(({ called }) => called).join(", ");
+  const list = [...fitting, ...unread].map(({ called }) => called).join(", ");
+  const addFirst = `\`soorma add agent <name> --type ${wantedKind ?? "worker"}\` first`;
   if (wanted !== undefined) {
     const named = agents.filter((agent) => agent.called === wanted || agent.name === wanted);
     const [found, second] = named.filter((agent) => fitting.includes(agent));
+    const other = unread.find(({ called }) => called === wanted);
     if (found && !second) return found;
-    if (named[0] && !found) {
-      throw new UsageError(
-        `${wanted} is a ${named[0].kind}, and a ${kind} is for a ${wantedKind}`,
-        fitting.length > 0
-          ? `choose one of ${list(fitting)}`
-          : `\`soorma add agent <name> --type ${wantedKind}\` first`,
-      );
-    }
-    throw new UsageError(
-      found ? `several agents are called ${wanted}` : `the project has no agent ${wanted} that can be read`,
-      fitting.length > 0 ? `choose one of ${list(fitting)}` : unreadHint(unread, wantedKind),
-    );
+    if (other && !found) return other;
+    const choose = list === "" ? addFirst : `choose one of ${list}`;
+    if (found) throw new UsageError(`several agents are called ${wanted}`, choose);
+    if (!named[0]) throw new UsageError(`the project has no agent ${wanted}`, choose);
+    throw new UsageError(`${wanted} is a ${named[0].kind}, and a ${kind} is for a ${wantedKind}`, choose);
   }
-  const [only, second] = fitting;
+  const [only, second] = fitting.length > 0 ? fitting : unread;
   if (!only) {
     throw new CommandError("NO_AGENT", `the project has no ${wantedKind ?? "agent"} that a ${kind} could go to`, {
-      hint: unreadHint(unread, wantedKind),
+      hint: addFirst,
     });
   }
   if (!second) return only;
-  if (!io)
-    throw new UsageError(
-      `which agent gets the ${kind} is missing`,
-      `add --agent ${list(fitting).replaceAll(", ", "|")}`,
-    );
+  if (!io) {
+    const names = list.replaceAll(", ", "|");
+    throw new UsageError(`which agent gets the ${kind} is missing`, `add --agent ${names}`);
+  }
   const ask = createAsker(io, `Add a ${kind}`, "Cancelled: nothing was changed.");
+  const choices = [...fitting, ...unread];
   const chosen = await ask.select(
     "Which agent gets it?",
-    fitting.map(({ called, file }) => ({ value: called, hint: file })),
+    choices.map(({ called, file }) => ({ value: called, hint: file })),
   );
-  return fitting.find(({ called }) => called === chosen) ?? only;
-}
-
-function unreadHint(unread: readonly string[], kind: string | undefined): string {
-  const add = `add one with \`soorma add agent <name> --type ${kind ?? "worker"}\``;
-  return unread.length === 0
-    ? add
-    : `${add}; no \`new Worker(…)\` or the like stands at the top of ${unread.join(", ")}`;
+  return choices.find(({ called }) => called === chosen) ?? only;
 }

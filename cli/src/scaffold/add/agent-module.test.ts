@@ -6,7 +6,6 @@ const resize: Wiring = {
   from: "../tasks/resize.ts",
   contract: "resize",
   handler: "runResize",
-  capability: "resize",
   call: (handler) => `(task) => ${handler}(task.data)`,
 };
 const importLine = `import { resize, runResize } from "../tasks/resize.ts";`;
@@ -35,7 +34,7 @@ test("agents are read with kind, variable, name and capabilities, however they a
   ]);
 });
 
-test("import, handler and capability go where the others are, and the rest stays as it was", () => {
+test("import and handler go where the others are, and the rest stays as it was", () => {
   const source = `#!/usr/bin/env bun
 // Resizes photos.
 import { Worker } from "soorma";
@@ -53,7 +52,6 @@ await worker.run();
 `;
   const expected = source
     .replace(`"../work.ts";`, (found) => `${found}\n${importLine}`)
-    .replace(`["work"]`, `["work", "resize"]`)
     .replace("// the first", (found) => `${found}\n${handlerLine}`)
     .replace(`\n${importLine} // as it is`, ` // as it is\n${importLine}`);
   expect(wired(source)).toBe(expected);
@@ -71,7 +69,7 @@ await worker.run();
 `;
   expect(wired(source)).toBe(`import { Worker } from "soorma";
 ${importLine}
-const worker = new Worker({ name: "photos", capabilities: ["resize"] });
+const worker = new Worker({ name: "photos" });
 worker.onTask("work", async () => {
   return 1;
 });
@@ -83,28 +81,18 @@ await worker.run();
 `);
 });
 
-test("a list of capabilities over several lines gets a line", () => {
+test("an agent that is run together with others gets its handler before that", () => {
   const source = `import { Worker } from "soorma";
-const worker = new Worker({
-  capabilities: [
-    "a",
-    "b",
-  ],
-});
+const worker = new Worker(options);
 await Promise.all([worker.run()]);
 `;
-  expect(wired(source)).toContain(`
-    "b",
-    "resize",
-  ],`);
   expect(wired(source)).toContain(`${handlerLine}\n\nawait Promise.all`);
-  expect(wired(source.replace(`"b"`, `"resize"`))).toContain(`    "resize",\n  ],`);
 });
 
 test("an agent that another module runs gets its handler at the end", () => {
   const source = `import { Worker } from "soorma";\nexport const worker = new Worker({ capabilities: [] });\n`;
   expect(wired(source)).toBe(
-    `import { Worker } from "soorma";\n${importLine}\nexport const worker = new Worker({ capabilities: ["resize"] });\n\n${handlerLine}\n`,
+    `import { Worker } from "soorma";\n${importLine}\nexport const worker = new Worker({ capabilities: [] });\n\n${handlerLine}\n`,
   );
 });
 
@@ -119,21 +107,13 @@ await worker.run();
   expect(wired(source)).toContain("worker.onTask(resize2, (task) => runResize(task.data));");
 });
 
-test.each([
-  ["capabilities that are made elsewhere", "{ capabilities: names }", "not a plain list"],
-  ["options that are made elsewhere", "options", "not a plain list"],
-  ["options that are spread", "{ ...options }", "not a plain list"],
-])("%s are left alone, and the lines to add are said", (_what, options, reason) => {
-  const source = `import { Worker } from "soorma";\nconst worker = new Worker(${options});\nawait worker.run();\n`;
-  const result = wireContract(source, "worker", resize);
-  expect(result).toEqual({
+test("where no such agent stands at the top level nothing is changed, and the lines to add are said", () => {
+  const source = `import { Worker } from "soorma";\nexport function make() { const worker = new Worker({}); }\n`;
+  expect(wireContract(source, "worker", resize)).toEqual({
     ok: false,
-    reason: expect.stringContaining(reason),
-    lines: [importLine, handlerLine, `// and among the capabilities of worker: "resize"`],
+    reason: "it makes no agent called worker at its top level",
+    lines: [importLine, handlerLine],
   });
-  // An operation needs no capability, so that can be done.
-  const { capability: _, ...invoke } = { ...resize, method: "onInvoke" as const };
-  expect(wireContract(source, "worker", invoke)).toMatchObject({ ok: true });
 });
 
 test("a text that only looks like code is not taken for it", () => {
@@ -146,5 +126,5 @@ await worker.run();
 `;
   const text = wired(source);
   expect(text).toContain("const example = `\nawait worker.run();\n`;");
-  expect(text).toEndWith(`["a", "resize"] });\n${handlerLine}\n\nawait worker.run();\n`);
+  expect(text).toEndWith(`["a"] });\n${handlerLine}\n\nawait worker.run();\n`);
 });

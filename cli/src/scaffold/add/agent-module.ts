@@ -2,7 +2,6 @@ import {
   applyInsertions,
   declarationOf,
   endOfLine,
-  entryInsertions,
   type Insertion,
   type Node,
   nameOf,
@@ -33,8 +32,6 @@ export interface Wiring {
   readonly from: string;
   readonly contract: string;
   readonly handler: string;
-  /** Added to the agent's capabilities, unless it is there. */
-  readonly capability?: string;
   /** The second argument, given what the handler is called here. */
   call(handler: string): string;
 }
@@ -66,45 +63,37 @@ export function relativeImports(source: string): string[] {
 export function wireContract(source: string, variable: string, wiring: Wiring): Wired {
   const statements = parseModule(source);
   const found = findAgents(statements).find(({ agent }) => agent.variable === variable);
-  const taken = identifiersIn(statements);
-  const contract = unusedName(wiring.contract, taken);
-  const handler = unusedName(wiring.handler, taken);
-  const imported = (name: string, local: string): string => (name === local ? name : `${name} as ${local}`);
-  const names = [imported(wiring.contract, contract), imported(wiring.handler, handler)].sort();
-  const importLine = `import { ${names.join(", ")} } from "${wiring.from}";`;
-  const handlerLine = `${variable}.${wiring.method}(${contract}, ${wiring.call(handler)});`;
-  const refuse = (reason: string): Wired => ({
-    ok: false,
-    reason,
-    lines: [importLine, handlerLine, ...(wiring.capability ? [capabilityHint(variable, wiring.capability)] : [])],
-  });
-  if (!found) return refuse(`it makes no agent called ${variable} at its top level`);
-
-  const capability = wiring.capability ? addCapability(source, found.options, wiring.capability) : [];
-  if (capability === undefined) return refuse(`the capabilities of ${variable} are not a plain list`);
+  const lines = wiringLines(variable, wiring, identifiersIn(statements));
+  if (!found) return { ok: false, reason: `it makes no agent called ${variable} at its top level`, lines };
+  const [importLine, handlerLine] = lines;
   const place = handlerPlace(source, statements, variable, found.statement);
   const text = applyInsertions(source, [
-    ...capability,
     importPlace(source, statements, importLine),
     { at: place.at, text: `${place.before}${handlerLine}${place.after}` },
   ]);
   try {
     parseModule(text);
   } catch {
-    return refuse("the result would be no TypeScript");
+    return { ok: false, reason: "the result would be no TypeScript", lines };
   }
   return { ok: true, text };
 }
 
-function capabilityHint(variable: string, capability: string): string {
-  return `// and among the capabilities of ${variable}: ${JSON.stringify(capability)}`;
+/** The import and the handler; what is imported gets another name where its own is taken. */
+export function wiringLines(variable: string, wiring: Wiring, taken: ReadonlySet<string>): [string, string] {
+  const contract = unusedName(wiring.contract, taken);
+  const handler = unusedName(wiring.handler, taken);
+  const imported = (name: string, local: string): string => (name === local ? name : `${name} as ${local}`);
+  const names = [imported(wiring.contract, contract), imported(wiring.handler, handler)].sort();
+  return [
+    `import { ${names.join(", ")} } from "${wiring.from}";`,
+    `${variable}.${wiring.method}(${contract}, ${wiring.call(handler)});`,
+  ];
 }
 
 interface FoundAgent {
   readonly agent: ModuleAgent;
   readonly statement: Node;
-  /** What it is made with, where that is an object literal. */
-  readonly options: Node | undefined;
 }
 
 function findAgents(statements: readonly Node[]): FoundAgent[] {
@@ -122,7 +111,7 @@ function findAgents(statements: readonly Node[]): FoundAgent[] {
       const name = options && nameOf(unwrapped(nodeIn(propertyOf(options, "name"), "value")));
       const list = options && unwrapped(nodeIn(propertyOf(options, "capabilities"), "value"));
       const capabilities = nodesIn(list, "elements").flatMap((element) => nameOf(element) ?? []);
-      return [{ agent: { kind, variable, name, capabilities }, statement, options }];
+      return [{ agent: { kind, variable, name, capabilities }, statement }];
     });
   });
 }
@@ -147,21 +136,6 @@ function madeBy(node: Node | undefined): Node | undefined {
   if (value?.type === "NewExpression") return value;
   if (value?.type === "CallExpression") return madeBy(nodeIn(nodeIn(value, "callee"), "object"));
   return undefined;
-}
-
-/** Nothing to insert when it is there already; `undefined` when the list cannot be added to. */
-function addCapability(source: string, options: Node | undefined, capability: string): Insertion[] | undefined {
-  if (!options) return undefined;
-  const property = propertyOf(options, "capabilities");
-  const entry = JSON.stringify(capability);
-  if (!property) {
-    const spread = nodesIn(options, "properties").some(({ type }) => type === "SpreadElement");
-    return spread ? undefined : entryInsertions(source, options, `capabilities: [${entry}]`);
-  }
-  const list = unwrapped(nodeIn(property, "value"));
-  if (list?.type !== "ArrayExpression") return undefined;
-  const known = nodesIn(list, "elements").some((element) => nameOf(element) === capability);
-  return known ? [] : entryInsertions(source, list, entry);
 }
 
 /** Handlers have to be there before the agent runs; one that is run elsewhere gets them at the end of the module. */

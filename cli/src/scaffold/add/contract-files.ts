@@ -47,8 +47,6 @@ export function contractFiles(kind: ContractKind, name: string): ContractFiles {
       from: `${base}.ts`,
       contract,
       handler,
-      // A task is given to whoever has its name among the capabilities.
-      ...(kind === "task" ? { capability: name } : {}),
       call: (local) => `(${parameter}) => ${local}(${parameter}.data)`,
     },
   };

@@ -12,22 +12,28 @@ export interface ProjectAgent extends ModuleAgent {
   readonly file: string;
 }
 
+export interface UnreadAgent {
+  readonly called: string;
+  /** Relative to the project. */
+  readonly file: string;
+}
+
 export interface ProjectAgents {
   readonly agents: readonly ProjectAgent[];
-  /** Files that agents are started from, in which none was found, relative to the project. */
-  readonly unread: readonly string[];
+  /** Agents whose files make none at their top level, so that there is nothing to be added to. */
+  readonly unread: readonly UnreadAgent[];
 }
 
 /** The agents a project runs, read from their source without running it. */
 export function readProjectAgents(root: string, settings: Pick<Settings, "agents">): ProjectAgents {
   const agents: ProjectAgent[] = [];
-  const unread: string[] = [];
+  const unread: UnreadAgent[] = [];
   const seen = new Set<string>();
   for (const entry of findAgents(root, settings)) {
     if (seen.has(entry.file)) continue;
     seen.add(entry.file);
     const found = agentsFrom(entry.file);
-    if (found.length === 0) unread.push(relative(root, entry.file));
+    if (found.length === 0) unread.push({ called: entry.agent, file: relative(root, entry.file) });
     for (const { file, agent } of found) {
       const called = found.length === 1 ? entry.agent : (agent.name ?? agent.variable);
       agents.push({ ...agent, called, file: relative(root, file) });

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { parseRecording, type RecordingLine } from "@soorma/core/recording";
 import { type Finished, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
+import { openTerminal, tmuxProgram } from "./tmux.ts";
 
 const folder = tempFolder();
 const project = join(folder.path, "papers");
@@ -143,6 +144,7 @@ test("a recording is sent again, and what ends differently is told", async () =>
   const none = await run("replay", "again.jsonl", "--only", "order.*");
   expect(none).toMatchObject({ stdout: "", exitCode: 0 });
   expect(none.stderr).toContain("nothing that matches order.* was sent by a client in again.jsonl");
+  expect(await run("replay", "again.jsonl", "--only", "a..b")).toMatchObject({ stdout: "", exitCode: 2 });
   const wrong = await run("replay", "package.json");
   expect(wrong.exitCode).toBe(1);
   expect(wrong.stderr).toContain("is no recording");
@@ -177,3 +179,20 @@ test("a recorder that is stopped or killed holds nobody up", async () => {
   expect(lines.filter((line) => line.kind === "goal")).toHaveLength(1);
   expect(lines.some((line) => line.kind === "end")).toBe(false);
 }, 60_000);
+
+test.if(tmuxProgram !== null)(
+  "on a terminal it is shown how much was recorded, and Ctrl-C leaves nothing of that behind",
+  async () => {
+    await using terminal = await openTerminal(project, ["record", "screen.jsonl"], { columns: 70 });
+    await terminal.sees(/^recording \d+ agents in \d+ processes to screen\.jsonl; Ctrl-C ends it$/);
+    expect((await run("goal", "count.goal", '{"text":"a"}')).exitCode).toBe(0);
+    await terminal.sees(/^\d\d+ messages of \d+ agents · /);
+    await terminal.press("C-c");
+    expect(await terminal.ended()).toBe(0);
+    const [first, last, ...rest] = await terminal.screen();
+    expect(first).toStartWith("recording ");
+    expect(last).toMatch(/^recorded \d\d+ messages in .* to screen\.jsonl$/);
+    expect(rest.filter((line) => !line.startsWith("Pane is dead") && line !== "")).toEqual([]);
+  },
+  60_000,
+);

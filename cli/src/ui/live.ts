@@ -25,7 +25,8 @@ export function createLive(io: Io, columns: () => number = columnsNow): Live {
     // A terminal that became narrower has wrapped them.
     const rows = drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns())), 0);
     drawn = [];
-    return rows > 0 ? `\x1b[${rows}A\x1b[J` : "";
+    // What a key left there, "^C" say, stands at the beginning of the line below.
+    return rows > 0 ? `\r\x1b[${rows}A\x1b[J` : "";
   };
   const draw = (before = ""): void => {
     if (timer) clearTimeout(timer);

@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
+import { isSoormaError } from "@soorma/core/errors";
 import type { Difference, RecordedInput, ReplayedInput, ReplayReport } from "@soorma/core/recording";
 import { type Colors, colorsFor, colorsForStdout } from "../../ui/colors.ts";
-import { Interrupted } from "../../ui/errors.ts";
+import { Interrupted, UsageError } from "../../ui/errors.ts";
 import type { Io } from "../../ui/io.ts";
 import { oneLine, printable } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
@@ -22,7 +23,13 @@ export const runReplay: RunCommand = async ({ args: [path = ""], options, io }) 
   const { speed = 1, only, ignore = [], timeout, dryRun = false, json = false } = options as ReplayCommandOptions;
   const { readRecording, replayRecording, selectInputs } = await import("@soorma/core/recording");
   const recording = await readRecording(resolve(io.cwd, path));
-  const inputs = selectInputs(recording, only);
+  const inputs = (() => {
+    try {
+      return selectInputs(recording, only);
+    } catch (error) {
+      throw isSoormaError(error, "PAYLOAD_INVALID") ? new UsageError(`--only: ${error.message}`, error.hint) : error;
+    }
+  })();
   if (inputs.length === 0) {
     const of = only === undefined ? "" : ` that matches ${only}`;
     io.err(`nothing${of} was sent by a client in ${printable(path)}`);
@@ -41,7 +48,7 @@ export const runReplay: RunCommand = async ({ args: [path = ""], options, io }) 
     timeoutMs: (timeout ?? defaultTimeoutSeconds) * 1_000,
     signal: io.signal,
     ...(only === undefined ? {} : { only }),
-    ...(json ? {} : { onEnd: (input) => linesOf(input, colors).map((line) => io.out(line)) }),
+    ...(json ? {} : { onEnd: (input) => linesOf(input, colors).map((line) => print(line, io)) }),
   }).catch((error) => {
     throw io.signal.aborted ? new Interrupted("interrupted; what was sent goes on") : error;
   });
@@ -68,8 +75,13 @@ function list(inputs: readonly RecordedInput[], { json, io }: { json: boolean; i
   for (const { message, obstacle } of inputs) {
     const { kind, type, data, time } = message;
     const why = obstacle === undefined ? "" : colors.yellow(`  is skipped: ${obstacle}`);
-    io.out(`${colors.dim(`+${formatDuration(time - firstAt)}`)}  ${kind} ${oneLine(type)}  ${shown(data)}${why}`);
+    print(`${colors.dim(`+${formatDuration(time - firstAt)}`)}  ${kind} ${oneLine(type)}  ${shown(data)}${why}`, io);
   }
+}
+
+/** One row of a terminal each; elsewhere nothing is cut. */
+function print(line: string, io: Io): void {
+  io.out(io.stdoutColumns === undefined ? line : Bun.sliceAnsi(line, 0, io.stdoutColumns));
 }
 
 const marks = { same: "✓", different: "✗", sent: "→", skipped: "–" } as const;

@@ -155,6 +155,26 @@ test("a saved file is what answers the next goal", async () => {
   expect(JSON.parse((await goal(project, 3)).stdout)).toEqual({ echo: { second: 3 } });
 }, 90_000);
 
+test("while the new code takes what comes, the old process finishes what it has, and hands back what it does not in time", async () => {
+  const body = (version: number): string => `
+    if (task.data.wait === "word") { await Bun.write("waits", ""); while (!(await Bun.file("word").exists())) await Bun.sleep(5); }
+    if (task.data.wait === "never" && ${version} === 1) { await Bun.write("hangs", ""); await new Promise(() => {}); }
+    return ${version};`;
+  const project = echoProject("echo", body(1));
+  writeFileSync(join(project, "soorma.config.ts"), "export default { dev: { drainMs: 4_000, types: false } };");
+  const dev = startDev(project);
+  await dev.ready();
+  const finishes = goal(project, { wait: "word" });
+  const hangs = goal(project, { wait: "never" });
+  await until("both tasks to run", () => ["waits", "hangs"].every((name) => existsSync(join(project, name))));
+  writeFileSync(join(project, "src/agents/worker.ts"), worker(body(2)));
+  await dev.sees("reloaded src/agents/worker.ts");
+  await until("an answer of the new code", async () => (await goal(project, {})).stdout.includes(": 2"));
+  writeFileSync(join(project, "word"), "");
+  expect(JSON.parse((await finishes).stdout)).toEqual({ echo: 1 });
+  expect(JSON.parse((await hangs).stdout)).toEqual({ echo: 2 });
+}, 90_000);
+
 test("two projects at once do not meet, however long their paths are", async () => {
   const one = echoProject("one", "return 1;");
   const two = echoProject(`two/${"long-".repeat(30)}/x`, "return 2;");

@@ -228,7 +228,13 @@ test("plugins are listed without running their code, with what is wrong with the
   const row = (name: string) => rows.find((cells) => cells[1] === name);
   expect(rows[0]).toEqual(["KIND", "NAME", "PACKAGE", "WHERE"]);
   expect(row("bomb")).toEqual(["registry", "bomb", "soorma-registry-bomb 1.0.0", "node_modules/soorma-registry-bomb"]);
-  expect(row("broker")).toEqual(["registry", "broker", "@soorma/registry-broker 0.1.0", "comes with soorma", "in use"]);
+  expect(row("broker")).toEqual([
+    "registry",
+    "broker",
+    expect.stringMatching(/^@soorma\/registry-broker \d/),
+    "comes with soorma",
+    "in use",
+  ]);
   expect(row("oven")?.slice(2)).toEqual([
     "@stranger/oven 1.0.0",
     "node_modules/@stranger/oven",

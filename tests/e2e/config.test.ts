@@ -59,7 +59,7 @@ await worker.run();
 `;
 
 async function probe(data: unknown = {}) {
-  const { stdout, stderr, exitCode } = await run("goal", "probe.goal", JSON.stringify(data), "--timeout", "30");
+  const { stdout, stderr, exitCode } = await run("goal", "probe.goal", JSON.stringify(data), "--timeout", "45");
   return { answer: exitCode === 0 ? (JSON.parse(stdout) as { probe: unknown }).probe : undefined, stderr };
 }
 
@@ -132,7 +132,7 @@ test("an encrypted mesh at a TCP port, with limits for messages and data", async
   put(
     "soorma.config.ts",
     `export default {
-  mesh: { maxMessageBytes: 300_000, dataLimitBytes: 3_000_000 },
+  mesh: { maxMessageBytes: 300_000, dataLimitBytes: 2_200_000 },
   plugins: { transport: { options: ${JSON.stringify({ security: "curve", publicKey, secretKey })} } },
   dev: { port: ${port}, drainMs: 1_234 },
 };`,
@@ -141,7 +141,7 @@ test("an encrypted mesh at a TCP port, with limits for messages and data", async
   expect((await probe()).answer).toEqual({ drainMs: "1234", tenant: "default" });
 
   expect((await probe({ bytes: 1, size: 400_000 })).stderr).toContain("MESSAGE_TOO_LARGE");
-  const full = await probe({ bytes: 6_000_000 });
+  const full = await probe({ bytes: 5_000_000, size: 250_000 });
   expect(full.stderr).toContain("STORE_FULL");
 
   // Whoever has the addresses and not the keys is not let in, and no process shows the key to other users.

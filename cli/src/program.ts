@@ -26,6 +26,12 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<numbe
   return result.exitCode;
 }
 
+/** For whoever types `soorma` and nothing else. */
+const firstSteps = [
+  ["soorma init", "asks what to create, and says how to go on"],
+  ["soorma dev", "in a project: runs its agents, and reloads what is saved"],
+] as const;
+
 /** All commands, as commander knows them. The command reference is made of this, too. */
 function createProgram(io: Io, done: (exitCode: number) => void = () => {}): Command {
   const program = new Command("soorma");
@@ -44,8 +50,14 @@ function createProgram(io: Io, done: (exitCode: number) => void = () => {}): Com
     .helpCommand("help [command]", "show the help of a command")
     .showSuggestionAfterError(false)
     .configureHelp({ showGlobalOptions: false });
+  addExamples(program, firstSteps);
   addCommands(program, commands, io, done);
   return program;
+}
+
+function addExamples(command: Command, examples: NonNullable<CommandSpec["examples"]>): void {
+  const lines = examples.map(([line, what]) => `  ${line}\n      ${what}`);
+  command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
 }
 
 function addCommands(
@@ -59,10 +71,7 @@ function addCommands(
     const command = parent.command(spec.name, { isDefault: spec.name === byDefault });
     command.summary(spec.summary).description(spec.description ?? `${capitalized(spec.summary)}.`);
     command.helpOption("-h, --help", "show this help");
-    if (spec.examples) {
-      const lines = spec.examples.map(([line, what]) => `  ${line}\n      ${what}`);
-      command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
-    }
+    if (spec.examples) addExamples(command, spec.examples);
     if ("commands" in spec) {
       command.showSuggestionAfterError(false).helpCommand(false);
       addCommands(command, spec.commands, io, done, spec.default);

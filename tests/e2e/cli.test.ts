@@ -36,6 +36,7 @@ test("help lists every command and ends each one's with two examples", async () 
   using folder = tempFolder();
   const { stdout, exitCode } = await soorma(["--help"], { cwd: folder.path });
   expect(exitCode).toBe(0);
+  expect(stdout.split("Examples:")[1]?.match(/^ {2}soorma /gm)).toHaveLength(2);
   for (const name of ["init", "dev", "goal", "plans", "plans list", "plans replay", "version"]) {
     if (!name.includes(" ")) expect(stdout).toContain(`\n  ${name} `);
     const help = await soorma([...name.split(" "), "--help"], { cwd: folder.path });

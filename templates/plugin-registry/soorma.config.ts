@@ -1,4 +1,4 @@
-import { defineConfig } from "soorma";
+import { defineConfig } from "soorma/config";
 
 // `bun run dev` runs the example on this plugin. With another registry than its own, Soorma needs no broker.
 export default defineConfig({

@@ -1,4 +1,4 @@
-import { defineConfig } from "soorma";
+import { defineConfig } from "soorma/config";
 
 // `bun run dev` runs the example on this plugin. The broker has to be found, so its address is a fixed one.
 export default defineConfig({

@@ -46,7 +46,7 @@ export function pluginConfig({ transport, registry, address }: PluginChoice): st
     ...(address === undefined ? [] : [`  mesh: { address: ${JSON.stringify(address)} },`]),
     ...(chosen.length === 0 ? [] : [`  plugins: { ${chosen.join(", ")} },`]),
   ];
-  return `import { defineConfig } from "soorma";\n\nexport default defineConfig({\n${lines.join("\n")}\n});\n`;
+  return `import { defineConfig } from "soorma/config";\n\nexport default defineConfig({\n${lines.join("\n")}\n});\n`;
 }
 
 /** The packages of chosen plugins. One that is found by a path is in none. */

@@ -105,7 +105,7 @@ function listAgent(root: string, settings: Pick<Settings, "agents">, agent: Conf
       left: { file: path, reason, lines: ["agents: {", ...lines.map((line) => `  ${line}`), "},"] },
     };
   }
-  const text = `import { defineConfig } from "soorma";
+  const text = `import { defineConfig } from "soorma/config";
 
 export default defineConfig({
   agents: {

@@ -28,3 +28,20 @@ test("pipes in a cell do not end it", () => {
     "this \\| that |",
   );
 });
+
+test("every command, and every group of them, ends its help with two examples, of itself too", () => {
+  const all = commands.flatMap((spec) =>
+    "commands" in spec
+      ? spec.commands.map((one) => [`soorma ${spec.name} ${one.name}`, one] as const)
+      : [[`soorma ${spec.name}`, spec] as const],
+  );
+  const wrong = all.filter(([, { examples = [] }]) => examples.length !== 2).map(([name]) => name);
+  expect([...wrong, ...commands.filter(({ examples = [] }) => examples.length !== 2).map(({ name }) => name)]).toEqual(
+    [],
+  );
+  for (const [name, { examples = [] }] of all) {
+    expect(examples.some(([line]) => line.includes(name) || line.includes(name.split(" ").slice(0, 2).join(" ")))).toBe(
+      true,
+    );
+  }
+});

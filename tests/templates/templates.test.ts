@@ -47,6 +47,18 @@ const cases = [
     answer: { answer: { sources: ["bees.md"], readingSeconds: 5 } },
   },
   {
+    type: "order-processing",
+    extra: ["--with", "client"],
+    ask: ["goal", "my-order-processing-2.goal", { items: [{ sku: "cup", quantity: 2 }], card: "4242", address: "Here" }],
+    answer: { paid: 24, parcel: "parcel to Here" },
+  },
+  {
+    type: "event-chain",
+    extra: [],
+    ask: ["order", "20"],
+    answer: "order.placed inventory.reserved payment.completed order.completed",
+  },
+  {
     type: "tool",
     extra: ["--with", "client"],
     ask: ["call", "arithmetic", "calculate", { expression: "2 * (3 + 4)" }],

@@ -1,6 +1,6 @@
 /** What `soorma init` can make, in the order it is offered, and what each may come with. Loads nothing: flags are made of it. */
 
-export const projectTypes = ["worker", "planner", "tool", "team", "plugin"] as const;
+export const projectTypes = ["worker", "planner", "tool", "team", "order-processing", "event-chain", "plugin"] as const;
 export type ProjectType = (typeof projectTypes)[number];
 
 export const pluginKinds = ["transport", "registry"] as const;
@@ -66,6 +66,21 @@ export const projectTypeFacts: Readonly<Record<ProjectType, ProjectTypeFacts>> =
     includes: ["vscode", "ci", "docker"],
     choosesPlugins: true,
     tryIt: ({ name }) => `bunx soorma goal ${name}.goal '{"question":"How do bees find flowers?"}'`,
+  },
+  "order-processing": {
+    hint: "a plan that fans out and in again, and is taken back when it fails",
+    description: "Processes orders",
+    includes: ["client", "vscode", "ci", "docker"],
+    choosesPlugins: true,
+    tryIt: ({ name }) =>
+      `bunx soorma goal ${name}.goal '{"items":[{"sku":"tea","quantity":2}],"card":"4242","address":"Bee Street 1"}'`,
+  },
+  "event-chain": {
+    hint: "agents without a planner that react to each other's events",
+    description: "Takes orders from placed to completed",
+    includes: ["vscode", "ci", "docker"],
+    choosesPlugins: true,
+    tryIt: () => "bun run order 20",
   },
   plugin: {
     hint: "a transport or a registry of your own",

@@ -22,8 +22,11 @@ export class Script<O> {
   }
 }
 
+/** Whatever a stub without a contract may answer. Said like this, and not `any`, so that a function's parameters have types. */
+export type AnyAnswer = object | string | number | boolean | null | undefined;
+
 /** What a stub answers: always the same value, what a function says, or a script. */
-export type Answer<I = AnyData, O = AnyData> =
+export type Answer<I = AnyData, O = AnyAnswer> =
   | O
   | Script<O>
   | ((data: I, call: StubCall) => O | Script<O> | Promise<O | Script<O>>);

@@ -15,7 +15,7 @@ import {
   Worker,
 } from "@soorma/core";
 import type { ActivityLog, MeshCall } from "./activity.ts";
-import { type Answer, play, type StubCall } from "./answers.ts";
+import { type Answer, type AnyAnswer, play, type StubCall } from "./answers.ts";
 import type { SimulatedHost } from "./simulated-host.ts";
 import type { Start } from "./world.ts";
 
@@ -26,7 +26,7 @@ export type StubPart =
   | { readonly kind: "goal"; readonly goal: string | GoalContract; readonly answer: unknown };
 
 /** A stand-in for an agent. */
-export interface Stub<I = AnyData, O = AnyData> {
+export interface Stub<I = AnyData, O = AnyAnswer> {
   readonly name: string;
   /** What went to it so far. */
   readonly calls: readonly MeshCall[];

@@ -118,6 +118,9 @@ describe("agents as they are", () => {
     expect(answer.one).toBe(6);
     // @ts-expect-error: the stub of a task that answers with a number answers with a number
     stub.answer("six");
+    // What is named by a text alone has data of any type, and a call that has one.
+    mesh.stub("half", (data, { number }) => data.n / number).answer((data) => data.n);
+    mesh.stubTool("clock", { now: ({ zone }, { number }) => `${zone} ${number}` });
     await expect(mesh.task(double, { n: 1 })).rejects.toMatchObject({ code: "PAYLOAD_INVALID" });
   });
 });

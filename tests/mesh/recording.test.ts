@@ -62,6 +62,9 @@ async function record(mesh: Mesh, options: { redact?: string[] } = {}) {
     recorder,
     texts,
     async stop(): Promise<Recording> {
+      // A goal is answered to its client a moment before everybody else hears of it.
+      const count = (pattern: RegExp): number => texts.filter((text) => pattern.test(text)).length;
+      await waitFor(() => count(/"kind":"goal"/) === count(/^\{"kind":"event".*"id":"[^"]+\.answer"/));
       await recorder.stop();
       return parseRecording(texts.map((text) => `${text}\n`).join(""));
     },

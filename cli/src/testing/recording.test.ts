@@ -26,6 +26,8 @@ async function recorded(): Promise<Recording> {
   expect(await run.result()).toEqual({ ask: "yes" });
   await mesh.client.bus.request("now", {});
   await mesh.goal("order.goal", order);
+  // A goal is answered to its client a moment before everybody else hears of it.
+  await mesh.settle();
   await mesh.stop("recorder");
   return parseRecording(lines.join("\n"));
 }

@@ -41,7 +41,7 @@ export interface RecorderStats {
   readonly messages: number;
   /** Live agents beside the recorder. */
   readonly agents: number;
-  /** Nodes that send copies, beside the recorder's own. */
+  /** Nodes that host these agents. */
   readonly nodes: number;
   /** Messages that were sent and could not be recorded. */
   readonly lost: number;
@@ -73,7 +73,6 @@ export class Recorder extends Agent {
   readonly #agentOn = new Map<string, string>();
   readonly #waiters = new Set<() => void>();
   #writer: LineWriter | undefined;
-  #ownNode: string | undefined;
   #watching: Disposable | undefined;
   #pulse: Timer | undefined;
   #subscribers = new Map<string, readonly string[]>();
@@ -92,9 +91,9 @@ export class Recorder extends Agent {
   }
 
   get recorded(): RecorderStats {
-    const live = [...this.#nodes].filter(([nodeId, { isOver }]) => !isOver && nodeId !== this.#ownNode);
+    const nodes = new Set(Array.from(this.#agents.values(), ({ nodeId }) => nodeId));
     const { messages = 0, lost = 0 } = this.#writer ?? {};
-    return { messages, agents: this.#agents.size, nodes: live.length, lost };
+    return { messages, agents: this.#agents.size, nodes: nodes.size, lost };
   }
 
   /**
@@ -114,8 +113,7 @@ export class Recorder extends Agent {
   }
 
   protected override async onStart({ node }: NodeServices): Promise<void> {
-    const { directory, runtime, tenantId, nodeId } = node;
-    this.#ownNode = nodeId;
+    const { directory, runtime, tenantId } = node;
     const { redact = [], project } = this.#o;
     const time = runtime.now();
     const header: RecordingHeader = {

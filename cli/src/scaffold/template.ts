@@ -60,8 +60,13 @@ export function projectFiles(choice: ProjectChoice): ProjectFile[] {
   return [...files].map(([path, text]) => ({ path, text })).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Where a template's file goes: packing leaves dotfiles out, and this repository's own tools would read the others. */
+/**
+ * Where a template's file goes: packing leaves dotfiles out, and tools that read this repository or the published package
+ * would take the others for theirs.
+ */
 function targetOf(path: string): string {
+  // What publint refuses in a package.json that is not the package's own.
+  if (path === "_package.json") return manifestFile;
   if (path === "_client.ts") return "src/client.ts";
   if (path === "_biome.json") return "biome.json";
   return path.replace(/^_/, ".");

@@ -294,6 +294,24 @@ test("--clean asks before it removes what a project keeps: without a terminal it
   expect(existsSync(join(project, ".soorma/data"))).toBe(false);
 }, 60_000);
 
+test("--stop cleans up after a mesh that a kill or a reboot ended", async () => {
+  const project = echoProject();
+  const first = startDev(project, "--infra-only");
+  await first.ready();
+  const mesh = JSON.parse(readFileSync(join(project, ".soorma/run/mesh.json"), "utf8")) as {
+    transport: { options: { dir: string } };
+  };
+  const { processes } = await statusOf(project);
+  first.child.kill("SIGKILL");
+  await first.child.exited;
+  const { stderr, exitCode } = await soorma(["dev", "--stop"], { cwd: project });
+  expect(stderr).toBe(`nothing runs in this project; cleaned up after process ${first.child.pid}\n`);
+  expect(exitCode).toBe(0);
+  expect(processes.filter(({ process }) => isAlive(process.pid))).toEqual([]);
+  expect(readdirSync(join(project, ".soorma/run"))).toEqual([]);
+  expect(existsSync(mesh.transport.options.dir)).toBe(false);
+}, 60_000);
+
 test("--build runs bundles", async () => {
   const project = echoProject("echo", "return import.meta.path;");
   const dev = startDev(project, "--build");

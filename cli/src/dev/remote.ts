@@ -1,18 +1,21 @@
+import { removeMeshFile } from "../mesh-file.ts";
 import { exitCodes } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { isRunning } from "./process-identity.ts";
-import type { Project } from "./project.ts";
-import { type ProcessStatus, readRunState, signalGroup } from "./run-state.ts";
+import { type Project, removeSocketFolder } from "./project.ts";
+import { claimProject, type ProcessStatus, readRunState, signalGroup } from "./run-state.ts";
 
 /** More than the longest drain a config allows by default; then it is ended by force. */
 const stopPatienceMs = 30_000;
 
-/** Stops what runs in a project. Nothing running is fine. */
+/** Stops what runs in a project. Nothing running is fine; what a killed mesh left is cleaned up. */
 export async function stopMesh(project: Project, json: boolean, io: Io): Promise<number> {
   const found = readRunState(project.runFile);
   if (!found?.alive) {
+    if (found) await cleanUp(project);
     if (json) io.out(JSON.stringify({ stopped: false }));
-    else io.err("nothing runs in this project");
+    else
+      io.err(`nothing runs in this project${found ? `; cleaned up after process ${found.state.supervisor.pid}` : ""}`);
     return exitCodes.done;
   }
   const { supervisor, processes, standbys = [] } = found.state;
@@ -32,6 +35,17 @@ export async function stopMesh(project: Project, json: boolean, io: Io): Promise
   if (json) io.out(JSON.stringify({ stopped: true, pid: supervisor.pid }));
   else io.out(`stopped ${processes.length} processes`);
   return exitCodes.done;
+}
+
+/** Ends and takes away what a supervisor left that was killed, or that a reboot ended. */
+async function cleanUp(project: Project): Promise<void> {
+  const claim = await claimProject(project.runFile, () => {});
+  try {
+    removeMeshFile(project.meshFile);
+    removeSocketFolder(project.socketFolder);
+  } finally {
+    claim.release();
+  }
 }
 
 /** Prints what runs in a project; exit code 1 when nothing does. Writes nothing. */

@@ -63,7 +63,7 @@ test.each([
   [["plans", "list", "--since", "yesterday"], "yesterday is no time", "soorma plans list --help"],
   [["plans", "cancel"], "missing required argument 'plan'", "soorma plans cancel --help"],
   [["goal", "a.goal", "{topic:1}"], '"t" was not expected there (character 2 of 9)', "double quotes"],
-  [["init", "x"], "what to create is missing", "--type worker|planner|tool|team|plugin"],
+  [["init", "x"], "what to create is missing", "--type worker|planner|tool|team|"],
   [["init", "--type", "tool"], "the project's name is missing", "soorma init my-tool --type tool"],
   [["init", "My Tool", "--type", "tool"], '"My Tool" is no project name', 'try "my-tool"'],
   [["init", "x", "--type", "team", "--with", "client"], "team takes no --with client", "it may come with vscode, ci"],

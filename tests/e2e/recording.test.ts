@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseRecording, type RecordingLine } from "@soorma/core/recording";
@@ -54,9 +54,16 @@ afterAll(async () => {
 
 const run = (...args: string[]): Promise<Finished> => soorma(args, { cwd: project });
 
+const children: ReturnType<typeof startSoorma>[] = [];
+/** What a test that failed left running. */
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+});
+
 /** Records while `body` runs, and ends the recording as Ctrl-C does. */
 async function record(file: string, args: readonly string[], body: () => Promise<void>): Promise<string> {
   const child = startSoorma(["record", file, ...args], { cwd: project });
+  children.push(child);
   const out = child.stdout.text();
   let err = "";
   const decoder = new TextDecoder();
@@ -160,6 +167,7 @@ test("a recorder that is stopped or killed holds nobody up", async () => {
     expect({ stderr, exitCode }).toEqual({ stderr: "", exitCode: 0 });
   };
   const child = startSoorma(["record", "stopped.jsonl"], { cwd: project });
+  children.push(child);
   let err = "";
   const reading = (async () => {
     for await (const chunk of child.stderr) err += new TextDecoder().decode(chunk);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bin, cleanEnv, type Finished, soorma, tempFolder } from "./cli-run.ts";
-import { expectProgram, inTerminal, interrupt } from "./cli-terminal.ts";
+import { expectProgram, hangUp, inTerminal, interrupt } from "./cli-terminal.ts";
 
 const folder = tempFolder();
 const project = join(folder.path, "sums");
@@ -119,6 +119,15 @@ test.if(expectProgram !== null)(
       ],
     );
     expect(again.exitCode).toBe(0);
+  },
+  60_000,
+);
+
+test.if(expectProgram !== null)(
+  "a terminal that is closed ends it",
+  async () => {
+    const { exitCode } = await inTerminal(project, ["repl"], [["> ", hangUp]]);
+    expect(exitCode).not.toBe(97);
   },
   60_000,
 );

@@ -106,12 +106,25 @@ export async function runSession({
     readline.write(null as unknown as string, { ctrl: true, name: "u" });
     ask();
   });
-  readline.on("close", () => {
+  const leave = (): void => {
     isClosed = true;
     interrupt?.();
     closed.resolve();
-  });
-  io.signal.addEventListener("abort", () => readline.close(), { once: true });
+  };
+  readline.on("close", leave);
+  // Of a terminal that was closed readline hears nothing, and cannot give it back either.
+  for (const event of ["end", "close", "error"]) process.stdin.on(event, leave);
+  process.stderr.on("error", leave);
+  io.signal.addEventListener(
+    "abort",
+    () => {
+      leave();
+      try {
+        readline.close();
+      } catch {}
+    },
+    { once: true },
+  );
   const onRejection = (error: unknown): void => print(() => fail(error));
   process.on("unhandledRejection", onRejection);
   using _console = replaceConsole((given) => print(() => io.out(format(...given))));

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import type { RecorderStats } from "@soorma/core/recording";
-import { CommandError, UsageError } from "../../ui/errors.ts";
+import { CommandError, Interrupted, UsageError } from "../../ui/errors.ts";
 import { type Io, writeAll } from "../../ui/io.ts";
 import { createLive } from "../../ui/live.ts";
 import { printable } from "../../ui/text.ts";
@@ -43,7 +43,8 @@ export const runRecord: RunCommand = async ({ args: [path = ""], options, io }) 
     onFailure: (cause) => failed.reject(writeError(path, cause)),
   });
   try {
-    await recorder.run();
+    // A broker that does not answer may keep it for ever.
+    await Promise.race([recorder.run(), interrupted(io)]);
     const isWhole = await recorder.copying();
     const startedMs = performance.now();
     const { agents, nodes } = recorder.recorded;
@@ -58,10 +59,19 @@ export const runRecord: RunCommand = async ({ args: [path = ""], options, io }) 
     tell(recorder.recorded, { path, where, tookMs, json, io });
     return undefined;
   } catch (error) {
-    await recorder.stop().catch(() => {});
+    if (!(error instanceof Interrupted)) await recorder.stop().catch(() => {});
     throw error;
   }
 };
+
+async function interrupted({ signal }: Io): Promise<never> {
+  if (!signal.aborted) {
+    await new Promise((resolve) => {
+      signal.addEventListener("abort", resolve, { once: true });
+    });
+  }
+  throw new Interrupted();
+}
 
 /** Resolves at Ctrl-C, or when the time is over. */
 async function over(

@@ -25,7 +25,8 @@ beforeAll(async () => {
   const { code, output } = await run([process.execPath, "run", "pack", packages], repository);
   if (code !== 0) throw new Error(`packing failed:\n${output}`);
 }, 120_000);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+// Thousands of files, on a machine that may be busy.
+afterAll(() => rmSync(folder, { recursive: true, force: true }), 60_000);
 
 async function run(command: string[], cwd: string): Promise<{ code: number | null; output: string; stdout: string }> {
   const child = Bun.spawn(command, { cwd, env: cleanEnv(), stdin: "ignore", stdout: "pipe", stderr: "pipe" });

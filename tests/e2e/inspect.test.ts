@@ -1,14 +1,12 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Envelope } from "@soorma/core";
-import { bin, cleanEnv, type Finished, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
+import { bin, cleanEnv, type Finished, startSoorma, until } from "./cli-run.ts";
+import { devProject } from "./dev-project.ts";
 import { openTerminal, tmuxProgram } from "./tmux.ts";
 
 setDefaultTimeout(60_000);
 
-const folder = tempFolder();
-const project = join(folder.path, "papers");
+const { path: project, run, json } = devProject("papers", () => ({ "agent.ts": agents }));
 
 const agents = `
 import { defineEvent, defineGoal, definePlan, defineTask, defineTool, Planner, Tool, Type, Worker } from "soorma";
@@ -41,30 +39,6 @@ planner.onGoal("research.goal", ({ data }) => ({ tasks: [
 ] }));
 await Promise.all([worker, tool, planner].map((agent) => agent.run()));
 `;
-
-beforeAll(async () => {
-  mkdirSync(join(project, "src"), { recursive: true });
-  mkdirSync(join(project, "node_modules"));
-  symlinkSync(join(import.meta.dir, "..", "..", "cli"), join(project, "node_modules/soorma"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "papers", type: "module" }));
-  writeFileSync(join(project, "agent.ts"), agents);
-  const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
-  expect(stderr).not.toContain("error");
-  expect(exitCode).toBe(0);
-}, 60_000);
-
-afterAll(async () => {
-  await soorma(["dev", "--stop"], { cwd: project });
-  folder[Symbol.dispose]();
-}, 60_000);
-
-const run = (...args: string[]): Promise<Finished> => soorma(args, { cwd: project });
-
-async function json<T>(...args: string[]): Promise<T> {
-  const { stdout, stderr, exitCode } = await run(...args, "--json");
-  expect({ stderr, exitCode }).toEqual({ stderr: "", exitCode: 0 });
-  return JSON.parse(stdout) as T;
-}
 
 test.if(tmuxProgram !== null)(
   "top draws the terminal full, takes keys, follows its size, and leaves no trace",

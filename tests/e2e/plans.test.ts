@@ -1,16 +1,21 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DeadLetter, PlanState, PlanSummary } from "@soorma/core";
-import { type Finished, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
+import { startSoorma, until } from "./cli-run.ts";
 import { expectProgram, inTerminal, interrupt } from "./cli-terminal.ts";
+import { devProject } from "./dev-project.ts";
 
-const folder = tempFolder();
-const project = join(folder.path, "orders");
+const {
+  folder,
+  path: project,
+  run,
+  json,
+} = devProject("orders", () => ({ "src/agents/planner.ts": planner, "src/agents/worker.ts": worker }));
 /** The worker's "pay" fails while this file is not there. */
-const fixed = join(folder.path, "fixed");
+const fixed = join(folder, "fixed");
 /** What the worker's "slow" says when it is aborted. */
-const aborted = join(folder.path, "aborted");
+const aborted = join(folder, "aborted");
 
 const planner = `
 import { Planner } from "soorma";
@@ -47,31 +52,6 @@ worker.onTask("slow", async (task) => {
 });
 await worker.run();
 `;
-
-beforeAll(async () => {
-  mkdirSync(join(project, "src/agents"), { recursive: true });
-  mkdirSync(join(project, "node_modules"));
-  symlinkSync(join(import.meta.dir, "..", "..", "cli"), join(project, "node_modules/soorma"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "orders", type: "module" }));
-  writeFileSync(join(project, "src/agents/planner.ts"), planner);
-  writeFileSync(join(project, "src/agents/worker.ts"), worker);
-  const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
-  expect(stderr).not.toContain("error");
-  expect(exitCode).toBe(0);
-}, 60_000);
-
-afterAll(async () => {
-  await soorma(["dev", "--stop"], { cwd: project });
-  folder[Symbol.dispose]();
-}, 60_000);
-
-const run = (...args: string[]): Promise<Finished> => soorma(args, { cwd: project });
-
-async function json<T>(...args: string[]): Promise<T> {
-  const { stdout, stderr, exitCode } = await run(...args, "--json");
-  expect({ stderr, exitCode }).toEqual({ stderr: "", exitCode: 0 });
-  return JSON.parse(stdout) as T;
-}
 
 /** Submits a goal and returns its plan's id at once. */
 async function submit(type: string, data = "{}"): Promise<string> {

@@ -1,14 +1,20 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { afterEach, expect, test } from "bun:test";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseRecording, type RecordingLine } from "@soorma/core/recording";
-import { type Finished, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
+import { soorma, startSoorma, until } from "./cli-run.ts";
+import { devProject } from "./dev-project.ts";
 import { openTerminal, tmuxProgram } from "./tmux.ts";
 
-const folder = tempFolder();
-const project = join(folder.path, "papers");
+const {
+  folder,
+  path: project,
+  run,
+} = devProject("papers", () =>
+  Object.fromEntries(Object.entries(agents).map(([name, text]) => [`src/agents/${name}.ts`, text])),
+);
 /** While it is there, the worker counts one word more. */
-const changed = join(folder.path, "changed");
+const changed = join(folder, "changed");
 
 const agents = {
   planner: `
@@ -35,24 +41,6 @@ tool.onInvoke("split", ({ data }) => ({ words: data.text.split(" ") }));
 await tool.run();
 `,
 };
-
-beforeAll(async () => {
-  mkdirSync(join(project, "src/agents"), { recursive: true });
-  mkdirSync(join(project, "node_modules"));
-  symlinkSync(join(import.meta.dir, "..", "..", "cli"), join(project, "node_modules/soorma"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "papers", type: "module" }));
-  for (const [name, text] of Object.entries(agents)) writeFileSync(join(project, `src/agents/${name}.ts`), text);
-  const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
-  expect(stderr).not.toContain("error");
-  expect(exitCode).toBe(0);
-}, 60_000);
-
-afterAll(async () => {
-  await soorma(["dev", "--stop"], { cwd: project });
-  folder[Symbol.dispose]();
-}, 60_000);
-
-const run = (...args: string[]): Promise<Finished> => soorma(args, { cwd: project });
 
 const children: ReturnType<typeof startSoorma>[] = [];
 /** What a test that failed left running. */
@@ -117,9 +105,9 @@ test("a file that is there is not replaced unless that is asked for", async () =
   const forced = await run("record", "mine.txt", "--force", "--for", "0.1", "--json");
   expect(JSON.parse(forced.stdout)).toMatchObject({ file: "mine.txt", lost: 0 });
   expect(readFileSync(join(project, "mine.txt"), "utf8")).toStartWith('{"format":"soorma.recording","version":1');
-  const nowhere = await soorma(["record", "new.jsonl"], { cwd: folder.path });
+  const nowhere = await soorma(["record", "new.jsonl"], { cwd: folder });
   expect(nowhere.stderr).toContain("no mesh runs in");
-  expect(existsSync(join(folder.path, "new.jsonl"))).toBe(false);
+  expect(existsSync(join(folder, "new.jsonl"))).toBe(false);
 }, 60_000);
 
 test("a recording on stdout holds nothing but its lines", async () => {

@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { bin, cleanEnv, type Finished, soorma, tempFolder } from "./cli-run.ts";
+import { bin, cleanEnv, type Finished } from "./cli-run.ts";
 import { expectProgram, hangUp, inTerminal, interrupt } from "./cli-terminal.ts";
+import { devProject } from "./dev-project.ts";
 
-const folder = tempFolder();
-const project = join(folder.path, "sums");
+const { path: project } = devProject("sums", () => ({ "src/agents/all.ts": agent }));
 
 const agent = `
 import { Planner, Tool, Worker } from "soorma";
@@ -20,22 +20,6 @@ const planner = new Planner({ name: "planner" });
 planner.onGoal("count.goal", ({ data }) => ({ tasks: [{ name: "count", assignedTo: "count", data }] }));
 await planner.run();
 `;
-
-beforeAll(async () => {
-  mkdirSync(join(project, "src/agents"), { recursive: true });
-  mkdirSync(join(project, "node_modules"));
-  symlinkSync(join(import.meta.dir, "..", "..", "cli"), join(project, "node_modules/soorma"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "sums", type: "module" }));
-  writeFileSync(join(project, "src/agents/all.ts"), agent);
-  const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
-  expect(stderr).not.toContain("error");
-  expect(exitCode).toBe(0);
-}, 60_000);
-
-afterAll(async () => {
-  await soorma(["dev", "--stop"], { cwd: project });
-  folder[Symbol.dispose]();
-}, 60_000);
 
 async function piped(input: string, ...args: string[]): Promise<Finished> {
   const child = Bun.spawn([process.execPath, bin, "repl", ...args], {

@@ -1,11 +1,13 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Finished, soorma, tempFolder } from "./cli-run.ts";
+import { devProject } from "./dev-project.ts";
 
 const root = join(import.meta.dir, "..", "..");
-const folder = tempFolder();
-const project = join(folder.path, "papers");
+const { path: project, run } = devProject("papers", () => ({
+  "src/contracts.ts": contracts,
+  ...Object.fromEntries(Object.entries(agents).map(([name, text]) => [`src/agents/${name}.ts`, text])),
+}));
 
 /** What the agents know of themselves, to be compared with what is written of them. */
 const contracts = `
@@ -113,25 +115,6 @@ await client.submitGoal(live.researchGoal, {});
 await client.bus.publish(live.wordsCountedEvent, { words: "three" });
 const { pages } = await (await client.submitGoal(live.researchGoal, { topic: "bees" })).result();
 `;
-
-beforeAll(async () => {
-  mkdirSync(join(project, "src/agents"), { recursive: true });
-  mkdirSync(join(project, "node_modules"));
-  symlinkSync(join(root, "cli"), join(project, "node_modules/soorma"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "papers", type: "module" }));
-  writeFileSync(join(project, "src/contracts.ts"), contracts);
-  for (const [name, text] of Object.entries(agents)) writeFileSync(join(project, `src/agents/${name}.ts`), text);
-  const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
-  expect(stderr).not.toContain("error");
-  expect(exitCode).toBe(0);
-}, 60_000);
-
-afterAll(async () => {
-  await soorma(["dev", "--stop"], { cwd: project });
-  folder[Symbol.dispose]();
-}, 60_000);
-
-const run = (...args: string[]): Promise<Finished> => soorma(args, { cwd: project });
 
 test("contracts of the live mesh type what is sent to its agents, and run", async () => {
   const printed = await run("types");

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { waitFor } from "../../testing/wait-for.ts";
 import { type ErrorCode, isSoormaError, type SoormaError } from "../errors.ts";
 import { silentLogger } from "../log.ts";
 import { systemRuntime } from "../runtime.ts";
@@ -133,11 +134,15 @@ describe("one owner", () => {
     "a lock of a process that ended is taken over, also while its parent did not look after it",
     async () => {
       const path = folder();
-      // The shell becomes a program that waits for no child: what it started stays in the process table.
-      const parent = Bun.spawn(["/bin/sh", "-c", "true & echo $!; exec sleep 60"], { stdout: "pipe" });
+      // The shell becomes a program that waits for no child: what it started, and ends then, stays in the process table.
+      const parent = Bun.spawn(["/bin/sh", "-c", "exec 3<&0; cat <&3 >/dev/null & echo $!; exec sleep 60"], {
+        stdin: "pipe",
+        stdout: "pipe",
+      });
       const pid = Number(await firstLine(parent.stdout));
-      const state = (): string => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] ?? "";
-      while (state() !== "Z") await Bun.sleep(1);
+      await waitFor(() => readFileSync(`/proc/${parent.pid}/comm`, "utf8").trim() === "sleep");
+      parent.stdin.end();
+      await waitFor(() => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.startsWith("Z") === true);
       for (const startedAt of ["", "some boot/1"]) {
         writeFileSync(join(path, "owner.lock"), JSON.stringify({ pid, startedAt, host: "x" }));
         await (await open(path)).close();

@@ -40,13 +40,26 @@ export function socketFolder(chosen: string | undefined): string {
   return folder;
 }
 
-/** Removes what killed processes left in the folder: socket files at which nobody listens. */
-export async function sweep(folder: string): Promise<number> {
+/** Milliseconds after which a socket's file at which nobody listens is nobody's. */
+const freshMs = 60_000;
+
+/**
+ * Removes what killed processes left in the folder: socket files at which nobody listens.
+ *
+ * Not those that are new: the file is there when a socket is bound, and is listened at a moment later, which is long on a
+ * busy machine. Without it nobody could connect to that process ever again.
+ *
+ * @param nowMs - Wall clock, as of the files' times.
+ * @returns how many there were.
+ */
+export async function sweep(folder: string, nowMs: number): Promise<number> {
   let removed = 0;
   const names = quietly(() => readdirSync(folder)) ?? [];
   for (const name of names) {
     const path = join(folder, name);
-    if (!/^[a-z0-9]{10}\.[rp]$/.test(name) || !isSocketFile(path) || (await isIpcTaken(path))) continue;
+    if (!/^[a-z0-9]{10}\.[rp]$/.test(name) || !isSocketFile(path)) continue;
+    const madeMs = quietly(() => statSync(path).mtimeMs) ?? nowMs;
+    if (nowMs - madeMs < freshMs || (await isIpcTaken(path))) continue;
     removeSocketFile(path);
     removed++;
   }

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -16,6 +16,7 @@ import { Value } from "@soorma/core/schema";
 import { waitFor } from "@soorma/core/testing";
 import { formatAddress, parseAddress } from "./address.ts";
 import { startPeer } from "./fixtures/process.ts";
+import { sweep } from "./host.ts";
 import zeromqPlugin from "./index.ts";
 import { createSocket, curveKeypair } from "./sockets.ts";
 
@@ -332,6 +333,10 @@ test("socket files of killed processes are swept, and a closed node leaves none"
   expect(left.length).toBe(2);
   peer.child.kill("SIGKILL");
   await peer.child.exited;
+  // Who has just bound a socket is about to listen at it.
+  expect(await sweep(dir, Date.now())).toBe(0);
+  expect(readdirSync(dir)).toEqual(left);
+  for (const name of left) utimesSync(join(dir, name), 0, 0);
   const node = await open("node", { options: { dir } });
   await until(() => left.every((name) => !existsSync(join(dir, name))), "stale files are still there");
   await node.transport.close();

@@ -305,7 +305,7 @@ class ZeromqTransport implements Transport {
       // The names are short because the whole path must fit into 107 bytes.
       const name = join(folder, randomId(this.#deps.runtime, 10));
       ipc = { router: `${name}.r`, publisher: `${name}.p` };
-      void sweep(folder).catch((error: unknown) => {
+      void sweep(folder, this.#deps.runtime.now()).catch((error: unknown) => {
         this.#deps.log.debug("sweep.failed", { folder, error: String(error) });
       });
     }

@@ -83,7 +83,7 @@ describe.each([
   test("that is killed is down at once, and what was sent to it fails", async () => {
     await using peer = startPeer("node", "child", childOptions);
     const address = await peer.line();
-    await using node = await open("parent", { options: { connectTimeoutMs: 300 } });
+    await using node = await open("parent", { options: { connectTimeoutMs: 3_000 } });
     await node.transport.send(address, frame("hello"));
     await until(() => node.messages[0] === "hello", "no answer");
     peer.child.kill("SIGKILL");
@@ -213,7 +213,7 @@ describe("addresses", () => {
 describe("the wrong node at an endpoint", () => {
   test("gets nothing that was meant for another", async () => {
     const listen = `ipc://${folder}/shared`;
-    await using sender = await open("sender", { options: { connectTimeoutMs: 500 } });
+    await using sender = await open("sender", { options: { connectTimeoutMs: 3_000 } });
     const first = await open("first", { listen });
     await sender.transport.send(first.address, frame("for first"));
     await until(() => first.messages.length === 1, "the first message did not arrive");

@@ -21,6 +21,20 @@ const begun: readonly PlanChange[] = [
   { type: "task.dispatched", taskId: "a", attempt: 1 },
 ];
 
+const offer = {
+  taskId: "a",
+  planId: "p",
+  attempt: 1,
+  epoch: 1,
+  name: "a",
+  assignedTo: "w",
+  data: null,
+  inputs: {},
+  hasJournal: false,
+  priority: 0,
+  replyTo: { nodeId: "n", address: "x", agentId: "planner" },
+};
+
 /** A wait of attempt 1, and what the log says when it is given up. */
 async function subject(...meanwhile: PlanChange[]) {
   const runtime = fakeRuntime();
@@ -28,19 +42,7 @@ async function subject(...meanwhile: PlanChange[]) {
   const log = plans.as("worker");
   let stale = 0;
   const journal = new Journal({
-    offer: {
-      taskId: "a",
-      planId: "p",
-      attempt: 1,
-      epoch: 1,
-      name: "a",
-      assignedTo: "w",
-      data: null,
-      inputs: {},
-      hasJournal: false,
-      priority: 0,
-      replyTo: { nodeId: "n", address: "x", agentId: "planner" },
-    },
+    offer,
     currentAt: 0,
     log,
     runtime,
@@ -72,4 +74,26 @@ test("an answer that was in the log before its time-out counts", async () => {
 test("an attempt that is not the current one gives nothing up", async () => {
   const next: PlanChange = { type: "task.dispatched", taskId: "a", attempt: 2 };
   expect(await subject(next)).toEqual({ outcome: "ATTEMPT_STALE", last: "task.dispatched", stale: 1 });
+});
+
+test("a step of an offer that was long on its way is not done when another attempt began meanwhile", async () => {
+  const runtime = fakeRuntime();
+  const log = memoryPlanLog({ runtime }).as("worker");
+  await log.append("p", 0, [...begun, { type: "task.dispatched", taskId: "a", attempt: 2 }]);
+  const journalOf = (ageMs: number): Journal =>
+    new Journal({
+      offer,
+      currentAt: runtime.monotonic() - ageMs,
+      log,
+      runtime,
+      logger: silentLogger,
+      signal: new AbortController().signal,
+      onStale: () => {},
+    });
+  const late = await journalOf(100)
+    .stepByNow("charge")
+    .catch((error: unknown) => error);
+  expect(isSoormaError(late, "ATTEMPT_STALE")).toBe(true);
+  // What was offered just now asks nobody.
+  expect(await journalOf(10).stepByNow("charge")).toBeUndefined();
 });

@@ -6,10 +6,11 @@ import type { Runtime } from "../runtime.ts";
 import type { OfferedTask } from "./task-wire.ts";
 
 /**
- * Milliseconds for which an attempt takes for granted that it is still the current one: less than anybody needs to notice
- * that this process is stopped or cut off, and to begin the next attempt.
+ * Milliseconds for which an attempt takes for granted that it is still the current one. Its planner may find out at any
+ * moment that this process is stopped or cut off, also just after it sent the offer; in this time the next attempt cannot be
+ * logged, offered and get far. Steps that follow each other faster ask nothing.
  */
-const provenMs = 500;
+const provenMs = 50;
 
 export interface JournalOptions {
   readonly offer: OfferedTask;

@@ -66,7 +66,7 @@ const faults: Readonly<Record<string, Fault>> = {
     const share = (): number => (chance.is(0.6) ? chance.between(0, 0.2) : 0);
     const noise = { drop: share(), duplicate: share(), reorder: share(), lateMs: chance.between(1, 1_500) };
     world.trace.say("fault", `noise ${JSON.stringify(noise)} for ${Math.round(ms)} ms`);
-    world.hub.setEveryLink({ ...quiet, ...noise, delayMs: [0.05, chance.between(1, 200)] });
+    world.hub.setEveryLink({ ...quiet, ...noise, delayMs: [0.05, chance.between(1, chance.is(0.25) ? 900 : 200)] });
     later(world, ms, () => world.hub.setEveryLink(quiet));
   },
   clock(world, chance) {

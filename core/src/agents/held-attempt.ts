@@ -44,8 +44,8 @@ export class HeldAttempt {
   readonly takenAt: number;
   /**
    * The same of when it was certainly offered already, never after `takenAt`: the offer may have been on its way for so long
-   * that somebody else does the task by now. It goes by the planner's wall clock, which may be wrong, and by whether this
-   * process was running all the time.
+   * that somebody else does the task by now. It goes by the planner's wall clock and by whether this process was running all
+   * the time. A clock that is ahead of this one says nothing.
    */
   readonly offeredAt: number;
   readonly #o: HeldAttemptOptions;
@@ -68,8 +68,8 @@ export class HeldAttempt {
     this.epoch = options.offer.epoch;
     const { runtime, envelope } = options;
     this.takenAt = runtime.monotonic();
-    const ageMs = options.isFresh ? Math.max(0, runtime.now() - envelope.time) : Number.POSITIVE_INFINITY;
-    this.offeredAt = this.takenAt - ageMs;
+    const ageMs = runtime.now() - envelope.time;
+    this.offeredAt = options.isFresh && ageMs >= 0 ? this.takenAt - ageMs : Number.NEGATIVE_INFINITY;
   }
 
   /** Aborts when the end of the attempt is not wanted any more, and when its time is over. */

@@ -147,6 +147,8 @@ export class TaskHandle implements Task<AnyData> {
     return await this.#attempt.working(async () => {
       const done = await journal.stepByNow(key);
       if (done) return done.value as R;
+      // Nothing is begun by an attempt that was told to end: its worker may have given the task back already.
+      this.signal.throwIfAborted();
       const { runtime } = this.#shared.services().node;
       const beganAt = runtime.monotonic();
       const value = await stepping.run(key, body);
@@ -370,6 +372,7 @@ export class TaskHandle implements Task<AnyData> {
     this.#journal = new Journal({
       offer: this.#attempt.offer,
       currentAt: this.#attempt.offeredAt,
+      takenAt: this.#attempt.takenAt,
       log: tracker.logOf(this.#shared.agentId),
       runtime: node.runtime,
       logger: node.log,

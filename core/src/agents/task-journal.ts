@@ -2,20 +2,31 @@ import { SoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { PlanChange, PlanLog, StepState, TaskJournal, WaitSpec, WaitState } from "../plans/log.ts";
 import { LogAccess } from "../plans/log-access.ts";
-import type { Runtime } from "../runtime.ts";
+import { type Runtime, sleep } from "../runtime.ts";
 import type { OfferedTask } from "./task-wire.ts";
 
 /**
- * Milliseconds for which an attempt takes for granted that it is still the current one. Its planner may find out at any
- * moment that this process is stopped or cut off, also just after it sent the offer; in this time the next attempt cannot be
- * logged, offered and get far. Steps that follow each other faster ask nothing.
+ * Milliseconds for which an attempt takes for granted that it is still the current one: a step begins within so long of a
+ * moment at which it certainly was.
  */
-const provenMs = 50;
+export const provenMs = 500;
+
+/**
+ * Milliseconds that an attempt lets pass before its first step when an earlier one may still be running. That one may
+ * have been the current one until this one was logged, and so begins no step after that plus {@link provenMs}: it learns
+ * that it was replaced, or it is over. What is more than that is for a thread that is held up between knowing and doing.
+ */
+export const graceMs = 600;
+
+/** An answer that was so often too long on its way is worth a line in the log. */
+const noteworthyTries = 5;
 
 export interface JournalOptions {
   readonly offer: OfferedTask;
   /** Monotonic milliseconds when the attempt was known to be the task's current one. */
   readonly currentAt: number;
+  /** The same of when it was taken. */
+  readonly takenAt: number;
   readonly log: PlanLog;
   readonly runtime: Runtime;
   readonly logger: Logger;
@@ -55,21 +66,36 @@ export class Journal {
 
   /**
    * What the log has of a step that is about to be done. Asked for anew unless the attempt was the current one a moment ago:
-   * this process may have been stopped, or cut off, while another instance went on with the task.
+   * this process may have been stopped, or cut off, while another instance went on with the task. Resolves in the turn in
+   * which that was found out, and the step has to begin in it.
    *
    * @throws {SoormaError} `ATTEMPT_STALE`
    */
   async stepByNow(key: string): Promise<StepState | undefined> {
-    const { offer, runtime } = this.#o;
-    // An answer that was long on its way says nothing of now; where all of them are, there is no better one.
-    for (let tries = 0; tries < 3 && runtime.monotonic() - this.#provenAt >= provenMs; tries++) {
+    const { offer, runtime, logger, signal, takenAt } = this.#o;
+    const leftMs = offer.mayOverlap ? takenAt + graceMs - runtime.monotonic() : 0;
+    if (leftMs > 0) await sleep(runtime, leftMs, signal);
+    for (let tries = 1; runtime.monotonic() - this.#provenAt >= provenMs; tries++) {
+      signal.throwIfAborted();
       const askedAt = runtime.monotonic();
+      // An answer that was long on its way says nothing of now.
       const journal = await this.#access.journal(offer.taskId);
       this.#known = Promise.resolve(journal);
       const known = journal.steps.find((step) => step.key === key);
       if (known) return known;
       if (journal.attempt !== offer.attempt) throw this.#stale(`step "${key}"`);
       this.#provenAt = askedAt;
+      if (tries % noteworthyTries === 0) {
+        const tookMs = Math.round(runtime.monotonic() - askedAt);
+        logger.warn("plan.log.slow", {
+          planId: offer.planId,
+          taskId: offer.taskId,
+          step: key,
+          tries,
+          tookMs,
+          provenMs,
+        });
+      }
     }
     return undefined;
   }

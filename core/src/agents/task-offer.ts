@@ -11,7 +11,8 @@ export interface OfferOptions {
 
 /** The message that offers an attempt to a worker. */
 export function taskOffer(assignment: TaskAssignment, { id, time, replyTo }: OfferOptions): Envelope {
-  const { origin, taskId, planId, attempt, epoch, name, assignedTo, data, inputs, hasJournal, timeoutMs } = assignment;
+  const { origin, taskId, planId, attempt, epoch, name, assignedTo, data, inputs, hasJournal, mayOverlap, timeoutMs } =
+    assignment;
   const { priority, deadline } = assignment;
   const task: OfferedTask = {
     taskId,
@@ -23,6 +24,7 @@ export function taskOffer(assignment: TaskAssignment, { id, time, replyTo }: Off
     data,
     inputs,
     hasJournal,
+    mayOverlap,
     priority,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     replyTo,

@@ -49,6 +49,8 @@ export interface OfferedTask {
   readonly inputs: Readonly<Record<string, unknown>>;
   /** Earlier attempts may have left steps and waits in the log. */
   readonly hasJournal: boolean;
+  /** An earlier attempt may still be running. */
+  readonly mayOverlap: boolean;
   readonly timeoutMs?: number;
   readonly priority: number;
   readonly replyTo: ReplyTo;

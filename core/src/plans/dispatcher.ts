@@ -22,6 +22,8 @@ export interface TaskAssignment {
   readonly epoch: number;
   /** Earlier attempts may have left steps and waits in the journal. */
   readonly hasJournal: boolean;
+  /** An earlier attempt may still be running: its agent was lost, or did not say that it ended. */
+  readonly mayOverlap: boolean;
   /**
    * The attempt was begun by an earlier driver and may be running, or be done, at this agent, or, if that is not known,
    * at any. It is to be found and its end waited for; `ATTEMPT_LOST` if nobody has it. It must not be begun anew.

@@ -75,6 +75,47 @@ describe("drivers", () => {
   });
 });
 
+describe("attempts whose end nobody reported", () => {
+  const retried = (code: string, attempt = 1): PlanChange => ({
+    type: "task.retried",
+    taskId: "a",
+    attempt,
+    failure: { ...failure, code },
+    delayMs: 0,
+  });
+
+  test("may still be running, which every later attempt has to know", () => {
+    for (const code of ["PEER_UNREACHABLE", "LEASE_EXPIRED", "ATTEMPT_LOST", "TIMEOUT"]) {
+      const { fold, take, dispatch } = planOf([task("a")]);
+      dispatch("a");
+      take(retried(code));
+      dispatch("a", 2);
+      take(retried("TASK_FAILED", 2));
+      expect([code, fold.mayOverlap("a")]).toEqual([code, true]);
+    }
+  });
+
+  test("are those of a lost driver, too, and those that were cancelled", () => {
+    const lost = planOf([task("a")]);
+    lost.dispatch("a");
+    lost.dispatch("a", 2);
+    const cancelled = planOf([task("a")]);
+    cancelled.dispatch("a");
+    cancelled.take({ type: "task.cancelled", taskId: "a", reason: "no" });
+    expect([lost.fold.mayOverlap("a"), cancelled.fold.mayOverlap("a")]).toEqual([true, true]);
+  });
+
+  test("are none that failed or were handed back", () => {
+    for (const code of ["TASK_FAILED", "NODE_STOPPED"]) {
+      const { fold, take, dispatch } = planOf([task("a")]);
+      expect(fold.mayOverlap("a")).toBe(false);
+      dispatch("a");
+      take(retried(code));
+      expect([code, fold.mayOverlap("a")]).toEqual([code, false]);
+    }
+  });
+});
+
 describe("steps and waits", () => {
   test("a step counts once, for the current attempt, and outlives it", () => {
     const { fold, take, dispatch, propose } = planOf([task("a")]);

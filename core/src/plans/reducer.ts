@@ -223,6 +223,11 @@ export class PlanFold {
     return this.#tasks.nodes.get(taskId)?.hasJournal ?? false;
   }
 
+  /** Whether an attempt at a task that is not its current one may still be running. */
+  mayOverlap(taskId: string): boolean {
+    return this.#tasks.nodes.get(taskId)?.mayOverlap ?? false;
+  }
+
   /** Whether somebody should look at the task: it failed for good, and nobody has dealt with that. */
   isDeadLetter(taskId: string): boolean {
     const node = this.#tasks.nodes.get(taskId);

@@ -1,6 +1,6 @@
 import type { Failure } from "../errors.ts";
 import type { PlanChange, PlannedTask, Status, TaskState } from "./log.ts";
-import { type Group, isDependencyFailure, isTopLevel, TaskNode } from "./task-node.ts";
+import { type Group, isDependencyFailure, isTopLevel, mayStillRun, TaskNode } from "./task-node.ts";
 import { undoTask } from "./undo.ts";
 
 type Change<T extends PlanChange["type"]> = Extract<PlanChange, { type: T }>;
@@ -149,6 +149,7 @@ export class TaskFold {
         return true;
       case "task.retried":
         if (!isCurrent) return false;
+        node.mayOverlap ||= mayStillRun(change.failure);
         this.running.delete(core.taskId);
         this.backingOff.add(core.taskId);
         node.core = {
@@ -195,6 +196,7 @@ export class TaskFold {
     // A running task may be dispatched anew: its attempt was lost with its driver.
     const isPossible = this.ready.has(id) || this.backingOff.has(id) || this.running.has(id);
     if (!isPossible || !(change.attempt > core.attempt)) return false;
+    node.mayOverlap ||= this.running.has(id);
     const { agentId: _id, agentName: _name, retryAtMs: _due, durationMs: _took, message: _said, ...rest } = core;
     node.core = {
       ...rest,
@@ -219,8 +221,9 @@ export class TaskFold {
 
   #end(node: TaskNode, status: Status, fields: Partial<TaskState>, timeMs: number): void {
     const { retryAtMs: _due, ...rest } = node.core;
-    const core = { ...rest, ...fields, status, endedAtMs: timeMs };
+    const core: TaskState = { ...rest, ...fields, status, endedAtMs: timeMs };
     node.core = core;
+    if (status !== "completed" && this.running.has(core.taskId)) node.mayOverlap ||= mayStillRun(core.failure);
     node.closeWaits();
     this.#unfile(node);
     this.open--;

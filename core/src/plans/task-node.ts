@@ -1,3 +1,4 @@
+import type { Failure } from "../errors.ts";
 import type { PlannedTask, Status, StepState, TaskJournal, TaskState, WaitState } from "./log.ts";
 
 /** Whether nothing can change any more. */
@@ -29,6 +30,8 @@ export class TaskNode {
   waiting = 0;
   /** Dependencies that failed or were cancelled. */
   blocked = 0;
+  /** An attempt that is not the current one may still be running: nobody reported its end. */
+  mayOverlap = false;
   /** Keys of waits that were not signalled and did not time out, while the task is open. */
   readonly openWaits = new Set<string>();
   #openInputs = 0;
@@ -152,6 +155,14 @@ export class TaskNode {
     if (this.#waits?.size === 0) this.#waits = undefined;
     this.#view = undefined;
   }
+}
+
+/** Codes of attempts whose end nobody reported, and of some that a handler may have passed on. */
+const unreported: ReadonlySet<string> = new Set(["ATTEMPT_LOST", "LEASE_EXPIRED", "PEER_UNREACHABLE", "TIMEOUT"]);
+
+/** Whether an attempt that ended so may still be running. What was handed back begins nothing more. */
+export function mayStillRun(failure: Failure | undefined): boolean {
+  return !failure || failure.code === "CANCELLED" || unreported.has(failure.code);
 }
 
 /** Failed only because a task it depends on did not complete. */

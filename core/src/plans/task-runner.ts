@@ -201,6 +201,7 @@ export class TaskRunner {
       failures,
       epoch: fold.epoch,
       hasJournal: attempt > 1 && (skipped || fold.hasJournal(taskId)),
+      mayOverlap: fold.mayOverlap(taskId),
       ...(resume === undefined ? {} : { resume }),
       ...(task.timeoutMs === undefined ? {} : { timeoutMs: task.timeoutMs }),
       // What takes others back runs after the deadline, too.

@@ -1,20 +1,29 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cleanEnv, soorma } from "../e2e/cli-run.ts";
+import { cleanEnv, soorma, until } from "../e2e/cli-run.ts";
 import { coveringPairs, pairsOf, product, type Row } from "./pairs.ts";
 
 const repository = join(import.meta.dir, "..", "..");
 
 /** What each type may come with. */
 const may: Readonly<Record<string, readonly string[]>> = {
-  worker: ["client", "docker", "capabilities", "registry"],
-  planner: ["client", "docker", "capabilities", "registry"],
-  tool: ["client", "docker", "capabilities", "registry"],
-  team: ["docker", "registry"],
-  "order-processing": ["client", "docker", "registry"],
-  "event-chain": ["docker", "registry"],
+  worker: ["client", "docker", "capabilities", "registry", "transport"],
+  planner: ["client", "docker", "capabilities", "registry", "transport"],
+  tool: ["client", "docker", "capabilities", "registry", "transport"],
+  team: ["docker", "registry", "transport"],
+  "order-processing": ["client", "docker", "registry", "transport"],
+  "event-chain": ["docker", "registry", "transport"],
   "plugin transport": [],
   "plugin registry": [],
 };
@@ -30,10 +39,11 @@ const offered = product({
   docker: ["no", "yes"],
   capabilities: ["no", "yes"],
   registry: ["no", "yes"],
+  transport: ["no", "yes"],
   description: ["default", "hostile"],
   name: ["short", "long"],
 }).filter((row) =>
-  ["client", "docker", "capabilities", "registry"].every((question) => {
+  ["client", "docker", "capabilities", "registry", "transport"].every((question) => {
     return row[question] === "no" || may[row.type ?? ""]?.includes(question);
   }),
 );
@@ -52,6 +62,13 @@ beforeAll(async () => {
   const made = await soorma(["init", "root", "--type", "worker", "--no-git", "--packages", packages], { cwd: folder });
   if (made.exitCode !== 0 || made.stderr.includes("warning")) throw new Error(made.stderr);
   rmSync(join(root, "src"), { recursive: true });
+  // Another registry and another transport, as somebody would have written and installed them.
+  for (const kind of ["registry", "transport"]) {
+    const plugin = ["init", "mine", "--dir", kind, "--type", "plugin", "--kind", kind, "--no-install", "--no-git"];
+    const { exitCode, stderr } = await soorma(plugin, { cwd: root });
+    if (exitCode !== 0) throw new Error(stderr);
+    symlinkSync(join(root, kind), join(root, "node_modules", `soorma-${kind}-mine`));
+  }
   await each(rows, async (row, index) => {
     const { exitCode, stderr } = await soorma(argumentsOf(row, index), { cwd: root });
     if (exitCode !== 0) throw new Error(`${JSON.stringify(row)}: ${stderr}`);
@@ -66,14 +83,19 @@ async function typesOfHelp(): Promise<string[]> {
   return [...choices.matchAll(/"([a-z-]+)"/g)].map(([, type = ""]) => type);
 }
 
+function nameOf(row: Row, index: number): string {
+  return row.name === "short" ? "a" : `a-rather-long-name-of-a-project-with-digits-2-and-more-${index}`;
+}
+
 function argumentsOf(row: Row, index: number): string[] {
   const includes = ["client", "vscode", "ci", "docker"].filter((include) => row[include] === "yes");
   const [type = "", kind] = row.type?.split(" ") ?? [];
-  const name = row.name === "short" ? "a" : `a-rather-long-name-of-a-project-with-digits-2-and-more-${index}`;
   return [
-    ...["init", name, "--dir", `p${index}`, "--with", includes.join(",") || "none"],
+    ...["init", nameOf(row, index), "--dir", `p${index}`, "--with", includes.join(",") || "none"],
     ...["--type", type, ...(kind === undefined ? [] : ["--kind", kind])],
-    ...(row.registry === "yes" ? ["--registry", "./registry.ts"] : []),
+    ...["registry", "transport"].flatMap((kind) => (row[kind] === "yes" ? [`--${kind}`, "mine"] : [])),
+    // Soorma's broker is found by its address, which another transport writes in its own form.
+    ...(row.transport === "yes" && row.registry === "no" ? ["--address", `tcp://127.0.0.1:${freePort()}`] : []),
     ...(row.capabilities === "yes" ? ["--capabilities", "paper_search,Do.it-2"] : []),
     ...(row.description === "hostile" ? ["--description", 'says "hi" \\ `x` {{name}} $& */ <!-- ü'] : []),
     ...["--no-install", "--no-git"],
@@ -93,6 +115,11 @@ async function each<T>(items: readonly T[], body: (item: T, index: number) => Pr
     for (let next = left.shift(); next; next = left.shift()) await body(...next);
   };
   await Promise.all([work(), work()]);
+}
+
+function freePort(): number {
+  using server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  return server.port;
 }
 
 /** The first project of a type. */
@@ -130,6 +157,65 @@ test("the combinations are all pairs of what is offered", () => {
 });
 
 test("every combination type-checks, passes its linter and its tests", () => check(projects), 120_000);
+
+/** What a project is asked, and a part of the answer. */
+function questionOf(row: Row, name: string): { readonly words: readonly string[]; readonly says: string } {
+  const goal = (data: object): string[] => ["soorma", "goal", `${name}.goal`, JSON.stringify(data)];
+  if (row.client === "yes" && row.type !== "event-chain") {
+    return { words: [process.execPath, "run", "--silent", "client"], says: "" };
+  }
+  switch (row.type) {
+    case "worker":
+      return { words: goal({ text: "to be or not to be" }), says: "distinct" };
+    case "planner":
+      return { words: goal({ topic: "bees" }), says: "written from history" };
+    case "team":
+      return { words: goal({ question: "How do bees find flowers?" }), says: "bees.md" };
+    case "order-processing":
+      return { words: goal({ items: [{ sku: "cup", quantity: 2 }], card: "4242", address: "Here" }), says: "Here" };
+    case "event-chain":
+      return { words: [process.execPath, "run", "--silent", "order", "20"], says: "order.completed" };
+    case "tool": {
+      const capability = row.capabilities === "yes" ? "paper_search" : "arithmetic";
+      return { words: ["soorma", "call", capability, "calculate", '{"expression":"2 * (3 + 4)"}'], says: "14" };
+    }
+    default:
+      return { words: ["soorma", "call", "greeting", "greet", '{"name":"you"}'], says: "Hello, you!" };
+  }
+}
+
+test("every combination runs with bun run dev, answers, and ends with nothing left", async () => {
+  const soormaBin = join(root, "node_modules/.bin/soorma");
+  await each(rows, async (row, index) => {
+    const project = projectOf(index);
+    const dev = Bun.spawn([process.execPath, "run", "--silent", "dev"], {
+      cwd: project,
+      env: cleanEnv(),
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const said = Promise.all([dev.stdout.text(), dev.stderr.text()]);
+    try {
+      const status = async (): Promise<string> => (await run([soormaBin, "dev", "--status", "--json"], project)).output;
+      await until(`${JSON.stringify(row)} to be ready`, async () => {
+        if (dev.exitCode !== null) throw new Error(`${JSON.stringify(row)}: ${(await said).join("")}`);
+        return (await status()).includes("ready");
+      });
+      const { words, says } = questionOf(row, nameOf(row, index));
+      const [command = "", ...rest] = words;
+      const answer = await run([command === "soorma" ? soormaBin : command, ...rest], project);
+      expect({ row, ...answer }).toEqual({ row, code: 0, output: expect.stringContaining(says) });
+    } finally {
+      dev.kill("SIGTERM");
+      await dev.exited;
+    }
+    const [stdout, stderr] = await said;
+    expect({ row, code: dev.exitCode, stdout, stderr }).toMatchObject({ row, code: 0 });
+    const { output } = await run([soormaBin, "dev", "--status"], project);
+    expect({ row, output }).toEqual({ row, output: expect.stringContaining("nothing runs") });
+  });
+}, 240_000);
 
 test("what was asked for is there, and nothing else", () => {
   const files = {

@@ -75,13 +75,14 @@ export function defineEvent<D extends TSchema>(definition: EventDefinition<D>): 
 /** The data a contract's caller passes. */
 export type InputOf<C> =
   C extends CallContract<"task" | "tool" | "goal", infer I, TSchema>
-    ? Static<I>
+    ? NoInfer<Static<I>>
     : C extends EventContract<infer D>
-      ? Static<D>
+      ? NoInfer<Static<D>>
       : never;
 
 /** What a contract's handler returns. */
-export type OutputOf<C> = C extends CallContract<"task" | "tool" | "goal", TSchema, infer O> ? Static<O> : never;
+export type OutputOf<C> =
+  C extends CallContract<"task" | "tool" | "goal", TSchema, infer O> ? NoInfer<Static<O>> : never;
 
 export type AnyContract = TaskContract | ToolContract | GoalContract | EventContract;
 

@@ -1,13 +1,14 @@
 /**
  * Packs every package that is published into a folder: `bun cli/scripts/pack.ts [folder]`. Default: dist in the repository.
  *
- * What is published is the source, and beside it one bundle of it, which is what runs: a process loads one file of each
- * package instead of hundreds (core/README.md, "Decisions"). It is made here and nowhere else, so it cannot be older
- * than its source.
+ * What is published is the source, and beside it what is made of it: one bundle, which is what runs, since a process then
+ * loads one file of each package instead of hundreds, and declarations, which is what a user's TypeScript reads instead of
+ * checking all of the source again (core/README.md, "Decisions"). Both are made here and nowhere else, so they cannot be
+ * older than their source.
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 
 const repository = join(import.meta.dir, "..", "..");
 /** Loaded in every process and never by anybody else: bundled into core. */
@@ -34,7 +35,7 @@ function publishedRooms(): string[] {
 }
 
 /** Writes the package's tarball into `folder` and resolves with its path. */
-async function packRoom(room: string, folder: string): Promise<string> {
+async function packRoom(room: string, declarations: string, folder: string): Promise<string> {
   const source = join(repository, room);
   const manifest = readManifest(source);
   // A copy: nothing is written where somebody works, however many pack at the same time.
@@ -51,6 +52,7 @@ async function packRoom(room: string, folder: string): Promise<string> {
       symlinkSync(join(source, "node_modules"), join(stage, "node_modules"));
       await bundle(stage, manifest, manifest.exports);
       rmSync(join(stage, "node_modules"));
+      addDeclarations(join(declarations, room), stage);
     }
     writeFileSync(join(stage, "package.json"), JSON.stringify(published(manifest), undefined, 2));
     const filename = join(folder, `${manifest.name.replace("@", "").replaceAll("/", "-")}-${manifest.version}.tgz`);
@@ -89,7 +91,54 @@ async function bundle(folder: string, manifest: Manifest, exports: NonNullable<M
   if (!result.success) throw new AggregateError(result.logs, `bundling ${name} failed`);
 }
 
-/** The manifest as the registry gets it: types from the source, code from the bundle, versions of its neighbours. */
+/** Writes the declarations of all entries of the packages, and of what these import, into `folder`. */
+async function declare(rooms: readonly string[], folder: string): Promise<void> {
+  const entries = rooms.flatMap((room) =>
+    Object.values(readManifest(join(repository, room)).exports ?? {}).map((entry) => join(repository, room, entry)),
+  );
+  const config = {
+    extends: join(repository, "tsconfig.json"),
+    compilerOptions: {
+      noEmit: false,
+      emitDeclarationOnly: true,
+      declaration: true,
+      // An editor goes to the source that is published beside it.
+      declarationMap: true,
+      // The check does that.
+      noCheck: true,
+      rootDir: repository,
+      outDir: folder,
+      typeRoots: [join(repository, "node_modules")],
+    },
+    files: entries,
+    include: [],
+    exclude: [],
+  };
+  const configFile = join(folder, "tsconfig.json");
+  writeFileSync(configFile, JSON.stringify(config));
+  const compiler = Bun.resolveSync("typescript/package.json", repository).replace(/package\.json$/, "bin/tsc");
+  const child = Bun.spawn([process.execPath, "--bun", compiler, "-p", configFile], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const problem = await child.stdout.text();
+  if ((await child.exited) !== 0) throw new Error(`the declarations could not be made:\n${problem}`);
+}
+
+/** Puts a package's declarations beside its bundle, with maps that lead to its sources. */
+function addDeclarations(from: string, stage: string): void {
+  for (const path of new Bun.Glob("**/*.d.ts").scanSync(from)) {
+    const target = join(stage, outputFolder, path);
+    mkdirSync(dirname(target), { recursive: true });
+    cpSync(join(from, path), target);
+    const map = JSON.parse(readFileSync(join(from, `${path}.map`), "utf8")) as object;
+    const source = relative(dirname(target), join(stage, path.replace(/\.d\.ts$/, ".ts")));
+    writeFileSync(`${target}.map`, JSON.stringify({ ...map, sources: [source] }));
+  }
+}
+
+/** The manifest as the registry gets it: types from the declarations, code from the bundle, versions of its neighbours. */
 function published(manifest: Manifest): object {
   const neighbours = Object.entries(manifest.dependencies ?? {}).map(([name, range]) => [
     name,
@@ -101,7 +150,7 @@ function published(manifest: Manifest): object {
     exports: Object.fromEntries(
       Object.entries(exports).map(([name, entry]) => [
         name,
-        { types: entry, default: entry.replace(/^\.\//, `./${outputFolder}/`).replace(/\.ts$/, ".js") },
+        { types: made(entry, ".d.ts"), default: made(entry, ".js") },
       ]),
     ),
   };
@@ -112,6 +161,11 @@ function published(manifest: Manifest): object {
   };
 }
 
+/** Where what is made of a source lies in the package. */
+function made(entry: string, extension: string): string {
+  return entry.replace(/^\.\//, `./${outputFolder}/`).replace(/\.ts$/, extension);
+}
+
 function readManifest(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Manifest;
 }
@@ -119,5 +173,12 @@ function readManifest(folder: string): Manifest {
 if (import.meta.main) {
   const folder = resolve(process.argv[2] ?? join(repository, "dist"));
   mkdirSync(folder, { recursive: true });
-  for (const room of publishedRooms()) process.stdout.write(`${await packRoom(room, folder)}\n`);
+  const rooms = publishedRooms();
+  const declarations = mkdtempSync(join(tmpdir(), "soorma-declarations-"));
+  try {
+    await declare(rooms, declarations);
+    for (const room of rooms) process.stdout.write(`${await packRoom(room, declarations, folder)}\n`);
+  } finally {
+    rmSync(declarations, { recursive: true, force: true });
+  }
 }

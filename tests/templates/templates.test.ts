@@ -181,6 +181,20 @@ test("a generated project installs at most 40 packages", async () => {
   }
 });
 
+test("the types of a generated project are checked without the sources of Soorma, and cost little", async () => {
+  const { code, stdout } = await run(["node_modules/.bin/tsc", "--extendedDiagnostics"], join(folder, "my-team-2"));
+  expect(code).toBe(0);
+  // What TypeScript makes of generic types. It depends on nothing but the code, unlike time.
+  const made = Number(/Instantiations:\s+(\d+)/.exec(stdout)?.[1]);
+  expect(made).toBeGreaterThan(0);
+  expect(made).toBeLessThan(150_000);
+  const listed = await run(["node_modules/.bin/tsc", "--listFilesOnly"], join(folder, "my-team-2"));
+  const sources = listed.stdout
+    .split("\n")
+    .filter((path) => path.includes("/node_modules/") && !/\.d\.[cm]?ts$/.test(path));
+  expect(sources.filter((path) => path.trim() !== "")).toEqual([]);
+});
+
 test("a plugin that is packed is used by its short name in another project", async () => {
   const plugin = join(folder, "my-registry-2");
   const others = join(folder, "packages-and-plugin");

@@ -58,7 +58,7 @@ beforeAll(async () => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "soorma-combinations-")));
   root = join(folder, "root");
   const packages = join(folder, "packages");
-  await run([process.execPath, "run", "pack", packages], repository);
+  await run([process.execPath, "cli/scripts/pack.ts", packages], repository);
   const made = await soorma(["init", "root", "--type", "worker", "--no-git", "--packages", packages], { cwd: folder });
   if (made.exitCode !== 0 || made.stderr.includes("warning")) throw new Error(made.stderr);
   rmSync(join(root, "src"), { recursive: true });

@@ -22,7 +22,7 @@ let packages: string;
 beforeAll(async () => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), "soorma-templates-")));
   packages = join(folder, "packages");
-  const { code, output } = await run([process.execPath, "run", "pack", packages], repository);
+  const { code, output } = await run([process.execPath, "cli/scripts/pack.ts", packages], repository);
   if (code !== 0) throw new Error(`packing failed:\n${output}`);
 }, 120_000);
 // Thousands of files, on a machine that may be busy.

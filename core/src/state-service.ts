@@ -83,7 +83,7 @@ export function createStateService(options: StateServiceOptions): StateService {
   const answer = <S extends TSchema>(
     method: string,
     schema: S,
-    body: (params: Static<S>, peer: RpcPeer) => unknown,
+    body: (params: NoInfer<Static<S>>, peer: RpcPeer) => unknown,
   ): Disposable =>
     rpc.handle(method, ({ params, peer }) => {
       checkData(schema, params, `a call of "${method}"`, "Correct the field.");

@@ -34,7 +34,7 @@ export async function createFromPlugin<K extends PluginKind, O extends TSchema>(
 export function parsePluginOptions<K extends PluginKind, O extends TSchema>(
   plugin: Plugin<K, O>,
   options: unknown,
-): Static<O> {
+): NoInfer<Static<O>> {
   const filled = Value.Default(plugin.options, copyPlain(options ?? {}));
   const unknown = unknownKeys(plugin.options, filled, "");
   if (unknown.length === 0 && Value.Check(plugin.options, filled)) return filled;

@@ -24,7 +24,7 @@ export interface Plugin<K extends PluginKind = PluginKind, O extends TSchema = T
   readonly supports: PluginKinds[K]["supports"];
   /** Checked before `create`, which gets the options with the schema's defaults filled in. */
   readonly options: O;
-  create(options: Static<O>, deps: PluginKinds[K]["deps"]): Promise<PluginKinds[K]["instance"]>;
+  create(options: NoInfer<Static<O>>, deps: PluginKinds[K]["deps"]): Promise<PluginKinds[K]["instance"]>;
 }
 
 /** Types a plugin's definition; returns it as it is. */

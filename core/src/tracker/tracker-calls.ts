@@ -11,7 +11,7 @@ import type { TrackerStore } from "./tracker-store.ts";
 export type Answer = <S extends TSchema>(
   method: string,
   schema: S,
-  body: (params: Static<S>, peer: RpcPeer) => unknown,
+  body: (params: NoInfer<Static<S>>, peer: RpcPeer) => unknown,
 ) => Disposable;
 
 export interface TrackerCallsOptions {

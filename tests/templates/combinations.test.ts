@@ -160,10 +160,9 @@ test("every combination type-checks, passes its linter and its tests", () => che
 
 /** What a project is asked, and a part of the answer. */
 function questionOf(row: Row, name: string): { readonly words: readonly string[]; readonly says: string } {
-  const goal = (data: object): string[] => ["soorma", "goal", `${name}.goal`, JSON.stringify(data)];
-  if (row.client === "yes" && row.type !== "event-chain") {
-    return { words: [process.execPath, "run", "--silent", "client"], says: "" };
-  }
+  const client = [process.execPath, "run", "--silent", "client"];
+  const goal = (data: object): readonly string[] =>
+    row.client === "yes" ? client : ["soorma", "goal", `${name}.goal`, JSON.stringify(data)];
   switch (row.type) {
     case "worker":
       return { words: goal({ text: "to be or not to be" }), says: "distinct" };
@@ -172,17 +171,24 @@ function questionOf(row: Row, name: string): { readonly words: readonly string[]
     case "team":
       return { words: goal({ question: "How do bees find flowers?" }), says: "bees.md" };
     case "order-processing":
-      return { words: goal({ items: [{ sku: "cup", quantity: 2 }], card: "4242", address: "Here" }), says: "Here" };
+      return {
+        words: goal({ items: [{ sku: "cup", quantity: 2 }], card: "4242", address: "Here" }),
+        says: "parcel to",
+      };
     case "event-chain":
       return { words: [process.execPath, "run", "--silent", "order", "20"], says: "order.completed" };
     case "tool": {
       const capability = row.capabilities === "yes" ? "paper_search" : "arithmetic";
-      return { words: ["soorma", "call", capability, "calculate", '{"expression":"2 * (3 + 4)"}'], says: "14" };
+      const call = ["soorma", "call", capability, "calculate", '{"expression":"2 * (3 + 4)"}'];
+      return { words: row.client === "yes" ? client : call, says: "14" };
     }
     default:
       return { words: ["soorma", "call", "greeting", "greet", '{"name":"you"}'], says: "Hello, you!" };
   }
 }
+
+/** What `soorma dev` says when every agent runs; otherwise it says how many of them. */
+const readyLine = /^ready in \d+ ms · .* · [1-9]\d* agents?: /;
 
 test("every combination runs with bun run dev, answers, and ends with nothing left", async () => {
   const soormaBin = join(root, "node_modules/.bin/soorma");
@@ -195,13 +201,18 @@ test("every combination runs with bun run dev, answers, and ends with nothing le
       stdout: "pipe",
       stderr: "pipe",
     });
-    const said = Promise.all([dev.stdout.text(), dev.stderr.text()]);
+    const said = { stdout: "", stderr: "" };
+    const read = async (name: "stdout" | "stderr"): Promise<void> => {
+      const decoder = new TextDecoder();
+      for await (const chunk of dev[name]) said[name] += decoder.decode(chunk, { stream: true });
+    };
+    const reading = Promise.all([read("stdout"), read("stderr")]);
+    let pids: number[] = [];
     try {
-      const status = async (): Promise<string> => (await run([soormaBin, "dev", "--status", "--json"], project)).output;
-      await until(`${JSON.stringify(row)} to be ready`, async () => {
-        if (dev.exitCode !== null) throw new Error(`${JSON.stringify(row)}: ${(await said).join("")}`);
-        return (await status()).includes("ready");
-      });
+      await until(`${JSON.stringify(row)} to be ready`, () => said.stdout.includes("\n") || dev.exitCode !== null);
+      expect({ row, ...said }).toMatchObject({ stdout: expect.stringMatching(readyLine) });
+      expect({ row, ...partsOf(project) }).toEqual({ row, ...partsAskedFor(row) });
+      pids = runningIn(project);
       const { words, says } = questionOf(row, nameOf(row, index));
       const [command = "", ...rest] = words;
       const answer = await run([command === "soorma" ? soormaBin : command, ...rest], project);
@@ -210,12 +221,61 @@ test("every combination runs with bun run dev, answers, and ends with nothing le
       dev.kill("SIGTERM");
       await dev.exited;
     }
-    const [stdout, stderr] = await said;
-    expect({ row, code: dev.exitCode, stdout, stderr }).toMatchObject({ row, code: 0 });
-    const { output } = await run([soormaBin, "dev", "--status"], project);
-    expect({ row, output }).toEqual({ row, output: expect.stringContaining("nothing runs") });
+    await reading;
+    expect({ row, code: dev.exitCode, ...said }).toMatchObject({ code: 0 });
+    for (const line of said.stderr.trimEnd().split("\n")) expect(() => JSON.parse(line)).not.toThrow();
+    expect({ row, left: pids.filter(exists), runs: existsSync(join(project, runFile)) }).toEqual({
+      row,
+      left: [],
+      runs: false,
+    });
   });
 }, 240_000);
+
+const runFile = ".soorma/run/supervisor.json";
+
+/** The processes of the mesh that runs in a project: broker, state node, agents and those that stand by. */
+function runningIn(project: string): number[] {
+  const {
+    supervisor,
+    processes,
+    standbys = [],
+  } = JSON.parse(readFileSync(join(project, runFile), "utf8")) as {
+    supervisor: { pid: number };
+    processes: { process?: { pid: number } }[];
+    standbys?: { pid: number }[];
+  };
+  return [supervisor, ...processes.flatMap(({ process }) => process ?? []), ...standbys].map(({ pid }) => pid);
+}
+
+interface Parts {
+  readonly transport: string;
+  readonly registry: string;
+}
+
+/** What the mesh that runs in a project is made of. */
+function partsOf(project: string): Parts {
+  const { transport, registry } = JSON.parse(readFileSync(join(project, ".soorma/run/mesh.json"), "utf8"));
+  return { transport: transport.name, registry: registry.name };
+}
+
+function partsAskedFor({ type, transport, registry }: Row): Parts {
+  // The project of a plugin tries itself.
+  const own = (kind: string, otherwise: string): string => (type === `plugin ${kind}` ? "./src/index.ts" : otherwise);
+  return {
+    transport: transport === "yes" ? "mine" : own("transport", "zeromq"),
+    registry: registry === "yes" ? "mine" : own("registry", "broker"),
+  };
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 test("what was asked for is there, and nothing else", () => {
   const files = {

@@ -16,5 +16,5 @@ export default definePlugin({
     },
     { additionalProperties: false },
   ),
-  create: async (options, deps) => openRegistry(options, deps),
+  create: openRegistry,
 });

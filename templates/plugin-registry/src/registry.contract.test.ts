@@ -1,4 +1,5 @@
 import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,4 +40,18 @@ registryContract(plugin, async () => {
       rmSync(folder, { recursive: true });
     },
   };
+});
+
+test("opening waits for whoever has the file to himself", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "registry-"));
+  const file = join(folder, "registry.sqlite");
+  const lock = new Database(file);
+  lock.run("BEGIN EXCLUSIVE");
+  const opened = plugin.create({ file, timeoutMs: 5_000, pollMs }, { log: silentLogger, runtime: systemRuntime, rpc });
+  lock.run("COMMIT");
+  lock.close();
+  const registry = await opened;
+  expect(await registry.find({})).toEqual([]);
+  await registry.close();
+  rmSync(folder, { recursive: true });
 });

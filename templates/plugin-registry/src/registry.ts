@@ -10,7 +10,10 @@ export interface Options {
   readonly pollMs: number;
 }
 
-export function openRegistry({ file, timeoutMs, pollMs }: Options, { runtime }: RegistryDeps): RegistryBackend {
+export async function openRegistry(
+  { file, timeoutMs, pollMs }: Options,
+  { runtime }: RegistryDeps,
+): Promise<RegistryBackend> {
   const tables = openTables(file);
   const watches = new Set<Disposable>();
   let closed = false;
@@ -21,18 +24,20 @@ export function openRegistry({ file, timeoutMs, pollMs }: Options, { runtime }: 
       for (const agentId of tables.expired(runtime.now())) tables.remove(agentId, "expired");
       return body();
     });
-  const call = async <T>(what: string, body: () => T, signal?: AbortSignal): Promise<T> => {
+  /** Tries until the other processes leave the file alone for a moment. */
+  const patiently = async <T>(what: string, body: () => T, signal?: AbortSignal): Promise<T> => {
     for (const deadlineMs = runtime.monotonic() + timeoutMs; ; await pause()) {
       signal?.throwIfAborted();
       if (closed) throw unavailable(what, "it is closed");
       try {
-        return once(body);
+        return body();
       } catch (cause) {
         if (!tables.isBusy(cause)) throw cause;
         if (runtime.monotonic() >= deadlineMs) throw unavailable(what, `it is locked for ${timeoutMs} ms`, cause);
       }
     }
   };
+  const call = <T>(what: string, body: () => T, signal?: AbortSignal) => patiently(what, () => once(body), signal);
   const pause = () => new Promise<void>((resolve) => void runtime.setTimer(resolve, 10));
   const unavailable = (what: string, why: string, cause?: unknown) =>
     new SoormaError("REGISTRY_UNAVAILABLE", `the registry ${file} did not ${what}: ${why}`, { cause });
@@ -44,6 +49,12 @@ export function openRegistry({ file, timeoutMs, pollMs }: Options, { runtime }: 
     tables.close();
   };
 
+  try {
+    await patiently("open", tables.create);
+  } catch (error) {
+    tables.close();
+    throw error;
+  }
   return {
     supports,
     async register(wanted, { leaseMs, signal }) {

@@ -8,15 +8,10 @@ const keptChanges = 10_000;
 
 export type Tables = ReturnType<typeof openTables>;
 
-/** The registry's tables in a SQLite file. All calls but `transaction` and `close` belong inside a transaction. */
+/** The registry's tables in a SQLite file. All calls but `create`, `transaction` and `close` belong inside a transaction. */
 export function openTables(file: string) {
   mkdirSync(dirname(file), { recursive: true });
   const db = new Database(file, { create: true, strict: true });
-  // A directory of what runs now need not survive a power failure, and flushing each change would be slow.
-  db.run("PRAGMA synchronous = OFF");
-  db.run("CREATE TABLE IF NOT EXISTS agents (id TEXT PRIMARY KEY, record TEXT, revision INTEGER, expires INTEGER)");
-  db.run("CREATE TABLE IF NOT EXISTS changes (revision INTEGER PRIMARY KEY AUTOINCREMENT, change TEXT)");
-  db.run("CREATE TABLE IF NOT EXISTS schemas (name TEXT, version TEXT, record TEXT, PRIMARY KEY (name, version))");
   const one = <R>(sql: string, ...values: (string | number)[]) => db.query<R, (string | number)[]>(sql).get(...values);
   const all = <R>(sql: string, ...values: (string | number)[]) => db.query<R, (string | number)[]>(sql).all(...values);
   const run = (sql: string, ...values: (string | number)[]) => db.query(sql).run(...values);
@@ -28,8 +23,20 @@ export function openTables(file: string) {
     return revision;
   };
 
+  const transaction = <T>(body: () => T): T => db.transaction(body).immediate();
+
   return {
-    transaction: <T>(body: () => T): T => db.transaction(body).immediate(),
+    /** Like everything here it fails while another process writes: see `isBusy`. */
+    create(): void {
+      // A directory of what runs now need not survive a power failure, and flushing each change would be slow.
+      db.run("PRAGMA synchronous = OFF");
+      transaction(() => {
+        run("CREATE TABLE IF NOT EXISTS agents (id TEXT PRIMARY KEY, record TEXT, revision INTEGER, expires INTEGER)");
+        run("CREATE TABLE IF NOT EXISTS changes (revision INTEGER PRIMARY KEY AUTOINCREMENT, change TEXT)");
+        run("CREATE TABLE IF NOT EXISTS schemas (name TEXT, version TEXT, record TEXT, PRIMARY KEY (name, version))");
+      });
+    },
+    transaction,
     isBusy: (error: unknown) =>
       error instanceof Error && "code" in error && /^SQLITE_(BUSY|LOCKED)/.test(`${error.code}`),
     agents: () =>

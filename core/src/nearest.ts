@@ -2,7 +2,9 @@
  * The candidate a person most likely meant by `word`, if one is close enough.
  *
  * Close means at most a third of the longer word's characters inserted, deleted, replaced or swapped with their
- * neighbour, ignoring case; or that one is the beginning of the other (three characters or more).
+ * neighbour, ignoring case; else that the word begins the candidate; else that one is a part of the other, between `-`, `_`,
+ * `.`, `:`, `/` or `@`, or close to one (`payments` in `shop-payments`); else that the candidate begins the word. What is
+ * the beginning or a part has three characters or more.
  * Of several equally close ones the first wins.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
@@ -19,14 +21,34 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-function scoreOf(a: string, b: string): number {
+/** Any number of these is behind every slip: a prefix is a weaker hint than a slip of the finger, and a part weaker still. */
+const tier = 1_000_000;
+
+function scoreOf(word: string, candidate: string): number {
+  const slips = slipsOf(word, candidate);
+  if (Number.isFinite(slips)) return slips;
+  const [short, long] = word.length < candidate.length ? [word, candidate] : [candidate, word];
+  if (short.length < 3) return Number.POSITIVE_INFINITY;
+  if (long.startsWith(short)) return (short === word ? tier : 3 * tier) + long.length;
+  const parts = partsOf(long).map((part) =>
+    part.startsWith(short) ? part.length - short.length : slipsOf(short, part),
+  );
+  return 2 * tier + Math.min(...parts);
+}
+
+/** Slips between two words; infinitely many if they are no slips any more. */
+function slipsOf(a: string, b: string): number {
   const longer = Math.max(a.length, b.length);
   const distance = editDistance(a, b);
-  if (distance <= Math.max(1, Math.floor(longer / 3)) && distance < longer) return distance;
-  const [short, long] = a.length < b.length ? [a, b] : [b, a];
-  // Behind every typo: a prefix is a weaker hint than a slip of the finger.
-  if (short.length >= 3 && long.startsWith(short)) return longer;
-  return Number.POSITIVE_INFINITY;
+  return distance <= Math.max(1, Math.floor(longer / 3)) && distance < longer ? distance : Number.POSITIVE_INFINITY;
+}
+
+/** One or more of a name's words that stand together, but not all of them. */
+function partsOf(name: string): string[] {
+  const words = [...name.matchAll(/[^-_.:/@\s]+/g)].map(({ index, 0: { length } }) => [index, index + length] as const);
+  return words
+    .flatMap(([start], first) => words.slice(first).map(([, end]) => name.slice(start, end)))
+    .filter((part) => part.length >= 3 && part !== name);
 }
 
 /** Optimal string alignment: insertions, deletions, replacements and swaps of neighbours count one each. */

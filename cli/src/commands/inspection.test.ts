@@ -253,6 +253,19 @@ describe("agents", () => {
   });
 });
 
+test.each([
+  [["agents", "show", "planner"], "research-planner"],
+  [["call", "calc", "calculate"], "calculator"],
+  [["memory", "get", "limit"], "config:limit"],
+  [["schemas", "show", "serch"], "search.input"],
+  [["logs", "shop-of-papers"], "papers"],
+] as const)("a part of a live name is enough for %j to suggest it", async (args, name) => {
+  await run("memory", "set", "config:limit", "1");
+  const { stderr, exitCode } = await run(...args);
+  await run("memory", "rm", "config:limit");
+  expect({ stderr, exitCode }).toEqual({ stderr: expect.stringContaining(`hint: did you mean ${name}?`), exitCode: 1 });
+});
+
 describe("call", () => {
   test("the answer is on stdout, whether the agent is meant by capability or by name", async () => {
     expect((await run("call", "arithmetic", "calculate", '{"a":1,"b":2}')).stdout).toBe('{\n  "result": 3\n}\n');

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { SoormaError } from "@soorma/core/errors";
-import { nearest } from "@soorma/core/nearest";
 import { type Config, configFileName } from "../config.ts";
 import { UsageError } from "../ui/errors.ts";
+import { listOf, suggest } from "../ui/suggest.ts";
 
 /** One agent process to run. */
 export interface AgentEntry {
@@ -49,9 +49,8 @@ export function findAgents(root: string, config: Pick<Config, "agents">, choice:
   const { only = [], instances = {} } = choice;
   for (const name of [...only, ...Object.keys(instances)]) {
     if (known.includes(name)) continue;
-    const guess = nearest(name, known);
-    const list = known.length > 0 ? `the agents here are ${known.join(", ")}` : "there are no agents here";
-    throw new UsageError(`there is no agent "${name}"`, guess ? `did you mean ${guess}?` : list);
+    const list = known.length > 0 ? `the agents here are ${listOf(known)}` : "there are no agents here";
+    throw new UsageError(`there is no agent "${name}"`, suggest(name, known, list));
   }
   return Object.entries(found)
     .filter(([name]) => only.length === 0 || only.includes(name))

@@ -1,9 +1,9 @@
 import { watch } from "node:fs";
 import { dirname } from "node:path";
-import { nearest } from "@soorma/core/nearest";
 import { colorsForStdout } from "../ui/colors.ts";
 import { CommandError, exitCodes, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
+import { listOf, suggest } from "../ui/suggest.ts";
 import { isOf, isShown, type LogFilter } from "./log-filter.ts";
 import { type MeshLogLine, toJson } from "./log-line.ts";
 import { createLinePainter } from "./log-painter.ts";
@@ -64,8 +64,7 @@ function checkAgent(project: Project, agent: string, lines: readonly MeshLogLine
   const processes = readRunState(project.runFile)?.state.processes.map(({ name }) => name) ?? [];
   const known = [...new Set([...processes, ...lines.map(({ name }) => name)])];
   if (known.some((name) => isOf(name, agent))) return;
-  const guess = nearest(agent, known);
   throw new CommandError("AGENT_NOT_FOUND", `nothing called "${agent}" wrote into the log of ${project.root}`, {
-    hint: guess === undefined ? `there are ${known.join(", ")}` : `did you mean ${guess}?`,
+    hint: suggest(agent, known, `there are ${listOf(known)}`),
   });
 }

@@ -1,8 +1,8 @@
 import type { PlanState, TaskState } from "@soorma/core";
-import { nearest } from "@soorma/core/nearest";
 import { createAsker } from "../../ui/ask.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
 import { openWaits } from "../../ui/plan-graph.ts";
+import { listOf, suggest } from "../../ui/suggest.ts";
 import { oneLine } from "../../ui/text.ts";
 import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
@@ -54,19 +54,13 @@ function choose(plan: PlanState, name: string | undefined): Question {
       "say which one with --task",
     );
   }
-  const guess = name === undefined ? undefined : nearest(name, names);
+  const otherwise = names.length > 0 ? `these wait: ${listOf(names)}` : `\`soorma plans show ${plan.planId}\` draws it`;
   throw new CommandError(
     "PLAN_INVALID",
     name === undefined
       ? `no task of plan ${plan.planId} waits for an answer (the plan is ${plan.status})`
       : `task "${name}" of plan ${plan.planId} does not wait for an answer`,
-    {
-      hint: guess
-        ? `did you mean ${oneLine(guess)}?`
-        : names.length > 0
-          ? `these wait: ${oneLine(names.join(", "))}`
-          : `\`soorma plans show ${plan.planId}\` draws it`,
-    },
+    { hint: name === undefined ? otherwise : suggest(name, names, otherwise) },
   );
 }
 

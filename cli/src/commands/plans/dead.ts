@@ -1,7 +1,7 @@
 import type { Client } from "@soorma/core";
-import { nearest } from "@soorma/core/nearest";
 import { colorsForStdout } from "../../ui/colors.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
+import { listOf, suggest } from "../../ui/suggest.ts";
 import { table } from "../../ui/table.ts";
 import { oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
@@ -90,16 +90,10 @@ async function deadOf(client: Client, planId: string, name: string | undefined):
   const found = name === undefined ? all : all.filter((letter) => letter.name === name || letter.taskId === name);
   if (found.length > 0) return found;
   const names = all.map((letter) => letter.name);
-  const guess = name === undefined ? undefined : nearest(name, names);
+  const otherwise = names.length > 0 ? `its dead letters are: ${listOf(names)}` : "`soorma plans dead` lists them all";
   throw new CommandError(
     "PLAN_INVALID",
     name === undefined ? `plan ${planId} has no dead letters` : `task "${name}" of plan ${planId} is no dead letter`,
-    {
-      hint: guess
-        ? `did you mean ${guess}?`
-        : names.length > 0
-          ? `its dead letters are: ${names.join(", ")}`
-          : "`soorma plans dead` lists them all",
-    },
+    { hint: name === undefined ? otherwise : suggest(name, names, otherwise) },
   );
 }

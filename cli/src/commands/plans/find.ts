@@ -1,6 +1,6 @@
 import { type Client, isSoormaError, type PlanSummary } from "@soorma/core";
-import { nearest } from "@soorma/core/nearest";
 import { CommandError } from "../../ui/errors.ts";
+import { suggest } from "../../ui/suggest.ts";
 
 /** Plans that are looked through for an id's beginning, newest first. */
 const mostPlans = 10_000;
@@ -38,11 +38,8 @@ export async function findPlanId(client: Client, given: string | undefined): Pro
 }
 
 function notFound(given: string, plans: readonly PlanSummary[]): CommandError {
-  const guess = nearest(
-    given,
-    plans.map(({ planId }) => planId),
-  );
+  const known = plans.map(({ planId }) => planId);
   return new CommandError("PLAN_NOT_FOUND", `there is no plan ${given}`, {
-    hint: guess === undefined ? "`soorma plans list` shows the plans there are" : `did you mean ${guess}?`,
+    hint: suggest(given, known, "`soorma plans list` shows the plans there are"),
   });
 }

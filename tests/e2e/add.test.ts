@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { soorma, tempFolder } from "./cli-run.ts";
 import { down, enter, expectProgram, inTerminal, interrupt } from "./cli-terminal.ts";
@@ -65,6 +65,12 @@ test.each([
   [["agent", "photos", "--type", "tool"], "has an agent called photos already", "another name", 2],
   [["agent", "x"], "the kind of agent is missing", "--type worker|planner|tool", 2],
   [["agent", "X Y", "--type", "tool"], "is no project name", `try "x-y"`, 2],
+  [
+    ["agent", "x", "-t", "worker", "-c", "a_b,a.b"],
+    "two capabilities would be in src/tasks/a-b.ts",
+    "leave one out of --capabilities",
+    2,
+  ],
   [["agnet", "x"], "there is no command", "did you mean `soorma add agent`", 2],
 ] as const)("add %j changes nothing and says what would be right", async (args, message, hint, code) => {
   using folder = project({ "src/agents/photos.ts": worker("p"), "src/agents/videos.ts": worker("v") });
@@ -74,6 +80,17 @@ test.each([
   expect(stderr).toContain(hint);
   expect(exitCode).toBe(code);
   expect(filesIn(folder.path)).toEqual(before);
+});
+
+test("when a file cannot be written, nothing of what was to be added is left", async () => {
+  // A file where a folder has to be.
+  using folder = project({ "src/tasks": "" });
+  const { stdout, stderr, exitCode } = await soorma(["add", "agent", "x", "--type", "worker"], { cwd: folder.path });
+  expect(stderr).toContain("src/tasks/x.ts cannot be written: a file is in the way");
+  expect(stderr).toContain("nothing was changed");
+  expect([stdout, exitCode]).toEqual(["", 1]);
+  expect(filesIn(folder.path)).toEqual(["package.json", "src/tasks"]);
+  expect(existsSync(join(folder.path, "src/agents"))).toBe(false);
 });
 
 test("outside of a project of soorma nothing is added", async () => {

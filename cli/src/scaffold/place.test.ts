@@ -7,10 +7,11 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { checkPlace, openSite } from "./place.ts";
 
 let root: string;
@@ -61,4 +62,28 @@ test("a folder that is not empty is refused, also when it came to be so meanwhil
   expect(readdirSync(root)).toEqual(["p"]);
   expect(readdirSync(target)).toEqual(["mine"]);
   expect(() => checkPlace(join(target, "mine"))).toThrow(/is a file/);
+});
+
+test("into an empty folder things come from within: it may be a disk of its own, in a folder that cannot be written", () => {
+  const target = join(root, "p");
+  mkdirSync(target);
+  {
+    using site = openSite(target);
+    expect(dirname(site.folder)).toBe(target);
+    site.write(files);
+  }
+  expect(readdirSync(target)).toEqual([]);
+  expect(readdirSync(root)).toEqual(["p"]);
+});
+
+test("a link that leads nowhere is in the way, and so is a file that would have to be a folder", () => {
+  symlinkSync("nowhere", join(root, "link"));
+  writeFileSync(join(root, "file"), "");
+  expect(() => openSite(join(root, "link"))).toThrow(/a link that leads nowhere/);
+  for (const target of ["file/p", "file/x/p"]) {
+    expect(() => openSite(join(root, target))).toThrow(
+      expect.objectContaining({ code: "TARGET_NOT_WRITABLE", hint: expect.stringContaining("--dir") }),
+    );
+  }
+  expect(readdirSync(root).sort()).toEqual(["file", "link"]);
 });

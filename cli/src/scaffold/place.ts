@@ -1,11 +1,22 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { CommandError } from "../ui/errors.ts";
+import { diskFault } from "./disk-fault.ts";
 import type { ProjectFile } from "./template.ts";
 
 /** A project that is being built where nobody looks, and appears at its place all at once. */
 export interface Site extends Disposable {
-  /** Where it is being built: beside its place, so that it can be renamed there. */
+  /** Where it is being built: beside its place, or within it where that is an empty folder, so that it can be renamed there. */
   readonly folder: string;
   write(files: readonly ProjectFile[]): void;
   /** Moves everything to its place. */
@@ -14,67 +25,104 @@ export interface Site extends Disposable {
   [Symbol.dispose](): void;
 }
 
-/** @throws {CommandError} when something that is not empty is there, or the folder above cannot be written. */
+/** @throws {CommandError} `TARGET_EXISTS` when something that is not empty is there; `TARGET_NOT_WRITABLE` when it cannot be read. */
 export function checkPlace(target: string): void {
-  if (!existsSync(target)) return;
-  if (!statSync(target).isDirectory()) {
-    throw new CommandError("TARGET_EXISTS", `${target} exists and is a file`, { hint: "choose another name or --dir" });
-  }
-  const count = readdirSync(target).length;
-  if (count > 0) {
-    throw new CommandError("TARGET_EXISTS", `the folder ${target} exists and is not empty: it has ${count} entries`, {
-      hint: "choose another name or --dir; nothing was changed",
+  checkEmpty(target, undefined);
+}
+
+/** @param own - An entry of the folder that is no hindrance. */
+function checkEmpty(target: string, own: string | undefined): void {
+  // Not what a link leads to: one that leads nowhere is in the way, too.
+  const found = attempt(target, () => lstatSync(target, { throwIfNoEntry: false }));
+  if (!found) return;
+  const refuse = (what: string): CommandError =>
+    new CommandError("TARGET_EXISTS", what, { hint: "choose another name or --dir; nothing was changed" });
+  if (!existsSync(target)) throw refuse(`${target} exists and is a link that leads nowhere`);
+  if (!statSync(target).isDirectory()) throw refuse(`${target} exists and is a file`);
+  const count = attempt(target, () => readdirSync(target)).filter((name) => name !== own).length;
+  if (count === 0) return;
+  const entries = count === 1 ? "1 entry" : `${count} entries`;
+  throw refuse(`the folder ${target} exists and is not empty: it has ${entries}`);
+}
+
+/** What the disk says instead of doing it becomes an error that says what to do next. */
+function attempt<T>(place: string, body: () => T): T {
+  try {
+    return body();
+  } catch (cause) {
+    const why = diskFault(cause);
+    if (why === undefined) throw cause;
+    throw new CommandError("TARGET_NOT_WRITABLE", `the project cannot be created in ${place}: ${why}`, {
+      cause,
+      hint: "mend that, or choose another place with --dir; nothing was changed",
     });
   }
 }
 
+/** @throws {CommandError} as {@link checkPlace}; `TARGET_NOT_WRITABLE` when the disk takes no files, now or later. */
 export function openSite(target: string): Site {
   checkPlace(target);
-  const parent = dirname(target);
-  const folder = join(parent, `.${basename(target)}.${crypto.randomUUID().slice(0, 8)}`);
+  // Into a folder that is there already things are moved from within: it may be the only one that can be written, or another disk.
+  const isThere = existsSync(target);
+  const parent = isThere ? target : dirname(target);
+  const own = `.${basename(target)}.${crypto.randomUUID().slice(0, 8)}`;
+  const folder = join(parent, own);
   let madeParent: string | undefined;
+  const remove = (): void => {
+    rmSync(folder, { recursive: true, force: true });
+    // Made only for this project.
+    if (madeParent !== undefined) removeEmpty(parent, madeParent);
+  };
   try {
-    madeParent = mkdirSync(parent, { recursive: true });
-    mkdirSync(folder);
-  } catch (cause) {
-    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-    throw new CommandError("TARGET_NOT_WRITABLE", `the project cannot be created in ${parent}: ${reason}`, { cause });
+    attempt(parent, () => {
+      madeParent = mkdirSync(parent, { recursive: true });
+      mkdirSync(folder);
+    });
+  } catch (error) {
+    remove();
+    throw error;
   }
   let finished = false;
   return {
     folder,
     write(files) {
-      for (const file of files) {
-        const path = join(folder, file.path);
-        mkdirSync(dirname(path), { recursive: true });
-        writeFileSync(path, file.text);
-      }
+      attempt(parent, () => {
+        for (const file of files) {
+          const path = join(folder, file.path);
+          mkdirSync(dirname(path), { recursive: true });
+          writeFileSync(path, file.text);
+        }
+      });
     },
     finish() {
       // Somebody else may have put something there meanwhile.
-      checkPlace(target);
-      if (existsSync(target)) {
-        // It may be some shell's working folder, so it stays and only its content comes. All of this is synchronous:
-        // no signal is handled in between.
-        for (const name of readdirSync(folder)) renameSync(join(folder, name), join(target, name));
-        rmdirSync(folder);
-      } else {
-        renameSync(folder, target);
-      }
+      checkEmpty(target, isThere ? own : undefined);
+      attempt(target, () => {
+        if (existsSync(target)) {
+          // It may be some shell's working folder, so it stays and only its content comes. All of this is synchronous:
+          // no signal is handled in between.
+          for (const name of readdirSync(folder)) renameSync(join(folder, name), join(target, name));
+          rmdirSync(folder);
+        } else {
+          renameSync(folder, target);
+        }
+      });
       finished = true;
     },
     [Symbol.dispose]() {
-      if (finished) return;
-      rmSync(folder, { recursive: true, force: true });
-      // Made only for this project, and only if still empty.
-      for (let made = madeParent ? parent : undefined; made && madeParent; made = dirname(made)) {
-        try {
-          rmdirSync(made);
-        } catch {
-          break;
-        }
-        if (made === madeParent) break;
-      }
+      if (!finished) remove();
     },
   };
+}
+
+/** Removes folders as long as they are empty: `deepest`, then those above it up to `top`. */
+export function removeEmpty(deepest: string, top: string): void {
+  for (let folder = deepest; ; folder = dirname(folder)) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      return;
+    }
+    if (folder === top) return;
+  }
 }

@@ -40,6 +40,7 @@ export async function initGit(folder: string, io: Io): Promise<Outcome> {
   if (inside.exitCode === 0) return "skipped";
   const made = await run(["git", "init", "--quiet"], folder, io);
   if (made.exitCode === 0) return "done";
+  if (io.signal.aborted) return "failed";
   io.err(`${colors.yellow("warning")}: \`git init\` failed: ${oneLine(made.text)}`);
   return "failed";
 }

@@ -1,3 +1,4 @@
+import { UsageError } from "../../ui/errors.ts";
 import type { ProjectFile } from "../template.ts";
 import { type AgentKind, wireContract } from "./agent-module.ts";
 import { type ContractFiles, contractFiles, goalFiles } from "./contract-files.ts";
@@ -12,7 +13,11 @@ export interface NewAgent {
   readonly worker: string | undefined;
 }
 
-/** A new agent in `src/agents`, with a contract for what it does. */
+/**
+ * A new agent in `src/agents`, with a contract for what it does.
+ *
+ * @throws {UsageError} when two capabilities would be in one file.
+ */
 export function newAgent(agent: NewAgent): ProjectFile[] {
   const { type, name, description } = agent;
   const capabilities = agent.capabilities ?? [name.replaceAll("-", "_")];
@@ -33,6 +38,8 @@ await ${type}.run();
     const wired = wireContract(text, type, { ...contract.wiring, from });
     if (!wired.ok) throw new Error(`the new agent cannot be given its handler: ${wired.reason}`);
     text = wired.text;
+    const twice = contract.files.find(({ path }) => files.some((file) => file.path === path));
+    if (twice) throw new UsageError(`two capabilities would be in ${twice.path}`, "leave one out of --capabilities");
     files.push(...contract.files);
   }
   return [{ path: `src/agents/${name}.ts`, text }, ...files];

@@ -128,3 +128,13 @@ await worker.run();
   expect(text).toContain("const example = `\nawait worker.run();\n`;");
   expect(text).toEndWith(`["a"] });\n${handlerLine}\n\nawait worker.run();\n`);
 });
+
+test("a file with the line ends of Windows keeps them, and its comments", () => {
+  const source = `import { Worker } from "soorma"; // as it is
+const worker = new Worker({ capabilities: ["a"] });
+worker.onTask("a", () => 1); // the first
+
+await worker.run();
+`;
+  expect(wired(source.replaceAll("\n", "\r\n"))).toBe(wired(source).replaceAll("\n", "\r\n"));
+});

@@ -177,7 +177,7 @@ function isRunOf(node: Node, variable: string): boolean {
 function importPlace(source: string, statements: readonly Node[], line: string): Insertion {
   const last = statements.findLast(({ type }) => type === "ImportDeclaration");
   if (last) return { at: endOfLine(source, last), text: `\n${line}` };
-  const shebang = /^#!.*\n/.exec(source)?.[0].length ?? 0;
+  const shebang = /^#!.*\r?\n/.exec(source)?.[0].length ?? 0;
   return { at: shebang, text: `${line}\n` };
 }
 

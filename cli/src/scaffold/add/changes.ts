@@ -1,7 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CommandError } from "../../ui/errors.ts";
 import type { Io } from "../../ui/io.ts";
+import { diskFault } from "../disk-fault.ts";
+import { removeEmpty } from "../place.ts";
 import type { ProjectFile } from "../template.ts";
 
 /** What a command is about to do to a project's files. */
@@ -44,20 +46,18 @@ export function checkUsesSoorma(root: string): void {
   });
 }
 
-/** Writes everything and tells what was done; new files first, since a running `soorma dev` reads what imports them. */
+/**
+ * Writes everything and tells what was done.
+ *
+ * @throws {CommandError} `FILE_UNWRITABLE` when a file cannot be written: then none is. `NOT_WIRED` when something is left to do.
+ */
 export function finishChanges(
   root: string,
   changes: Changes,
   options: { readonly io: Io; readonly json: boolean; readonly dryRun: boolean; readonly left?: LeftToDo },
 ): void {
   const { io, json, dryRun, left } = options;
-  if (!dryRun) {
-    for (const { path, text } of changes.created) {
-      mkdirSync(dirname(join(root, path)), { recursive: true });
-      writeFileSync(join(root, path), text, { flag: "wx" });
-    }
-    for (const { path, text } of changes.changed) writeFileSync(join(root, path), text);
-  }
+  if (!dryRun) writeChanges(root, changes);
   const created = changes.created.map(({ path }) => path);
   const changed = changes.changed.map(({ path }) => path);
   if (json && !left) io.out(JSON.stringify({ created, changed }));
@@ -71,4 +71,42 @@ export function finishChanges(
     `${created.join(" and ")} ${dryRun ? "would be" : "were"} created, but ${left.file} was left as it is: ${left.reason}`,
     { hint: `add this to ${left.file}:\n${left.lines.map((line) => `  ${line}`).join("\n")}` },
   );
+}
+
+/** New files first, since a running `soorma dev` reads what imports them. */
+function writeChanges(root: string, { created, changed }: Changes): void {
+  const undo: (() => void)[] = [];
+  let at = "";
+  try {
+    for (const { path, text } of created) {
+      at = path;
+      const file = join(root, path);
+      const made = mkdirSync(dirname(file), { recursive: true });
+      if (made !== undefined) undo.push(() => removeEmpty(dirname(file), made));
+      writeFileSync(file, "", { flag: "wx" });
+      undo.push(() => rmSync(file));
+      writeFileSync(file, text);
+    }
+    for (const { path, text } of changed) {
+      at = path;
+      const file = join(root, path);
+      const before = readFileSync(file);
+      undo.push(() => writeFileSync(file, before));
+      writeFileSync(file, text);
+    }
+  } catch (cause) {
+    for (const step of undo.reverse()) {
+      try {
+        step();
+      } catch {
+        // What cannot be taken back either stays.
+      }
+    }
+    const why = diskFault(cause);
+    if (why === undefined) throw cause;
+    throw new CommandError("FILE_UNWRITABLE", `${at} cannot be written: ${why}; nothing was changed`, {
+      cause,
+      hint: "mend that, then run it again",
+    });
+  }
 }

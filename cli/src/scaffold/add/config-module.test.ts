@@ -31,3 +31,12 @@ test.each([
 ])("what is no plain list is left alone: %j", (source) => {
   expect(addConfiguredAgent(`${head}${source}\n`, { name: "b", entry: "src/agents/b.ts" })).toBeUndefined();
 });
+
+test.each([
+  `export default {\n  agents: {\n    a: "a.ts", // first\n  },\n};\n`,
+  `export default {\n  agents: {\n    a: "a.ts" // first\n  },\n};\n`,
+  `export default {\n  agents: {\n    a: "a.ts",\n  },\n};\n`,
+])("the line ends of Windows are kept in %j", (source) => {
+  const added = (text: string) => addConfiguredAgent(text, { name: "b", entry: "src/agents/b.ts" });
+  expect(added(source.replaceAll("\n", "\r\n"))).toBe(added(source)?.replaceAll("\n", "\r\n"));
+});

@@ -89,8 +89,12 @@ function capitalized(word: string): string {
   return `${word.slice(0, 1).toUpperCase()}${word.slice(1)}`;
 }
 
+/** What the generated code calls by its name. */
+const used = new Set(["console", "defineEvent", "defineGoal", "defineTask", "defineTool", "undefined"]);
+
 /** Not a reserved word, nor what begins with a digit. */
 function isFreeName(name: string): boolean {
+  if (used.has(name)) return false;
   try {
     return parseModule(`export const ${name} = 1;`).length === 1;
   } catch {

@@ -71,32 +71,27 @@ export interface Insertion {
   readonly text: string;
 }
 
+/** Puts texts at their places, with the line ends that the source has. */
 export function applyInsertions(source: string, insertions: readonly Insertion[]): string {
+  const [lineEnd] = /\r?\n/.exec(source) ?? ["\n"];
   let result = source;
   // From the end, so that the places before stay where they are.
   for (const { at, text } of [...insertions].sort((a, b) => b.at - a.at)) {
-    result = result.slice(0, at) + text + result.slice(at);
+    result = result.slice(0, at) + text.replaceAll("\n", lineEnd) + result.slice(at);
   }
   return result;
 }
 
 /** The end of the line a node ends on, when nothing but a comment follows there; else the node's own end. */
 export function endOfLine(source: string, node: Node): number {
-  const [rest = ""] = /^[^\n]*/.exec(source.slice(node.end)) ?? [];
+  const [rest = ""] = /^[^\r\n]*/.exec(source.slice(node.end)) ?? [];
   return /^[\s,;]*(\/\/.*)?$/.test(rest) ? node.end + rest.length : node.end;
 }
 
-/**
- * What adds an entry to an object or array literal, written as its other entries are: on the same line, or on lines of
- * their own.
- */
+/** What adds a property to an object literal, written as its others are: on the same line, or on lines of their own. */
 export function entryInsertions(source: string, literal: Node, entry: string): Insertion[] {
-  const entries = nodesIn(literal, literal.type === "ArrayExpression" ? "elements" : "properties");
-  const last = entries.at(-1);
-  if (!last) {
-    const space = literal.type === "ArrayExpression" ? "" : " ";
-    return [{ at: literal.start + 1, text: `${space}${entry}${space}` }];
-  }
+  const last = nodesIn(literal, "properties").at(-1);
+  if (!last) return [{ at: literal.start + 1, text: ` ${entry} ` }];
   const lineStart = source.lastIndexOf("\n", last.start) + 1;
   const [, indent, before] = /^([ \t]*)(.*)/.exec(source.slice(lineStart, last.start)) ?? [];
   const lineEnd = endOfLine(source, last);

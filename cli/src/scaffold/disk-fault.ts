@@ -1,0 +1,18 @@
+const whys: Readonly<Record<string, string>> = {
+  EACCES: "it may not be written",
+  EPERM: "it may not be written",
+  EROFS: "the disk is only for reading",
+  EEXIST: "a file is in the way",
+  ENOTDIR: "a file is in the way",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk is full",
+  ENAMETOOLONG: "the path is too long",
+};
+
+/** Why the system did not write something, for people; `undefined` for what did not come from the system. */
+export function diskFault(error: unknown): string | undefined {
+  if (!(error instanceof Error && "code" in error && typeof error.code === "string" && "syscall" in error))
+    return undefined;
+  const why = whys[error.code];
+  return why === undefined ? error.code : `${why} (${error.code})`;
+}

@@ -22,6 +22,7 @@ test.each([
   [judgeWatches(128, 65_536)],
   [judgeClock(clock)],
   [judgeClock({ ...clock, synchronized: true })],
+  [judgeClock({ ...clock, fileMs: undefined })],
   [judgeSocketFolder("/tmp/soorma-0-abc")],
   [judgeDisk("/x", 1_000 * mebibyte, 61_267)],
 ])("a machine that is as it should be: %j", (finding) => {

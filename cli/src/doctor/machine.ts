@@ -44,8 +44,8 @@ export function judgeWatches(instances: number, watches: number): Finding {
 export interface ClockFacts {
   /** What this process reads. */
   readonly nowMs: number;
-  /** What the file system wrote onto a file made just now. */
-  readonly fileMs: number;
+  /** What the file system wrote onto a file made just now; undefined where none could be made. */
+  readonly fileMs: number | undefined;
   /** Of soorma's own files: it cannot be earlier than that. */
   readonly installedMs: number;
   /** What the system says of its synchronisation; undefined where it does not. */
@@ -64,7 +64,7 @@ export function judgeClock({ nowMs, fileMs, installedMs, synchronized }: ClockFa
       set,
     );
   }
-  const apart = Math.abs(nowMs - fileMs);
+  const apart = fileMs === undefined ? 0 : Math.abs(nowMs - fileMs);
   if (apart > 2_000) {
     return warn(
       name,

@@ -6,6 +6,7 @@ import { createFromPlugin, createPluginLoader } from "@soorma/core/plugins";
 import { openLmdbStore } from "@soorma/core/store";
 import manifest from "../../package.json" with { type: "json" };
 import { defaultPlugins } from "../config/settings.ts";
+import { diskFault } from "../ui/disk-fault.ts";
 import { type Finding, fail, hintOf, ok, reasonOf, warn } from "./finding.ts";
 import {
   judgeBun,
@@ -99,11 +100,7 @@ async function checkZeromq(parent: string): Promise<Finding> {
     });
     return ok(name, `a message through a unix socket took ${Math.ceil(performance.now() - started)} ms`);
   } catch (error) {
-    return fail(
-      name,
-      reasonOf(error),
-      hintOf(error) ?? "run `bun install --force`; the package zeromq has to be complete",
-    );
+    return fail(name, reasonOf(error), fixOf(error, "zeromq"));
   }
 }
 
@@ -122,12 +119,14 @@ async function checkLmdb(): Promise<Finding> {
     });
     return ok(name, `a write that is on disk took ${Math.ceil(performance.now() - started)} ms`);
   } catch (error) {
-    return fail(
-      name,
-      reasonOf(error),
-      hintOf(error) ?? "run `bun install --force`; the package lmdb has to be complete",
-    );
+    return fail(name, reasonOf(error), fixOf(error, "lmdb"));
   }
+}
+
+/** A folder that cannot be written says nothing about a package. */
+function fixOf(error: unknown, packageName: string): string {
+  if (diskFault(error) !== undefined) return "make the temporary folder writable, or name another with TMPDIR";
+  return hintOf(error) ?? `run \`bun install --force\`; the package ${packageName} has to be complete`;
 }
 
 async function checkLoopback(): Promise<Finding> {
@@ -151,13 +150,8 @@ async function checkLoopback(): Promise<Finding> {
 }
 
 function checkLimits(): Finding[] {
-  const { stdout, success } = Bun.spawnSync(["/bin/sh", "-c", "ulimit -Sn; ulimit -Hn"]);
-  const [soft, hard] = stdout
-    .toString()
-    .trim()
-    .split("\n")
-    .map((line) => (line === "unlimited" ? Number.POSITIVE_INFINITY : Number(line)));
-  const files = success && soft !== undefined ? [judgeFileLimit(soft, hard ?? soft)] : [];
+  const [soft, hard] = fileLimits();
+  const files = soft === undefined ? [] : [judgeFileLimit(soft, hard ?? soft)];
   const [instances, watches] = ["max_user_instances", "max_user_watches"].map((name) => {
     try {
       return Number(readFileSync(`/proc/sys/fs/inotify/${name}`, "utf8"));
@@ -167,6 +161,18 @@ function checkLimits(): Finding[] {
   });
   if (instances === undefined || watches === undefined) return files;
   return [...files, judgeWatches(instances, watches)];
+}
+
+/** Soft and hard; nothing where there is no shell to ask, which is told by another check. */
+function fileLimits(): number[] {
+  try {
+    const { stdout, success } = Bun.spawnSync(["/bin/sh", "-c", "ulimit -Sn; ulimit -Hn"]);
+    if (!success) return [];
+    const lines = stdout.toString().trim().split("\n");
+    return lines.map((line) => (line === "unlimited" ? Number.POSITIVE_INFINITY : Number(line)));
+  } catch {
+    return [];
+  }
 }
 
 /** What ends the processes of a supervisor that was killed is a shell script, and `ps` tells processes apart. */
@@ -180,19 +186,26 @@ function checkShell(): Finding {
 }
 
 function checkClock(): Finding {
-  const folder = mkdtempSync(join(existsSync("/tmp") ? "/tmp" : tmpdir(), "soorma-doctor-"));
+  return judgeClock({
+    nowMs: Date.now(),
+    fileMs: dateOfNewFile(),
+    installedMs: statSync(import.meta.path).mtimeMs,
+    synchronized: isSynchronized(),
+  });
+}
+
+/** Undefined where no file can be written, which is told by another check. */
+function dateOfNewFile(): number | undefined {
+  let folder: string | undefined;
   try {
+    folder = mkdtempSync(join(tmpdir(), "soorma-doctor-"));
     const file = join(folder, "now");
     writeFileSync(file, "");
-    const fileMs = statSync(file).mtimeMs;
-    return judgeClock({
-      nowMs: Date.now(),
-      fileMs,
-      installedMs: statSync(import.meta.path).mtimeMs,
-      synchronized: isSynchronized(),
-    });
+    return statSync(file).mtimeMs;
+  } catch {
+    return undefined;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
 }
 

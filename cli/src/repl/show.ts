@@ -1,6 +1,6 @@
 import type { Colors } from "../ui/colors.ts";
 import { reportOf } from "../ui/errors.ts";
-import { printable } from "../ui/text.ts";
+import { colored, printable } from "../ui/text.ts";
 
 /** How deep a value is shown. */
 const depth = 6;
@@ -9,8 +9,8 @@ const depth = 6;
 export function showValue(value: unknown, options: { readonly json: boolean; readonly colors: boolean }): string {
   if (options.json) return JSON.stringify(value, jsonOf) ?? "null";
   const text = Bun.inspect(value, { colors: options.colors, depth });
-  // The colours are ours; in texts such characters stand as escapes.
-  return options.colors ? text : printable(text);
+  // In texts such characters stand as escapes, in messages of errors they do not.
+  return options.colors ? colored(text) : printable(text);
 }
 
 function jsonOf(_key: string, value: unknown): unknown {

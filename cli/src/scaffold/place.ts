@@ -10,8 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { diskFault } from "../ui/disk-fault.ts";
 import { CommandError } from "../ui/errors.ts";
-import { diskFault } from "./disk-fault.ts";
 import type { ProjectFile } from "./template.ts";
 
 /** A project that is being built where nobody looks, and appears at its place all at once. */

@@ -24,10 +24,16 @@ export function writeModule(contracts: readonly LiveContract[]): string {
   const used = new Set(contracts.map(({ kind }) => definers[kind]));
   const imports =
     contracts.length === 0 ? "" : `import { ${[...used].sort().concat("Type").join(", ")} } from "soorma";\n`;
-  return `${heading}${[imports, ...parts]
-    .filter((part) => part !== "")
-    .map((part) => `\n${part}`)
-    .join("")}`;
+  const written = [imports, ...parts].filter((part) => part !== "").map((part) => `\n${part}`);
+  return `${heading}${escaped(written.join(""))}`;
+}
+
+/** What would move a terminal's cursor or turn the direction of writing is in texts of agents, where it can be escaped. */
+function escaped(code: string): string {
+  return code.replace(
+    /(?!\n)\p{Cc}|[\u202a-\u202e\u2066-\u2069]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** `count-words` of a task is `countWordsTask`. The kind is always part of it, so that no other contract changes a name. */

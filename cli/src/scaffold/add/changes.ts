@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { diskFault } from "../../ui/disk-fault.ts";
 import { CommandError } from "../../ui/errors.ts";
 import type { Io } from "../../ui/io.ts";
-import { diskFault } from "../disk-fault.ts";
 import { removeEmpty } from "../place.ts";
 import type { ProjectFile } from "../template.ts";
 

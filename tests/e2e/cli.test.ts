@@ -155,7 +155,7 @@ test("init refuses a folder that is not empty and leaves it as it is", async () 
   mkdirSync(join(folder.path, "x"));
   writeFileSync(join(folder.path, "x/mine"), "");
   const { stderr, exitCode } = await soorma(["init", "x", "--type", "tool", "--no-install"], { cwd: folder.path });
-  expect(stderr).toContain("exists and is not empty: it has 1 entries");
+  expect(stderr).toContain("exists and is not empty: it has 1 entry");
   expect(exitCode).toBe(1);
   expect(readdirSync(folder.path)).toEqual(["x"]);
   expect(readdirSync(join(folder.path, "x"))).toEqual(["mine"]);
@@ -185,6 +185,24 @@ test("without a registry the project is there, and what is left to do is said", 
   expect(stderr).toContain("run `bun install` in it");
   expect(stdout).toContain("\n  bun install\n");
   expect(readdirSync(join(folder.path, "x"))).toContain("package.json");
+}, 60_000);
+
+test("a package that the registry does not have is named, and it is not said that there is no registry", async () => {
+  using folder = tempFolder();
+  const registry = Bun.serve({ port: 0, fetch: () => new Response("{}", { status: 404 }) });
+  try {
+    const url = registry.url.href;
+    const cache = join(folder.path, "cache");
+    const env = { npm_config_registry: url, BUN_CONFIG_REGISTRY: url, BUN_INSTALL_CACHE_DIR: cache };
+    const { stderr, exitCode } = await soorma(["init", "x", "--type", "tool"], { cwd: folder.path, env });
+    expect(exitCode).toBe(0);
+    expect(stderr).toMatch(/the package registry has no .*\bsoorma\b/);
+    expect(stderr).toContain("no @biomejs/biome");
+    expect(stderr).toContain("give --packages a folder of packed files");
+    expect(stderr).not.toContain("cannot be reached");
+  } finally {
+    registry.stop(true);
+  }
 }, 60_000);
 
 test("without git the project is there, and what is left to do is said", async () => {

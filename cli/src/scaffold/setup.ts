@@ -6,7 +6,9 @@ export type Outcome = "done" | "skipped" | "failed";
 
 /** What bun says, in one way or another, when a registry cannot be reached. */
 const unreachable =
-  /ConnectionRefused|ConnectionClosed|ConnectionReset|FailedToOpenSocket|ENOTFOUND|EAI_AGAIN|DNSResolution|UnknownHost|NetworkUnreachable|Timeout|unable to connect|failed to resolve/i;
+  /ConnectionRefused|ConnectionClosed|ConnectionReset|FailedToOpenSocket|ENOTFOUND|EAI_AGAIN|DNSResol|UnknownHost|NetworkUnreachable|Timeout|unable to connect/i;
+/** What it says when a registry can be reached and has no such package. */
+const unknownPackage = /GET \S+\/((?:@|%40)?[^/\s]+(?:%2f[^/\s]+)?) - 404/gi;
 
 /** Never fails the command: a project without its dependencies is still a project. */
 export async function installDependencies(folder: string, io: Io): Promise<Outcome> {
@@ -16,9 +18,14 @@ export async function installDependencies(folder: string, io: Io): Promise<Outco
   if (output.exitCode === 0) return "done";
   if (io.signal.aborted) return "failed";
   const lines = output.text.trim().split("\n");
+  const unknown = [...output.text.matchAll(unknownPackage)].map(([, name = ""]) => oneLine(decodeURIComponent(name)));
   if (unreachable.test(output.text)) {
     const reason = lines.find((line) => unreachable.test(line)) ?? "";
     io.err(`${colors.yellow("warning")}: the package registry cannot be reached: ${oneLine(reason)}`);
+  } else if (unknown.length > 0) {
+    io.err(`${colors.yellow("warning")}: the package registry has no ${unknown.join(", no ")}`);
+    if (unknown.includes("soorma"))
+      io.err("  give --packages a folder of packed files: `bun run pack` in a clone of Soorma makes them");
   } else {
     io.err(`${colors.yellow("warning")}: \`bun install\` ended with exit code ${output.exitCode}:`);
     for (const line of lines.slice(-8)) io.err(`  ${oneLine(line)}`);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { devProject } from "./dev-project.ts";
 
@@ -161,6 +161,8 @@ test("contracts of the live mesh type what is sent to its agents, and run", asyn
 
 test("a file that is not what the mesh has any more is told, contract by contract", async () => {
   await run("types", "--out", "checked.ts");
+  // As any file of the project: not for its owner alone.
+  expect(statSync(join(project, "checked.ts")).mode & 0o777).toBe(0o666 & ~process.umask());
   const current = await run("types", "--out", "checked.ts", "--check");
   expect(current).toMatchObject({ stdout: "", exitCode: 0 });
   const again = await run("types", "--out", "checked.ts", "--json");

@@ -51,7 +51,8 @@ function write(
   const changed = readText(path) !== text;
   if (changed) {
     try {
-      writeFileAtomically(path, text);
+      // Source code like any other.
+      writeFileAtomically(path, text, 0o666);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new CommandError("FILE_UNWRITABLE", `the types cannot be written to ${out}: ${why}`, { cause });

@@ -72,7 +72,7 @@ export function rowOrigin({ origin }: ConfigRow): string {
   return originText(origin);
 }
 
-const secretNames = /secret|password|passwd|token|credential|api_?key|private/i;
+const secretNames = /secret|password|passwd|token|credential|api_?key|private|[_-]key$/i;
 
 function hidden(path: string, value: unknown): unknown {
   if (secretNames.test(path.slice(path.lastIndexOf(".") + 1))) return value === undefined ? undefined : "(hidden)";

@@ -1,11 +1,15 @@
 import { linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Replaces a file so that a reader sees the old content or the new, never a part of it. */
-export function writeFileAtomically(path: string, text: string): void {
+/**
+ * Replaces a file so that a reader sees the old content or the new, never a part of it.
+ *
+ * @param mode - Who may do what, less the umask. Default: its owner alone.
+ */
+export function writeFileAtomically(path: string, text: string, mode = 0o600): void {
   const temporary = temporaryNextTo(path);
   try {
-    writeFileSync(temporary, text, { mode: 0o600 });
+    writeFileSync(temporary, text, { mode });
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

@@ -39,6 +39,7 @@ test("capabilities are split, trimmed and without doubles", () => {
 
 test("a description is one line", () => {
   expect(parseDescription(" two\n lines\t here ")).toBe("two lines here");
+  expect(parseDescription("a\u001b[2Jb\u0007c")).toBe("abc");
   expect(() => parseDescription(" \n ")).toThrow(/empty/);
   expect(() => parseDescription("x".repeat(301))).toThrow(/301/);
 });

@@ -1,4 +1,5 @@
 import { UsageError } from "../ui/errors.ts";
+import { oneLine } from "../ui/text.ts";
 
 const longest = 64;
 // "soorma" would depend on itself; the others are folders or files that package managers treat in their own way.
@@ -55,7 +56,8 @@ export function parseCapabilities(list: string): string[] {
 
 /** One line of plain text. @throws {UsageError} when it is longer than a directory shows. */
 export function parseDescription(text: string): string {
-  const line = text.replace(/\s+/g, " ").trim();
+  // It stands in readmes and in lists on terminals.
+  const line = oneLine(text);
   if (line === "") throw new UsageError("the description is empty", "one sentence: what does the agent do?");
   if (line.length > 300) throw new UsageError(`the description has ${line.length} characters; 300 is the most`);
   return line;

@@ -141,7 +141,7 @@ async function auditAll(world: World, isCalm: boolean): Promise<void> {
     host: "auditor",
     pid: 1,
   }));
-  const read = async (): Promise<void> => {
+  const readBack = async (): Promise<void> => {
     const client = await Client.connect({ name: "auditor", mesh });
     const { tracker } = client;
     const isOpen = ({ status }: PlanSummary): boolean => !["completed", "failed", "cancelled"].includes(status);
@@ -152,24 +152,32 @@ async function auditAll(world: World, isCalm: boolean): Promise<void> {
     await pause(1_000);
     const list = (): Promise<PlanSummary[]> => tracker.listPlans({ limit: 10_000 });
     const cancelled = new Set<string>();
-    let plans = await list();
-    for (; plans.some(isOpen) && monotonic() < untilMs; plans = await list()) {
-      for (const { planId, parentPlanId } of plans.filter(isOpen)) {
-        // Its client died before it knew that it was accepted: nobody is there to tell it what it may wait for.
-        if (known.has(planId) || parentPlanId !== undefined || cancelled.has(planId)) continue;
-        cancelled.add(planId);
-        await tracker.cancelPlan(planId, "nobody knows of it");
+    const ended = async (): Promise<PlanSummary[]> => {
+      let plans = await list();
+      for (; plans.some(isOpen) && monotonic() < untilMs; plans = await list()) {
+        for (const { planId, parentPlanId } of plans.filter(isOpen)) {
+          // Its client died before it knew that it was accepted: nobody is there to tell it what it may wait for.
+          if (known.has(planId) || parentPlanId !== undefined || cancelled.has(planId)) continue;
+          cancelled.add(planId);
+          await tracker.cancelPlan(planId, "nobody knows of it");
+        }
+        await pause(250);
       }
-      await pause(250);
+      return plans;
+    };
+    const read = new Map<string, Audited>();
+    const unread = (plans: readonly PlanSummary[]) => plans.filter(({ planId }) => !read.has(planId));
+    // Such a goal may come while the others are read, too.
+    for (let plans = unread(await ended()); plans.length > 0; plans = unread(await ended())) {
+      for (const { planId } of plans) {
+        // The last thing that happens to a plan; what clients saw came before.
+        while (!(await tracker.getPlan(planId)).answered && monotonic() < untilMs) await pause(100);
+        const entries = await tracker.read(planId);
+        read.set(planId, { planId, entries, plan: await tracker.getPlan(planId) });
+        if (world.trace.reading) for (const entry of entries) world.trace.show(planId, brief(entry));
+      }
     }
-    const audited: Audited[] = [];
-    for (const { planId } of plans) {
-      // The last thing that happens to a plan; what clients saw came before.
-      while (!(await tracker.getPlan(planId)).answered && monotonic() < untilMs) await pause(100);
-      const entries = await tracker.read(planId);
-      audited.push({ planId, entries, plan: await tracker.getPlan(planId) });
-      if (world.trace.reading) for (const entry of entries) world.trace.show(planId, brief(entry));
-    }
+    const audited = [...read.values()];
     audit(ledger, audited);
     if (isCalm) auditCalm(ledger, audited);
     for (const [key, { acknowledged, tried }] of ledger.registers) {
@@ -185,6 +193,6 @@ async function auditAll(world: World, isCalm: boolean): Promise<void> {
     }
     await client.stop();
   };
-  await finish(world, read(), "the state could not be read back");
+  await finish(world, readBack(), "the state could not be read back");
   await finish(world, world.end(auditor), "the auditor did not end");
 }

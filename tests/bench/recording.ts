@@ -7,6 +7,7 @@ import { createFromPlugin } from "@soorma/core/plugins";
 import { createMemoryStore } from "@soorma/core/store";
 import zeromq from "@soorma/transport-zeromq";
 import type { Figures } from "./request/measure.ts";
+import { median } from "./statistics.ts";
 import type { BenchRow } from "./transport.ts";
 
 const rounds = 5;
@@ -69,10 +70,6 @@ async function nextLine(stream: ReadableStream<Uint8Array>): Promise<string> {
   const { value } = await reader.read();
   reader.releaseLock();
   return new TextDecoder().decode(value).trim();
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 if (import.meta.main) console.table(await run());

@@ -1,37 +1,27 @@
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { silentLogger } from "@soorma/core";
 import { Client, connectMesh } from "soorma";
 import { limited } from "./limited.ts";
+import { finish, installed, packPackages, spawn } from "./packed.ts";
+import { median, quantile } from "./statistics.ts";
 import type { BenchRow } from "./transport.ts";
-
-const repository = join(import.meta.dir, "..", "..");
-const installed = "node_modules/soorma/bin/soorma.ts";
 
 /**
  * From an agent's file being saved under `soorma dev` to the first answer by its new code, with packages as they are
  * published, and with TypeScript installed: types are checked behind the reload. Somebody asks all the time.
  */
 export async function run(saves = 40): Promise<BenchRow[]> {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "bench-reload-")));
-  try {
-    const packages = join(folder, "packages");
-    await finish(repository, ["cli/scripts/pack.ts", packages]);
-    const init = ["init", "answers", "--type", "tool", "--yes", "--no-git", "--packages", packages];
-    await finish(folder, [join(repository, "cli", "bin", "soorma.ts"), ...init]);
-    const project = join(folder, "answers");
-    const typed = await latencies(project, saves, []);
-    const plain = await latencies(project, saves, ["--no-types"]);
-    return [
-      limited("saved file to new code answering, 95th percentile", "ms", quantile(typed, 0.95), 200),
-      limited("the same, median", "ms", quantile(typed, 0.5)),
-      limited("the same without types, 95th percentile", "ms", quantile(plain, 0.95), 200),
-      limited("the same without types, median", "ms", quantile(plain, 0.5)),
-    ];
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  using packed = await packPackages();
+  const project = await packed.init("answers", "tool");
+  const typed = await latencies(project, saves, []);
+  const plain = await latencies(project, saves, ["--no-types"]);
+  return [
+    limited("saved file to new code answering, 95th percentile", "ms", quantile(typed, 0.95), 200),
+    limited("the same, median", "ms", median(typed)),
+    limited("the same without types, 95th percentile", "ms", quantile(plain, 0.95), 200),
+    limited("the same without types, median", "ms", median(plain)),
+  ];
 }
 
 async function latencies(project: string, saves: number, flags: readonly string[]): Promise<number[]> {
@@ -47,7 +37,7 @@ await tool.run();
 `,
     );
   save(0);
-  await finish(project, [installed, "dev", "--detach", ...flags]);
+  await finish(spawn(project, [installed, "dev", "--detach", ...flags]));
   try {
     await using client = await Client.connect({
       name: "asking",
@@ -65,7 +55,7 @@ await tool.run();
     }
     return times;
   } finally {
-    await finish(project, [installed, "dev", "--stop"]);
+    await finish(spawn(project, [installed, "dev", "--stop"]));
   }
 }
 
@@ -86,17 +76,6 @@ const thinkMs = 1_000;
 interface State {
   readonly processes: readonly { readonly role: string }[];
   readonly standbys?: readonly unknown[];
-}
-
-async function finish(cwd: string, argv: readonly string[]): Promise<void> {
-  const child = Bun.spawn([process.execPath, ...argv], { cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (child.exitCode !== 0) throw new Error(`it ended with ${child.exitCode}: ${out}${err}`);
-}
-
-function quantile(values: readonly number[], of: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * of))] ?? Number.NaN;
 }
 
 if (import.meta.main) console.table(await run(Number(process.argv[2] ?? 40)));

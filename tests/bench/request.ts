@@ -8,6 +8,7 @@ import { createFromPlugin } from "@soorma/core/plugins";
 import { createMemoryStore } from "@soorma/core/store";
 import zeromq from "@soorma/transport-zeromq";
 import type { Figures } from "./request/measure.ts";
+import { median } from "./statistics.ts";
 import type { BenchRow } from "./transport.ts";
 
 const rounds = 5;
@@ -95,10 +96,6 @@ async function pair(peer: string, folder: string, port: number): Promise<Figures
     answer.kill("SIGKILL");
     await answer.exited;
   }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 async function freePort(): Promise<number> {

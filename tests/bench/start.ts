@@ -1,43 +1,27 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { limited } from "./limited.ts";
+import { finish, installed, type Packed, packPackages, spawn } from "./packed.ts";
+import { median } from "./statistics.ts";
 import type { BenchRow } from "./transport.ts";
 
-const repository = join(import.meta.dir, "..", "..");
 const pluginCount = 20;
 const agentCount = 3;
-/** Installed, the command is a link to this file. */
-const installed = "node_modules/soorma/bin/soorma.ts";
 
 /**
  * What a person waits for, with packages as they are published: `soorma version` with and without plugins installed,
  * `soorma dev` from a cold start until every agent is ready, and from `soorma init` to an answered task.
  */
 export async function run(runs = 15): Promise<BenchRow[]> {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "bench-start-")));
-  try {
-    const packages = join(folder, "packages");
-    await finish(spawn(repository, ["cli/scripts/pack.ts", packages]));
-    const init = (name: string, type: string): Promise<string> =>
-      finish(
-        spawn(folder, [
-          join(repository, "cli", "bin", "soorma.ts"),
-          ...["init", name, "--type", type, "--yes", "--no-git", "--packages", packages],
-        ]),
-      );
-    // The first one fills the package manager's cache.
-    await init("few", "team");
-    const project = join(folder, "few");
-    return [
-      ...(await versions(project, runs)),
-      ...(await coldStarts(project, runs)),
-      await firstAnswer(folder, init),
-      limited("packages of a scaffolded project", "packages", packageCount(join(project, "node_modules")), 40),
-    ];
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  using packed = await packPackages();
+  // The first one fills the package manager's cache.
+  const project = await packed.init("few", "team");
+  return [
+    ...(await versions(project, runs)),
+    ...(await coldStarts(project, runs)),
+    await firstAnswer(packed),
+    limited("packages of a scaffolded project", "packages", packageCount(join(project, "node_modules")), 40),
+  ];
 }
 
 async function versions(project: string, runs: number): Promise<BenchRow[]> {
@@ -111,13 +95,12 @@ async function coldStarts(project: string, runs: number): Promise<BenchRow[]> {
   ];
 }
 
-async function firstAnswer(folder: string, init: (name: string, type: string) => Promise<string>): Promise<BenchRow> {
+async function firstAnswer(packed: Packed): Promise<BenchRow> {
   const times: number[] = [];
   for (let i = 0; i < 3; i++) {
     const name = `first-${i}`;
     const startMs = performance.now();
-    await init(name, "worker");
-    const project = join(folder, name);
+    const project = await packed.init(name, "worker");
     await finish(spawn(project, [installed, "dev", "--detach"]));
     try {
       const answer = await finish(spawn(project, [installed, "goal", `${name}.goal`, '{"text":"one two three"}']));
@@ -134,16 +117,6 @@ function packageCount(modules: string): number {
   return readdirSync(modules, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
     .reduce((sum, { name }) => sum + (name.startsWith("@") ? readdirSync(join(modules, name)).length : 1), 0);
-}
-
-function spawn(cwd: string, argv: readonly string[]) {
-  return Bun.spawn([process.execPath, ...argv], { cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-}
-
-async function finish(child: ReturnType<typeof spawn>): Promise<string> {
-  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (child.exitCode !== 0) throw new Error(`it ended with ${child.exitCode}: ${out}${err}`);
-  return out;
 }
 
 async function time(cwd: string, argv: readonly string[]): Promise<number> {
@@ -169,10 +142,6 @@ function processorMs(pid: number): number {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
   const own = (Number(fields[11]) + Number(fields[12])) * 10;
   return children.reduce((sum, child) => sum + processorMs(Number(child)), own);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((x, y) => x - y)[values.length >> 1] ?? Number.NaN;
 }
 
 if (import.meta.main) console.table(await run());

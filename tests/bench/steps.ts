@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { median } from "./statistics.ts";
 import type { Kind, StepFigures } from "./steps/measure.ts";
 import { type PeerName, script, starts } from "./steps/peers.ts";
 import type { BenchRow } from "./transport.ts";
@@ -87,10 +88,6 @@ function limited(name: string, unit: string, ours: number, limit: string, holds:
 
 function row(name: string, unit: string, ours: number, theirs: number, target: number | undefined): BenchRow {
   return { name, unit, ours, theirs, ratio: unit === "ms" ? theirs / ours : ours / theirs, target };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 if (import.meta.main) console.table(await run(process.argv.slice(2)));

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { median } from "./statistics.ts";
 import { nodePeer } from "./transport-node.ts";
 
 /** One line of the bench: our figure, the other one's, and their ratio, each the median of the runs. */
@@ -170,11 +171,6 @@ async function next(lines: AsyncGenerator<string, undefined>): Promise<string> {
   const { value } = await lines.next();
   if (value === undefined) throw new Error("a process of the bench ended without its figure");
   return value;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
 /** The rows as text. */

@@ -10,6 +10,7 @@ export {
 export type { MeshCall } from "./activity.ts";
 export type { AgentSource, Agents } from "./agent-source.ts";
 export { type Answer, delayed, failure, never, Script, type StubCall, sequence } from "./answers.ts";
+export type { AnswerOptions, TaskOptions, TestMeshOptions } from "./options.ts";
 export { forEachSeed, type SeedsOptions } from "./seeds.ts";
 export type { Stub } from "./stub.ts";
-export { type AnswerOptions, type TaskOptions, type TestMesh, type TestMeshOptions, testMesh } from "./test-mesh.ts";
+export { type TestMesh, testMesh } from "./test-mesh.ts";

@@ -1,8 +1,40 @@
-import type { PlanState, TaskState } from "@soorma/core";
+import type { PlanState, TaskState, Tracker } from "@soorma/core";
+import { isTerminal } from "./waits.ts";
 import type { World } from "./world.ts";
 
+/**
+ * The error of whoever waited for something that does not come: with what the mesh waits for itself, and its last troubles.
+ *
+ * @param tracker - Absent: there is none any more.
+ */
+export async function waitedInVain(
+  world: World,
+  tracker: Tracker | undefined,
+  { what, why, seed }: { readonly what: string; readonly why: string; readonly seed: number },
+): Promise<Error> {
+  const plans: PlanState[] = [];
+  try {
+    const read = async (): Promise<void> => {
+      for (const { planId, status } of (await tracker?.listPlans({ limit: 20 })) ?? []) {
+        if (tracker && !isTerminal(status)) plans.push(await tracker.getPlan(planId));
+      }
+    };
+    // Without a state node there is nothing to read.
+    if (world.member("state").host?.isRunning) await world.driver.settle(read(), "the plans", 5_000);
+  } catch {}
+  const lines = describeWaits(world, plans);
+  const troubles = world.logs.filter(({ level }) => level === "warn" || level === "error").slice(-3);
+  return new Error(
+    [
+      `waited in vain for ${what}: ${why}, at ${Math.round(world.runtime.elapsedMs)} virtual ms, seed ${seed}`,
+      ...(lines.length > 0 ? lines : ["nothing runs, and no plan is open"]).map((line) => `  ${line}`),
+      ...troubles.map(({ level, component, event }) => `  logged: ${level} ${component} ${event}`),
+    ].join("\n"),
+  );
+}
+
 /** What a mesh in which nothing happens any more is waiting for, as lines of text. */
-export function describeWaits(world: World, plans: readonly PlanState[]): string[] {
+function describeWaits(world: World, plans: readonly PlanState[]): string[] {
   const lines: string[] = [];
   for (const plan of plans) {
     const open = plan.tasks.filter(({ status }) => status !== "completed" && status !== "cancelled");

@@ -7,18 +7,13 @@ import {
   type EventContract,
   errorCodes,
   type GoalContract,
-  type GoalRun,
   type InputOf,
-  isSoormaError,
   type LogLine,
   type Memory,
   type OutputOf,
-  Planner,
-  type PlanState,
   type RegistryService,
   type RequestOptions,
   SoormaError,
-  type Status,
   type SubmitOptions,
   type TaskContract,
   type TaskSpec,
@@ -28,58 +23,17 @@ import {
 import { type Recording, readRecording, recordedStubs } from "@soorma/core/recording";
 import type { LinkFaults } from "@soorma/transport-inproc";
 import type { MeshCall } from "./activity.ts";
-import { type Agents, fileOf, findSources, runSource } from "./agent-source.ts";
+import { fileOf, findSources, runSource } from "./agent-source.ts";
 import type { Answer } from "./answers.ts";
 import { driven } from "./driven.ts";
+import type { AnswerOptions, TaskOptions, TestMeshOptions } from "./options.ts";
 import { currentSeed } from "./seeds.ts";
 import type { SimulatedHost } from "./simulated-host.ts";
 import { type Stub, StubAgent, type StubPart } from "./stub.ts";
-import { describeWaits } from "./stuck.ts";
+import { waitedInVain } from "./stuck.ts";
+import { startTaskPlanner, taskGoal } from "./task-planner.ts";
+import { untilEnded, waitingPlans, waitsForPerson } from "./waits.ts";
 import { ownNames, World } from "./world.ts";
-
-export interface TestMeshOptions {
-  /**
-   * The agents that run: names that `soorma dev` gives them, paths of their files, or functions that make and run them by
-   * the names they shall have. Paths are relative to the test file. Default: all agents of the test's project.
-   */
-  readonly agents?: Agents;
-  /** Decides whatever chance decides: ids, delays, which message is lost. Default 1, or that of {@link forEachSeed}. */
-  readonly seed?: number;
-  /** What goes wrong between any two processes, once all of them are ready. Default: nothing. */
-  readonly faults?: LinkFaults;
-  /**
-   * A recording (`soorma record`) or the path of one. Each agent in it that does not run here is stubbed, and answers as it did;
-   * what it was never asked fails with `CALL_NOT_RECORDED`.
-   */
-  readonly recording?: string | Recording;
-  /** Paths in what recorded agents are asked that may differ from the recording: `data.requestId`, or `id` wherever it is. */
-  readonly ignore?: readonly string[];
-  /** Virtual milliseconds that anything may be waited for before it is an error. Default 90_000_000, a day and an hour. */
-  readonly maxMs?: number;
-  /** Real milliseconds after which it is an error, too. Default 4_000, below the time that `bun test` gives a test. */
-  readonly maxRealMs?: number;
-  /**
-   * Real milliseconds that virtual time stands still for code that waits for something outside of the mesh: a file, a
-   * network, a timer of its own. After that, time goes on without it. Default 1_000.
-   */
-  readonly outsideMs?: number;
-  /** Wall clock of the mesh when it starts, milliseconds since the epoch. Default 2026-01-01. */
-  readonly startMs?: number;
-  readonly tenantId?: string;
-  readonly userId?: string;
-}
-
-export interface TaskOptions extends Pick<TaskSpec, "retry" | "timeoutMs" | "priority"> {
-  /** The task's name. Default: what it is assigned to. */
-  readonly name?: string;
-}
-
-export interface AnswerOptions {
-  /** Which of the plans that wait for a person. Default: the only one. */
-  readonly planId?: string;
-  readonly taskId?: string;
-  readonly key?: string;
-}
 
 /**
  * A whole mesh in this process, in virtual time: broker, state node, the agents of the project as they are, and stubs for
@@ -142,7 +96,7 @@ export class TestMesh implements AsyncDisposable {
       const run = await (typeof goal === "string"
         ? client.submitGoal(goal, data, options)
         : client.submitGoal(goal, data as never, options));
-      await this.#ended(run);
+      await untilEnded(this.#world, run);
       return await run.result();
     };
     return await this.#settle(answered(), `goal "${type}" to be answered`);
@@ -158,7 +112,7 @@ export class TestMesh implements AsyncDisposable {
     const done = async (): Promise<unknown> => {
       const spec: TaskSpec = { ...options, name: options.name ?? assignedTo, assignedTo, data };
       const run = await client.submitGoal(taskGoal, spec);
-      await this.#ended(run);
+      await untilEnded(this.#world, run);
       try {
         return await run.result();
       } catch (error) {
@@ -218,11 +172,12 @@ export class TestMesh implements AsyncDisposable {
     const answered = async (): Promise<void> => {
       // Nobody tells that a person is waited for: looked at again and again, at ever longer intervals.
       for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 60_000)) {
-        const waiting = planId === undefined ? await this.#waitingPlans() : [planId];
+        const waiting = planId === undefined ? await waitingPlans(tracker) : [planId];
         const [found] = waiting;
         if (waiting.length > 1)
           throw new TypeError(`several plans wait for a person: ${waiting.join(", ")}; say which`);
-        if (found !== undefined && (await this.#isWaiting(found))) return await tracker.answer(found, value, which);
+        if (found !== undefined && (await waitsForPerson(tracker, found)))
+          return await tracker.answer(found, value, which);
         await new Promise<void>((resolve) => void this.#world.runtime.setTimer(resolve, pauseMs));
       }
     };
@@ -514,82 +469,19 @@ export class TestMesh implements AsyncDisposable {
     return stub;
   }
 
-  /** A planner whose every goal is one task. */
   #startPlanner(): Promise<void> {
-    this.#planner ??= this.#world.start(
-      this.#world.add("test-planner", async (host) => {
-        const planner = new Planner({ ...host.defaults, name: "test-planner", mesh: host.mesh() });
-        planner.onGoal(taskGoal, ({ data }) => ({ tasks: [data] }));
-        planner.onComplete(({ results }) => Object.values(results)[0]);
-        await host.run(planner, () => planner.run());
-        return undefined;
-      }),
-    );
+    this.#planner ??= this.#world.start(this.#world.add("test-planner", startTaskPlanner));
     return this.#planner;
   }
 
-  /** Resolves when a goal has an answer. To watch its plan would keep the state node busy while a task sleeps for a day. */
-  async #ended(run: GoalRun): Promise<void> {
-    const { runtime, activity } = this.#world;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    using _heard = activity.expect(`${run.planId}.answer`, resolve);
-    // An answer may have been lost with its planner, and its plan ended by another.
-    for (let pauseMs = 1_000; ; pauseMs = Math.min(pauseMs * 2, 3_600_000)) {
-      try {
-        if (isTerminal((await run.plan()).status)) return;
-      } catch (error) {
-        // Whoever waits for an answer waits for the state node, too.
-        if (!isSoormaError(error, "STORE_UNAVAILABLE")) throw error;
-      }
-      const pause = Promise.withResolvers<void>();
-      const timer = runtime.setTimer(pause.resolve, pauseMs);
-      await Promise.race([promise, pause.promise]);
-      timer.cancel();
-    }
-  }
-
-  async #waitingPlans(): Promise<string[]> {
-    const { tracker } = this.#connected;
-    const plans = await tracker.listPlans({ limit: 1_000 });
-    const waiting: string[] = [];
-    for (const { planId, status } of plans) {
-      if (!isTerminal(status) && (await this.#isWaiting(planId))) waiting.push(planId);
-    }
-    return waiting;
-  }
-
-  async #isWaiting(planId: string): Promise<boolean> {
-    const { tasks } = await this.#connected.tracker.getPlan(planId);
-    return tasks.some((task) =>
-      task.waits?.some(({ on, signalled, timedOut }) => on.kind === "input" && !signalled && !timedOut),
-    );
-  }
-
-  async #stuck(what: string, why: string): Promise<Error> {
-    const plans: PlanState[] = [];
-    try {
-      const { tracker } = this.#connected;
-      const read = async (): Promise<void> => {
-        for (const { planId, status } of await tracker.listPlans({ limit: 20 })) {
-          if (!isTerminal(status)) plans.push(await tracker.getPlan(planId));
-        }
-      };
-      // Without a state node there is nothing to read.
-      if (this.#world.member("state").host?.isRunning) await this.#world.driver.settle(read(), "the plans", 5_000);
-    } catch {}
-    const lines = describeWaits(this.#world, plans);
-    const troubles = this.logs.filter(({ level }) => level === "warn" || level === "error").slice(-3);
-    return new Error(
-      [
-        `waited in vain for ${what}: ${why}, at ${Math.round(this.elapsedMs)} virtual ms, seed ${this.seed}`,
-        ...(lines.length > 0 ? lines : ["nothing runs, and no plan is open"]).map((line) => `  ${line}`),
-        ...troubles.map(({ level, component, event }) => `  logged: ${level} ${component} ${event}`),
-      ].join("\n"),
-    );
+  #stuck(what: string, why: string): Promise<Error> {
+    return waitedInVain(this.#world, this.#isClosed ? undefined : this.#client?.tracker, {
+      what,
+      why,
+      seed: this.seed,
+    });
   }
 }
-
-const taskGoal = "soorma.test.task";
 
 /**
  * A mesh in this process, with the agents of the project (or those that are asked for) running in it.
@@ -598,10 +490,6 @@ const taskGoal = "soorma.test.task";
  */
 export function testMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
   return TestMesh.open(options);
-}
-
-function isTerminal(status: Status): boolean {
-  return status === "completed" || status === "failed" || status === "cancelled";
 }
 
 function closed(): Error {

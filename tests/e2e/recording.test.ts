@@ -149,6 +149,35 @@ test("a recording is sent again, and what ends differently is told", async () =>
   expect(wrong.stderr).toContain("is no recording");
 }, 60_000);
 
+test("a recording ends with the mesh, and is whole", async () => {
+  const child = startSoorma(["record", "last.jsonl", "--json"], { cwd: project });
+  children.push(child);
+  let err = "";
+  const decoder = new TextDecoder();
+  const reading = (async () => {
+    for await (const chunk of child.stderr) err += decoder.decode(chunk, { stream: true });
+  })();
+  await until("the recorder", () => err.includes("Ctrl-C ends it"));
+  expect((await run("goal", "count.goal", '{"text":"a b"}')).exitCode).toBe(0);
+  try {
+    expect((await run("dev", "--stop")).exitCode).toBe(0);
+    await until("the recording to end", () => child.exitCode !== null);
+    await reading;
+  } finally {
+    expect((await run("dev", "--detach")).exitCode).toBe(0);
+  }
+  expect({ err, code: child.exitCode }).toEqual({
+    err: expect.stringContaining("the mesh was stopped, and the recording with it\n"),
+    code: 0,
+  });
+  const { messages } = JSON.parse(await child.stdout.text());
+  const { lines } = parseRecording(readFileSync(join(project, "last.jsonl"), "utf8"));
+  expect(lines.at(-1)).toMatchObject({ kind: "end", messages, lost: 0 });
+  expect(lines.some((line) => line.kind === "goal")).toBe(true);
+  const left = lines.filter((line) => line.kind === "agent" && line.change === "left");
+  expect(left.length).toBeGreaterThanOrEqual(3);
+}, 90_000);
+
 test("a recorder that is stopped or killed holds nobody up", async () => {
   const count = async (text: string): Promise<void> => {
     const { stderr, exitCode } = await run("goal", "count.goal", JSON.stringify({ text }), "--json");

@@ -6,6 +6,7 @@ import { type Io, writeAll } from "../../ui/io.ts";
 import { createLive } from "../../ui/live.ts";
 import { printable } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
+import { watchMeshLife } from "../mesh-life.ts";
 import type { RunCommand } from "../spec.ts";
 
 interface RecordOptions {
@@ -53,9 +54,12 @@ export const runRecord: RunCommand = async ({ args: [path = ""], options, io }) 
       `recording ${count(agents, "agent")} in ${count(nodes, "process", "processes")} to ${where}; Ctrl-C ends it`,
     );
     if (!isWhole) io.err("warning: not every process answers; what it sends is recorded when it does");
-    await Promise.race([over(recorder, { io, seconds }), failed.promise]);
+    using life = watchMeshLife(io);
+    const stopped = life.ended.catch(() => "mesh" as const);
+    const why = await Promise.race([over(recorder, { io, seconds, stopped }), failed.promise]);
     const tookMs = performance.now() - startedMs;
     await recorder.stop();
+    if (why === "mesh") io.err("the mesh was stopped, and the recording with it");
     tell(recorder.recorded, { path, where, tookMs, json, io });
     return undefined;
   } catch (error) {
@@ -73,22 +77,25 @@ async function interrupted({ signal }: Io): Promise<never> {
   throw new Interrupted();
 }
 
-/** Resolves at Ctrl-C, or when the time is over. */
+type Why = "interrupted" | "time" | "mesh";
+
+/** Resolves at Ctrl-C, when the time is over, or when there is no mesh any more. */
 async function over(
   recorder: { readonly recorded: RecorderStats },
-  { io, seconds }: { io: Io; seconds: number | undefined },
-): Promise<void> {
+  { io, seconds, stopped }: { io: Io; seconds: number | undefined; stopped: Promise<Why> },
+): Promise<Why> {
   using live = createLive(io);
-  const ended = Promise.withResolvers<void>();
-  if (io.signal.aborted) return;
-  io.signal.addEventListener("abort", () => ended.resolve(), { once: true });
-  const timer = seconds === undefined ? undefined : setTimeout(ended.resolve, seconds * 1_000);
+  const ended = Promise.withResolvers<Why>();
+  if (io.signal.aborted) return "interrupted";
+  io.signal.addEventListener("abort", () => ended.resolve("interrupted"), { once: true });
+  void stopped.then(ended.resolve);
+  const timer = seconds === undefined ? undefined : setTimeout(() => ended.resolve("time"), seconds * 1_000);
   const startedMs = performance.now();
   const draw = (): void =>
     live.set([`${summary(recorder.recorded)} · ${formatDuration(performance.now() - startedMs)}`]);
   const ticker = live.enabled ? setInterval(draw, tickMs) : undefined;
   try {
-    await ended.promise;
+    return await ended.promise;
   } finally {
     clearTimeout(timer);
     clearInterval(ticker);

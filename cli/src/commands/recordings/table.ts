@@ -5,8 +5,8 @@ export const recordings: readonly CommandSpec[] = [
     name: "record",
     summary: "record everything agents send each other, with what caused it",
     description:
-      "Records events, requests, goals, tasks, their answers and orders to plans of the running mesh, as lines of JSON, until Ctrl-C. The file " +
-      "holds all that was sent, secrets too, except what --redact names. It never slows the mesh down: what it cannot keep " +
+      "Records events, requests, goals, tasks, their answers and orders to plans of the running mesh, as lines of JSON, until Ctrl-C " +
+      "or the end of the mesh. The file holds all that was sent, secrets too, except what --redact names. It never slows the mesh down: what it cannot keep " +
       "up with is counted in the file.",
     arguments: [{ name: "<file>", description: "where to write it; - for stdout" }],
     options: [

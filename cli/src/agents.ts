@@ -3,6 +3,7 @@ import { structureConsole } from "./dev/child-console.ts";
 import {
   type Activity,
   drainVariable,
+  heldVariable,
   onParentMessage,
   reportReady,
   standbyVariable,
@@ -52,6 +53,7 @@ async function host(agent: core.Agent, simulated: AgentHost | undefined, run: ()
   hosted.add(agent);
   starting++;
   try {
+    await allowed();
     await run();
   } catch (error) {
     hosted.delete(agent);
@@ -69,7 +71,7 @@ async function host(agent: core.Agent, simulated: AgentHost | undefined, run: ()
 
 let attended = false;
 
-/** Once a process: signals drain it, its supervisor can hold it back, and what it prints is in the log with its trace. */
+/** Once a process: signals drain it, its supervisor can ask what it does, and what it prints is in the log with its trace. */
 function attend(): void {
   if (attended) return;
   attended = true;
@@ -77,14 +79,28 @@ function attend(): void {
   if (process.env[supervisedVariable] === undefined) return;
   structureConsole();
   onParentMessage(({ soorma }) => {
-    if (soorma === "pause") void all((agent) => agent.pause()).then(() => tellParent({ soorma: "paused" }));
-    if (soorma === "resume") void all((agent) => agent.resume()).then(() => tellParent({ soorma: "resumed" }));
     if (soorma === "activity") void activity().then((now) => tellParent({ soorma: "activity", activity: now }));
   });
 }
 
-async function all(change: (agent: core.Agent) => Promise<void>): Promise<void> {
-  await Promise.allSettled([...hosted].map(change));
+let word: Promise<void> | undefined;
+
+/** Resolves when this process's agents may join the mesh: where a supervisor checks types, at its word. */
+function allowed(): Promise<void> {
+  word ??= process.env[heldVariable] === undefined || !process.connected ? Promise.resolve() : waitForWord();
+  return word;
+}
+
+async function waitForWord(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  // Waiting for a message keeps no process alive.
+  const alive = setInterval(() => {}, 60_000);
+  using _ = onParentMessage(({ soorma }) => {
+    if (soorma === "work") resolve();
+  });
+  await tellParent({ soorma: "loaded" });
+  await promise;
+  clearInterval(alive);
 }
 
 async function activity(): Promise<Activity> {

@@ -9,7 +9,8 @@ import type { BenchRow } from "./transport.ts";
 
 /**
  * From an agent's file being saved under `soorma dev` to the first answer by its new code, with packages as they are
- * published, and with TypeScript installed: types are checked behind the reload. Somebody asks all the time.
+ * published, and with TypeScript installed: nothing answers before its types are known to be right. Somebody asks all the
+ * time.
  */
 export async function run(saves = 40): Promise<BenchRow[]> {
   using packed = await packPackages();

@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import { type AgentEntry, shortPath } from "./agents.ts";
 import { bundleAgent, linkedPackages } from "./bundle.ts";
+import { areEqual, changedBetween, type FileStamps, stampsOf } from "./file-stamps.ts";
 import { type Exit, exitText, type ManagedProcess, type ProcessSpec, type StartOptions } from "./managed-process.ts";
 import type { ProcessState, ProcessStatus } from "./run-state.ts";
 import type { Standbys } from "./standbys.ts";
-import type { TypeChecker } from "./type-check.ts";
+import type { TypeChecker, TypeVerdict } from "./type-check.ts";
 
 export interface AgentRunnerOptions {
   readonly root: string;
@@ -41,16 +42,33 @@ export interface AgentRunner {
   /**
    * Checks the files, starts the agent from them, and lets the process that ran before drain when the new one is ready.
    * While the files have a fault, or the new process ends before it is ready, the old one goes on running. Types are
-   * checked behind that: until the verdict the old process only takes no new work, and if there is a fault, it takes over
-   * again.
+   * checked while the new process loads its code; its agents join the mesh when both are done, and the files are still
+   * as they were checked.
    * Resolves when an agent runs, or is known not to; a later call overtakes an earlier one.
    *
-   * @param cause - `retry`: nothing was saved, so what it says is shown only if that is new. Default: `saved`.
+   * @param cause - `retry`: nothing was saved, so what it says is shown only if that is new. `start`: there is no older
+   *   version, so it runs with wrong types, too. Default: `saved`.
    */
-  refresh(cause?: "saved" | "retry"): Promise<void>;
+  refresh(cause?: RefreshCause): Promise<void>;
   stop(): Promise<void>;
   kill(): void;
 }
+
+type RefreshCause = "start" | "saved" | "retry";
+
+const fine: Promise<TypeVerdict> = Promise.resolve({ ok: true });
+
+/** What there is to start, and what is known of it. */
+interface Attempt {
+  readonly run: string;
+  /** The files as they were before they were checked. */
+  readonly stamps: FileStamps;
+  readonly judged: Promise<TypeVerdict>;
+  /** How often the files were written between the check and the start. */
+  readonly round: number;
+}
+
+const mostRounds = 3;
 
 const longestBackoffMs = 30_000;
 /** A crash after this long is not counted together with the one before. */
@@ -64,9 +82,9 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
   const alive = new Set<ManagedProcess>();
   let current: ManagedProcess | undefined;
   let candidate: ManagedProcess | undefined;
-  /** Ran before `current`, and takes over again if the types of that one are wrong. */
-  let proven: ManagedProcess | undefined;
   let files: ReadonlySet<string> = new Set([entry.file]);
+  /** The files as they were when their code was last let work. */
+  let accepted: FileStamps = new Map();
   let info: Readonly<Record<string, unknown>> = {};
   let state: ProcessState = "starting";
   let problem: string | undefined;
@@ -85,11 +103,12 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
     options.onChange();
   };
 
+  const held = types !== undefined;
+
   const watch = (started: ManagedProcess): ManagedProcess => {
     alive.add(started);
     void started.exited.then((exit) => {
       alive.delete(started);
-      if (proven === started) proven = undefined;
       if (current === started) onCrash(started, exit);
     });
     return started;
@@ -105,28 +124,19 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
       return watch(waiting);
     }
     standbys?.drop(entry.name);
-    return watch(options.start(spec, crashes > 0 ? { holdMs } : {}));
+    return watch(options.start(spec, { held, ...(crashes > 0 ? { holdMs } : {}) }));
   };
 
   const standBy = (file: string): void => {
     if (stopped || options.debuggerUrl !== undefined) return;
     const spec = options.specOf(entry, file);
-    standbys?.want(entry.name, () => options.start(spec, { standby: options.standbyModule }));
+    standbys?.want(entry.name, () => options.start(spec, { standby: options.standbyModule, held }));
   };
 
   const onCrash = (process: ManagedProcess, exit: Exit): void => {
     current = undefined;
     if (stopped) return;
     if (Date.now() - process.startedAtMs > forgivenAfterMs) crashes = 0;
-    const before = proven;
-    if (before) {
-      // Its types were not known to be right yet, and it does not even run.
-      proven = undefined;
-      exit.showHeld();
-      say(entry.name, `ended with ${exitText(exit)}; the old one keeps running`, "bad");
-      takeBack(before);
-      return;
-    }
     failed(exit, `ended with ${exitText(exit)}`);
   };
 
@@ -144,43 +154,130 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
     if (!candidate) retry = setTimeout(() => void runner.refresh("retry"), delayMs);
   };
 
-  const takeBack = (process: ManagedProcess, why?: string): void => {
-    current = process;
-    settle("ready", why);
-    void process.resume();
-  };
-
-  /** The new process works; the old one is kept until its types are known to be right. */
-  const prove = async (fresh: ManagedProcess, old: ManagedProcess, checker: TypeChecker): Promise<void> => {
-    if (proven) {
-      // Of the one in between nothing was known, either.
-      void old.stop();
-    } else {
-      proven = old;
-      void old.pause();
-    }
-    const verdict = await checker.check(files);
-    if (stopped || current !== fresh) return;
-    const kept = proven;
-    proven = undefined;
-    if (verdict.ok) {
-      void kept?.stop();
-      return;
-    }
-    if (kept) {
-      takeBack(kept, firstLine(verdict.problem));
-      void fresh.stop();
-    }
-    const after = kept ? "the old one keeps running" : "it runs all the same";
-    say(entry.name, `${relative(verdict.problem)}\n${after}`, "bad");
-  };
-
   const relative = (text: string): string => text.replaceAll(`${root}/`, "");
 
   const refuse = (text: string): void => {
     const after = current ? "the old one keeps running" : "waiting for a change";
     say(entry.name, `${relative(text)}\n${after}`, "bad");
     settle(current ? "ready" : "failed", firstLine(text));
+  };
+
+  /**
+   * Starts the files' code, and lets it work once its types are known to be right.
+   *
+   * @returns `again` when the files were written meanwhile, `wrong` when that was told, `undefined` when overtaken.
+   */
+  const begin = async (
+    { run, stamps, judged, round }: Attempt,
+    overtaken: () => boolean,
+  ): Promise<Awaited<ManagedProcess["started"]> | "again" | "wrong" | undefined> => {
+    const fresh = launch(run);
+    candidate = fresh;
+    if (!types) return await fresh.started;
+    let verdict = await judged;
+    if (verdict.ok && !overtaken()) await fresh.loaded;
+    if (overtaken()) return;
+    // What it loaded may be newer than what was checked.
+    const isOld = verdict.ok && !areEqual(stampsOf(files), stamps);
+    const isAgain = isOld && round < mostRounds;
+    // Its own code writes them each time: what counts is what they are after that.
+    if (isOld && !isAgain) verdict = await types.check(files);
+    if (overtaken()) return;
+    if (verdict.ok && !isAgain) {
+      accepted = stamps;
+      fresh.work();
+      return await fresh.started;
+    }
+    starts--;
+    candidate = undefined;
+    void fresh.stop();
+    standBy(run);
+    if (verdict.ok) return "again";
+    refuse(verdict.problem);
+    return "wrong";
+  };
+
+  const attempt = async (cause: RefreshCause, round: number): Promise<void> => {
+    const mine = ++turn;
+    const overtaken = (): boolean => stopped || mine !== turn;
+    const startedMs = performance.now();
+    if (retry) clearTimeout(retry);
+    if (cause === "saved") crashes = 0;
+    // Its files are already old.
+    void candidate?.stop();
+    candidate = undefined;
+
+    const earlier = stampsOf(files);
+    const bundle = await bundleAgent(
+      entry.file,
+      options.buildFolder === undefined ? undefined : join(options.buildFolder, entry.name),
+      linkedPackages(root),
+    );
+    if (overtaken()) return;
+    files = bundle.ok ? new Set(bundle.files) : new Set([...files, ...bundle.files]);
+    if (!bundle.ok) {
+      refuse(bundle.problem);
+      return;
+    }
+    options.onChange();
+    const stamps = stampsOf(files);
+    if (changedBetween(earlier, stamps).length > 0 && round < mostRounds) return await attempt(cause, round + 1);
+    const judged = types && cause !== "start" && !areEqual(accepted, stamps) ? types.check(files) : fine;
+
+    const next: Attempt = { run: bundle.run, stamps, judged, round };
+
+    const before = current;
+    if (before && options.debuggerUrl !== undefined) {
+      const verdict = await judged;
+      if (overtaken()) return;
+      if (!verdict.ok) {
+        refuse(verdict.problem);
+        return;
+      }
+      current = undefined;
+      await before.stop();
+      if (overtaken()) return;
+    }
+    if (!before && crashes === 0) settle("starting");
+    let result = await begin(next, overtaken);
+    if (overtaken()) return;
+    if (typeof result === "object" && !result.ready && before && current === before && needsOldOneGone(result.exit)) {
+      // Something it listens on is still the old one's.
+      current = undefined;
+      await before.stop();
+      if (overtaken()) return;
+      result = await begin(next, overtaken);
+      if (overtaken()) return;
+    }
+    if (result === "again") return await attempt(cause, round + 1);
+    if (typeof result !== "object") return;
+    if (!result.ready) {
+      candidate = undefined;
+      const { exit } = result;
+      const why = exit.report?.message ?? `ended with ${exitText(exit)} before it was ready`;
+      const cause = exit.code === 0 ? ": does it `await` its `run()`?" : "";
+      if (current) {
+        exit.showHeld();
+        refuse(`${why}${cause}`);
+      } else {
+        failed(exit, why, cause);
+      }
+      return;
+    }
+    const old = current;
+    const fresh = candidate;
+    current = fresh;
+    candidate = undefined;
+    info = result.info;
+    settle("ready");
+    if (before) {
+      const tookMs = Math.round(performance.now() - startedMs);
+      say(entry.name, `reloaded ${shortPath(root, entry.file)} in ${tookMs} ms`, "good");
+    }
+    standBy(bundle.run);
+    if (!old) return;
+    // The new one takes what comes; the old one finishes what it has.
+    void old.stop();
   };
 
   const runner: AgentRunner = {
@@ -207,81 +304,7 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
       };
     },
     async refresh(cause = "saved") {
-      const mine = ++turn;
-      const overtaken = (): boolean => stopped || mine !== turn;
-      const startedMs = performance.now();
-      if (retry) clearTimeout(retry);
-      if (cause === "saved") crashes = 0;
-      // Its files are already old.
-      void candidate?.stop();
-      candidate = undefined;
-
-      const bundle = await bundleAgent(
-        entry.file,
-        options.buildFolder === undefined ? undefined : join(options.buildFolder, entry.name),
-        linkedPackages(root),
-      );
-      if (overtaken()) return;
-      files = bundle.ok ? new Set(bundle.files) : new Set([...files, ...bundle.files]);
-      if (!bundle.ok) {
-        refuse(bundle.problem);
-        return;
-      }
-      options.onChange();
-
-      const before = current;
-      if (before && options.debuggerUrl !== undefined) {
-        const verdict = await types?.check(files);
-        if (overtaken()) return;
-        if (verdict?.ok === false) {
-          refuse(verdict.problem);
-          return;
-        }
-        current = undefined;
-        await before.stop();
-        if (overtaken()) return;
-      }
-      candidate = launch(bundle.run);
-      if (!before && crashes === 0) settle("starting");
-      let result = await candidate.started;
-      if (overtaken()) return;
-      if (!result.ready && before && current === before && needsOldOneGone(result.exit)) {
-        // Something it listens on is still the old one's.
-        current = undefined;
-        await before.stop();
-        if (overtaken()) return;
-        candidate = launch(bundle.run);
-        result = await candidate.started;
-        if (overtaken()) return;
-      }
-      if (!result.ready) {
-        candidate = undefined;
-        const { exit } = result;
-        const why = exit.report?.message ?? `ended with ${exitText(exit)} before it was ready`;
-        const cause = exit.code === 0 ? ": does it `await` its `run()`?" : "";
-        if (current) {
-          exit.showHeld();
-          refuse(`${why}${cause}`);
-        } else {
-          failed(exit, why, cause);
-        }
-        return;
-      }
-      const old = current;
-      const fresh = candidate;
-      current = fresh;
-      candidate = undefined;
-      info = result.info;
-      settle("ready");
-      if (before) {
-        const tookMs = Math.round(performance.now() - startedMs);
-        say(entry.name, `reloaded ${shortPath(root, entry.file)} in ${tookMs} ms`, "good");
-      }
-      standBy(bundle.run);
-      if (!old) return;
-      // The new one takes what comes; the old one finishes what it has.
-      if (types) void prove(fresh, old, types);
-      else void old.stop();
+      await attempt(cause, 0);
     },
     async stop() {
       stopped = true;

@@ -5,6 +5,7 @@ import {
   type Activity,
   type ChildMessage,
   drainVariable,
+  heldVariable,
   type ParentMessage,
   parseChildMessage,
   standbyVariable,
@@ -30,6 +31,8 @@ export interface ProcessSpec {
 export interface StartOptions {
   /** Waits for {@link ManagedProcess.go} before it reads its file, and loads this module meanwhile; "" loads none. */
   readonly standby?: string;
+  /** Its agents wait for {@link ManagedProcess.work} before they join the mesh. Default false. */
+  readonly held?: boolean;
   /** What it prints is shown so many milliseconds later, and not at all if it ends before. Default: at once. */
   readonly holdMs?: number;
 }
@@ -57,13 +60,14 @@ export interface ManagedProcess {
   /** When it was started, or told to go. */
   readonly startedAtMs: number;
   readonly started: Promise<StartResult>;
+  /** Resolves when one that is held has loaded its code. Also when it ended, or is ready without having waited. */
+  readonly loaded: Promise<void>;
   readonly exited: Promise<Exit>;
   readonly isReady: boolean;
   /** Ends the waiting of a process that stands by. */
   go(): void;
-  /** Has it take no new work. Resolves when it does, or after a second: not every program knows how. */
-  pause(): Promise<void>;
-  resume(): Promise<void>;
+  /** Ends the waiting of a process that is held. */
+  work(): void;
   /** What it did so far; `undefined` when it does not say within a second. */
   activity(): Promise<Activity | undefined>;
   /** Asks it to end, and makes it after the drain time. Resolves when it is gone. */
@@ -85,12 +89,13 @@ const answerMs = 1_000;
 
 /** Starts a supervised process: leader of its own group, tied to this one by an IPC channel. */
 export function startProcess(spec: ProcessSpec, host: ProcessHost, options: StartOptions = {}): ManagedProcess {
-  const { standby, holdMs = 0 } = options;
+  const { standby, held: isHeld = false, holdMs = 0 } = options;
   let isReady = false;
   let report: Report | undefined;
   let startedAtMs = Date.now();
   const lastLines: string[] = [];
   const started = Promise.withResolvers<StartResult>();
+  const loaded = Promise.withResolvers<void>();
   const answers = new Map<ChildMessage["soorma"], (message: ChildMessage | undefined) => void>();
   const held: (() => void)[] = [];
   const tell = (stream: "stdout" | "stderr", line: string): void => {
@@ -112,6 +117,7 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost, options: Star
         [supervisedVariable]: "1",
         [drainVariable]: String(spec.drainMs),
         ...(standby === undefined ? {} : { [standbyVariable]: standby }),
+        ...(isHeld ? { [heldVariable]: "1" } : {}),
       },
       stdin: "ignore",
       stdout: "pipe",
@@ -124,11 +130,13 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost, options: Star
         if (message?.soorma === "ready" && !isReady) {
           isReady = true;
           started.resolve({ ready: true, info: message.info });
-        } else if (message?.soorma === "failed") report = message.report;
+        } else if (message?.soorma === "loaded") loaded.resolve();
+        else if (message?.soorma === "failed") report = message.report;
         else if (message) answers.get(message.soorma)?.(message);
       },
     },
   );
+  void started.promise.then(() => loaded.resolve());
   host.sentinel.add(child.pid);
   const identity = identify(child.pid) ?? { pid: child.pid, startTime: "" };
 
@@ -197,6 +205,7 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost, options: Star
       return startedAtMs;
     },
     started: started.promise,
+    loaded: loaded.promise,
     exited,
     get isReady() {
       return isReady;
@@ -205,11 +214,8 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost, options: Star
       startedAtMs = Date.now();
       say({ soorma: "go" });
     },
-    async pause() {
-      await ask("pause", "paused");
-    },
-    async resume() {
-      await ask("resume", "resumed");
+    work() {
+      say({ soorma: "work" });
     },
     async activity() {
       const message = await ask("activity", "activity");

@@ -3,7 +3,7 @@ import { exitCodes } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { isRunning } from "./process-identity.ts";
 import { type Project, removeSocketFolder } from "./project.ts";
-import { claimProject, type ProcessStatus, readRunState, signalGroup } from "./run-state.ts";
+import { claimProject, type ProcessStatus, processesOf, readRunState, signalGroup } from "./run-state.ts";
 
 /** More than the longest drain a config allows by default; then it is ended by force. */
 const stopPatienceMs = 30_000;
@@ -18,16 +18,14 @@ export async function stopMesh(project: Project, json: boolean, io: Io): Promise
       io.err(`nothing runs in this project${found ? `; cleaned up after process ${found.state.supervisor.pid}` : ""}`);
     return exitCodes.done;
   }
-  const { supervisor, processes, standbys = [] } = found.state;
+  const { supervisor, processes } = found.state;
   process.kill(supervisor.pid, "SIGTERM");
   const deadline = performance.now() + stopPatienceMs;
   // There is no way to wait for a process that is not one's child.
   while (isRunning(supervisor)) {
     if (io.signal.aborted) return exitCodes.interrupted;
     if (performance.now() > deadline) {
-      for (const { pid } of [...processes.flatMap(({ process: one }) => one ?? []), ...standbys]) {
-        signalGroup(pid, "SIGKILL");
-      }
+      for (const { pid } of processesOf(found.state)) signalGroup(pid, "SIGKILL");
       process.kill(supervisor.pid, "SIGKILL");
     }
     await Bun.sleep(20);

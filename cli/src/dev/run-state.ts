@@ -34,6 +34,13 @@ export interface RunState {
   readonly processes: readonly ProcessStatus[];
   /** Processes that wait to become an agent's next. */
   readonly standbys?: readonly ProcessIdentity[];
+  /** TypeScript's server. */
+  readonly typeServer?: ProcessIdentity;
+}
+
+/** Every process of a project but its supervisor. */
+export function processesOf({ processes, standbys = [], typeServer }: RunState): ProcessIdentity[] {
+  return [...processes.flatMap(({ process }) => process ?? []), ...standbys, ...(typeServer ? [typeServer] : [])];
 }
 
 /** A project that is this process's to run, until it is released. */
@@ -97,8 +104,7 @@ const leftoverGraceMs = 2_000;
 
 /** Children of a killed supervisor end by themselves; the new one must not start beside them. */
 async function endLeftovers(state: RunState): Promise<void> {
-  const left = (): ProcessIdentity[] =>
-    [...state.processes.flatMap(({ process }) => process ?? []), ...(state.standbys ?? [])].filter(isRunning);
+  const left = (): ProcessIdentity[] => processesOf(state).filter(isRunning);
   for (const { pid } of left()) signalGroup(pid, "SIGTERM");
   const deadline = performance.now() + leftoverGraceMs;
   while (left().length > 0 && performance.now() < deadline) await Bun.sleep(20);

@@ -12,6 +12,12 @@ export const drainVariable = "SOORMA_DRAIN_MS";
  */
 export const standbyVariable = "SOORMA_STANDBY";
 
+/**
+ * Set in a process whose agents may not work before its supervisor says so: it tells that its code is loaded, and joins
+ * the mesh at the word.
+ */
+export const heldVariable = "SOORMA_HELD";
+
 /** What a process did since it started, as far as a person who watches wants to know. */
 export interface Activity {
   /** Handlers of tasks that run. */
@@ -24,18 +30,18 @@ export interface Activity {
 export type ChildMessage =
   | { readonly soorma: "ready"; readonly info: Readonly<Record<string, unknown>> }
   | { readonly soorma: "failed"; readonly report: Report }
-  /** It takes no new work, or takes it again. */
-  | { readonly soorma: "paused" | "resumed" }
+  /** Its code is loaded; it waits for the word to work. */
+  | { readonly soorma: "loaded" }
   | { readonly soorma: "activity"; readonly activity: Activity };
 
 /** What a supervisor tells a process of its own. */
 export interface ParentMessage {
-  /** `go`: a process that stands by reads its file. `activity` is answered with one. */
-  readonly soorma: "go" | "pause" | "resume" | "activity";
+  /** `go`: a process that stands by reads its file. `work`: one that is loaded joins the mesh. `activity` is answered with one. */
+  readonly soorma: "go" | "work" | "activity";
 }
 
-const childMessages = ["ready", "failed", "paused", "resumed", "activity"];
-const parentMessages = ["go", "pause", "resume", "activity"];
+const childMessages = ["ready", "failed", "loaded", "activity"];
+const parentMessages = ["go", "work", "activity"];
 
 /**
  * Tells the supervisor that this process does what it is there for; does nothing when nobody supervises it.

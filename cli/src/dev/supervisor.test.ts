@@ -346,14 +346,16 @@ test("with --build the bundle is what runs, and a saved import is in the next on
   await run.until(says("one", "one.js 2"), from);
 });
 
-/** Says that it is held back and let go, as an agent made with soorma does. */
-const holdable = `process.on("message", ({ soorma }) => {
-  if (soorma !== "pause" && soorma !== "resume") return;
-  process.stdout.write(soorma + "d\\n");
-  process.send({ soorma: soorma + "d" });
-}); ${idle}`;
+/** Waits for the word before it works, as an agent made with soorma does. */
+const works = (version: number): string => `process.on("message", ({ soorma }) => {
+  if (soorma !== "work") return;
+  console.log("version ${version} works");
+  process.send({ soorma: "ready", info: {} });
+});
+process.send({ soorma: "loaded" });
+setInterval(() => {}, 60_000);`;
 
-/** Stands for the project's TypeScript: what it complains of is every \`WRONG\` in a source. */
+/** Stands for the project's TypeScript, one without a server: what it complains of is every \`WRONG\` in a source. */
 function installCompiler(): void {
   const folder = join(root, "node_modules/typescript");
   mkdirSync(folder, { recursive: true });
@@ -370,55 +372,65 @@ function installCompiler(): void {
   );
 }
 
-test("with a type error the old process goes on, and the error is shown with its line; without one it drains", async () => {
+/** What became of the agent "one". */
+const one = (run: Run): ProcessStatus | undefined => run.state().processes.find(({ name }) => name === "one");
+
+test("code with a type error is never let work, and is shown with its line; the old process goes on until there is code without", async () => {
   installCompiler();
-  const file = agent("one", `console.log("version 1"); ${holdable}`);
+  const file = agent("one", works(1));
   agent("unrelated", `// WRONG\n${idle}`);
   const run = supervise({ reload: { types: true } });
   await run.until((event) => event.ready);
   await run.until(says("soorma", "src/agents/unrelated.ts:1:4"));
-  const before = run.state().processes.find(({ name }) => name === "one")?.process;
-  let from = run.events.length;
-  writeFileSync(file, `console.log("version 2");\nconst x = WRONG; var WRONG; ${holdable}`);
-  await run.until(says("one", "paused"), from);
+  const before = one(run)?.process;
+  const from = run.events.length;
+  writeFileSync(file, `const x = WRONG; var WRONG;\n${works(2)}`);
   const { line } = await run.until(says("one", "the old one keeps running"), from);
-  expect(line).toStartWith("TS1: not right\n  at src/agents/one.ts:2:11\n2 | const x = WRONG;");
-  await run.until(says("one", "resumed"), from);
-  expect(run.state().processes.find(({ name }) => name === "one")).toMatchObject({
-    state: "ready",
-    process: before,
-    problem: "TS1: not right",
-  });
-  from = run.events.length;
-  writeFileSync(file, `console.log("version 3"); ${holdable}`);
-  await run.until(says("one", "version 3"), from);
+  expect(line).toStartWith("TS1: not right\n  at src/agents/one.ts:1:11\n1 | const x = WRONG;");
+  expect(one(run)).toMatchObject({ state: "ready", process: before, problem: "TS1: not right", restarts: 0 });
+  writeFileSync(file, works(3));
+  await run.until(says("one", "version 3 works"), from);
   await gone(before ? [before] : []);
-  expect(run.state().processes.find(({ name }) => name === "one")?.process?.pid).not.toBe(before?.pid);
+  expect(one(run)).toMatchObject({ state: "ready", restarts: 1 });
+  expect(run.events.some(says("one", "version 2 works"))).toBe(false);
 });
 
-test("of an agent that is saved twice before its types are known, the last proven version is what goes on", async () => {
+test("code that is saved again before its types are known is never let work", async () => {
   installCompiler();
-  // A compiler that takes its time: it waits for a word.
-  const compiler = join(root, "node_modules/typescript/tsc.js");
-  const file = agent("one", holdable);
+  const file = agent("one", works(1));
   const run = supervise({ reload: { types: true } });
   await run.until((event) => event.ready);
-  const [, , first] = running(run);
+  const before = one(run)?.process;
+  // A compiler that takes its time: it waits for a word.
+  const compiler = join(root, "node_modules/typescript/tsc.js");
+  const text = await Bun.file(compiler).text();
   writeFileSync(
     compiler,
-    `while (!(await Bun.file("word").exists())) await Bun.sleep(5);\n${await Bun.file(compiler).text()}`,
+    `await Bun.write("asked", ""); while (!(await Bun.file("word").exists())) await Bun.sleep(5);\n${text}`,
   );
-  writeFileSync(file, `console.log("version 2"); ${holdable}`);
-  await run.until(says("one", "reloaded"));
-  const [, , second] = running(run);
-  const from = run.events.length;
-  writeFileSync(file, `console.log("version 3"); // WRONG\n${holdable}`);
-  await run.until(says("one", "reloaded"), from);
-  await gone(second ? [second] : []);
+  writeFileSync(file, works(2));
+  while (!existsSync(join(root, "asked"))) await Bun.sleep(5);
+  writeFileSync(file, `// WRONG\n${works(3)}`);
   writeFileSync(join(root, "word"), "");
-  await run.until(says("one", "the old one keeps running"), from);
-  await run.until(says("one", "resumed"), from);
-  expect(running(run)[2]).toEqual(first as ProcessIdentity);
+  await run.until(says("one", "the old one keeps running"));
+  expect(one(run)?.process).toEqual(before as ProcessIdentity);
+  expect(run.events.some((event) => /version [23] works/.test(event.line ?? ""))).toBe(false);
+});
+
+test("an agent that crashes while what is saved has a type error waits for a change", async () => {
+  installCompiler();
+  const file = agent("one", works(1));
+  const run = supervise({ reload: { types: true } });
+  await run.until((event) => event.ready);
+  writeFileSync(file, `// WRONG\n${works(2)}`);
+  await run.until(says("one", "the old one keeps running"));
+  const { pid } = one(run)?.process ?? {};
+  if (pid === undefined) throw new Error("the agent has no process");
+  process.kill(pid, "SIGKILL");
+  await run.until(says("one", "waiting for a change"));
+  writeFileSync(file, works(3));
+  await run.until(says("one", "version 3 works"));
+  expect(run.events.some(says("one", "version 2 works"))).toBe(false);
 });
 
 test("a process that stands by becomes the agent's next, with the file as it is then, and is replaced", async () => {

@@ -41,7 +41,7 @@ export interface SupervisorOptions {
   readonly patienceMs?: number;
   /** Milliseconds before the first restart of what crashed. Default 500. */
   readonly backoffMs?: number;
-  /** Follow what is saved, and be quick about it: processes that stand by, and types checked behind. Default false. */
+  /** Follow what is saved, and be quick about it: processes that stand by, and types checked before. Default false. */
   readonly reload?: { readonly types: boolean };
   /** Of the agents: each has a debugger, and so only one process at a time. */
   readonly debuggers?: Debuggers;
@@ -108,7 +108,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       ? createStandbys({ most: mostStandbys, quietMs: standbyQuietMs, onChange: () => publish() })
       : undefined;
   const types = options.reload?.types
-    ? createTypeChecker({ root: project.root, buildFolder: project.buildFolder, sentinel })
+    ? createTypeChecker({
+        root: project.root,
+        buildFolder: project.buildFolder,
+        sentinel,
+        warn: (text) => say("soorma", text, "bad"),
+        onChange: () => publish(),
+      })
     : undefined;
   let phase: RunState["phase"] = "starting";
   let stopping: Promise<void> | undefined;
@@ -151,6 +157,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     ...infra.map((node) => node.status),
     ...[...runners.values()].map((runner) => runner.status),
   ];
+  const helpers = (): Pick<RunState, "standbys" | "typeServer"> => ({
+    standbys: standbys?.processes ?? [],
+    ...(types?.process ? { typeServer: types.process } : {}),
+  });
   const publish = (): void => {
     options.onChange?.();
     if (killed || stopping) return;
@@ -158,7 +168,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       phase,
       startedAtMs,
       ...summary(),
-      standbys: standbys?.processes ?? [],
+      ...helpers(),
     });
     const pids = { broker: broker?.pid, state: state.pid };
     if ((!broker || pids.broker !== undefined) && pids.state !== undefined) {
@@ -249,7 +259,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       );
       timer.resolve();
     }, patienceMs);
-    await Promise.race([runner.refresh(), timer.promise]);
+    await Promise.race([runner.refresh(phase === "starting" ? "start" : "saved"), timer.promise]);
     clearTimeout(handle);
   };
 
@@ -287,7 +297,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         options.onChange?.();
         watcher[Symbol.dispose]();
         types?.close();
-        claim.update({ phase, startedAtMs, ...summary(), standbys: standbys?.processes ?? [] });
+        claim.update({ phase, startedAtMs, ...summary(), ...helpers() });
         // Nobody new shall come.
         removeMeshFile(project.meshFile);
         await Promise.all([standbys?.stop(), ...[...runners.values()].map((runner) => runner.stop())]);

@@ -1,14 +1,19 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { setPriority } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Diagnostic, frameOf } from "./diagnostics.ts";
+import type { ProcessIdentity } from "./process-identity.ts";
 import type { Sentinel } from "./sentinel.ts";
+import { createTscRuns } from "./tsc-run.ts";
+import { startTypeServer, type TypeServer } from "./type-server.ts";
 
 /** What the project's TypeScript says of some files: nothing, or what is wrong, with code frames. */
-type TypeVerdict = { readonly ok: true } | { readonly ok: false; readonly problem: string };
+export type TypeVerdict = { readonly ok: true } | { readonly ok: false; readonly problem: string };
 
-/** Checks types with the project's own TypeScript, one run at a time, behind everything else that runs. */
+/** Checks types with the project's own TypeScript. */
 export interface TypeChecker {
-  /** Calls that come close together share a run; one that comes during a run begins a new one, for all who wait. */
+  /** The process that has the project in its memory, once there is one. */
+  readonly process: ProcessIdentity | undefined;
+  /** Judges the files as they are after the call. Never throws, and comes to an end. */
   check(files: ReadonlySet<string>): Promise<TypeVerdict>;
   close(): void;
 }
@@ -18,126 +23,117 @@ export interface TypeCheckerOptions {
   /** For what TypeScript remembers from one run to the next. */
   readonly buildFolder: string;
   readonly sentinel: Sentinel;
+  /** For the person who watches: something took another way than it should. */
+  warn(text: string): void;
+  /** Its process is another. */
+  onChange(): void;
+  /** Milliseconds to wait for the server's verdict. Default 5_000, and four times as many for the first of a server. */
+  readonly patienceMs?: number;
 }
 
-const gatherMs = 50;
-/** What somebody waits for goes first: the agents, and whatever else the machine does. */
-const niceness = 5;
+/** The first version that has a server of the kind needed. */
+const serverSince = 7;
+/** After so many failures no further server is started. */
+const mostFailures = 3;
+/** Milliseconds for a run of `tsc`. */
+const runPatienceMs = 60_000;
 
-interface Diagnostic {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-  readonly message: string;
-}
-
-/** @returns `undefined` where there is no `tsconfig.json`, or no TypeScript installed. */
-export function createTypeChecker({ root, buildFolder, sentinel }: TypeCheckerOptions): TypeChecker | undefined {
+/**
+ * A server of TypeScript 7 judges a saved file in milliseconds. What it finds wrong a fresh one looks at again: a package
+ * that was installed meanwhile must not keep a right file from running. Where there is none, or it fails, `tsc` is run.
+ *
+ * @returns `undefined` where there is no `tsconfig.json`, or no TypeScript installed.
+ */
+export function createTypeChecker(options: TypeCheckerOptions): TypeChecker | undefined {
+  const { root, buildFolder, sentinel, patienceMs = 5_000 } = options;
   const compiler = existsSync(join(root, "tsconfig.json")) ? compilerOf(root) : undefined;
   if (compiler === undefined) return undefined;
-  let child: Bun.Subprocess<"ignore", "pipe", "ignore"> | undefined;
-  let current: Promise<readonly Diagnostic[]> | undefined;
-  let run = 0;
-  let isPending = false;
+  const runs = createTscRuns({ root, compiler: compiler.file, buildFolder, sentinel, patienceMs: runPatienceMs });
+  let server: TypeServer | undefined;
+  let failures = compiler.major >= serverSince ? 0 : mostFailures;
   let isClosed = false;
+  let last: Promise<unknown> = Promise.resolve();
 
-  const end = (): void => {
-    try {
-      if (child) process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // Gone already.
-    }
-    child = undefined;
+  const replace = (next: TypeServer | undefined): void => {
+    server?.close();
+    server = next;
+    options.onChange();
   };
 
-  const start = async (): Promise<readonly Diagnostic[]> => {
-    const mine = ++run;
-    end();
-    isPending = true;
-    // Agents that share the saved file become ready one after the other.
-    await Bun.sleep(gatherMs);
-    isPending = false;
+  const ask = async (files: ReadonlySet<string>): Promise<readonly Diagnostic[]> => {
+    if (server?.isOutdated) replace(undefined);
+    const isFresh = !server;
+    if (!server) replace(startTypeServer({ root, compiler: compiler.file, sentinel }));
+    const asked = server as unknown as TypeServer;
+    const found = await within(isFresh ? 4 * patienceMs : patienceMs, asked.diagnose(files));
+    if (found.length === 0 || isFresh || isClosed) return found;
+    replace(undefined);
+    return await ask(files);
+  };
+
+  const diagnose = async (files: ReadonlySet<string>): Promise<readonly Diagnostic[]> => {
     if (isClosed) return [];
-    mkdirSync(buildFolder, { recursive: true });
-    const memo = join(buildFolder, "types.tsbuildinfo");
-    const flags = ["--noEmit", "--incremental", "--tsBuildInfoFile", memo, "--pretty", "false"];
-    const started = Bun.spawn([process.execPath, "--bun", compiler, "-p", root, ...flags], {
-      cwd: root,
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "ignore",
-      // With what it starts itself, it is ended as a group.
-      detached: true,
-    });
-    child = started;
-    sentinel.add(started.pid);
-    try {
-      setPriority(started.pid, niceness);
-    } catch {
-      // It ended already, or may not be made to wait.
+    if (failures < mostFailures) {
+      try {
+        return await ask(files);
+      } catch (error) {
+        if (isClosed) return [];
+        replace(undefined);
+        failures++;
+        const after = failures < mostFailures ? "" : ", as from now on";
+        options.warn(`types are checked by a run of tsc${after}: ${messageOf(error)}`);
+      }
     }
-    const text = await started.stdout.text();
-    await started.exited;
-    sentinel.remove(started.pid);
-    // Overtaken: whoever waited for this one gets the verdict on what is saved now.
-    if (mine !== run && current) return await current;
-    child = undefined;
-    return parseDiagnostics(text, root);
+    return (await runs.diagnose()).filter(({ file }) => files.has(file));
   };
 
   return {
+    get process() {
+      return server?.identity;
+    },
     async check(files) {
-      if (!isPending || !current) current = start();
-      const found = (await current).filter(({ file }) => files.has(file));
-      return found.length === 0 ? { ok: true } : { ok: false, problem: found.map(frameOf).join("\n\n") };
+      const mine = (failures < mostFailures ? last : Promise.resolve()).then(() => diagnose(files));
+      last = mine.catch(() => {});
+      try {
+        const found = await mine;
+        return found.length === 0 ? { ok: true } : { ok: false, problem: found.map(frameOf).join("\n\n") };
+      } catch (error) {
+        const hint = "run it yourself to see more, or do without by `soorma dev --no-types`";
+        return { ok: false, problem: `types could not be checked: ${messageOf(error)}\n${hint}` };
+      }
     },
     close() {
       isClosed = true;
-      run++;
-      current = undefined;
-      end();
+      server?.close();
+      server = undefined;
+      runs.close();
     },
   };
 }
 
-function compilerOf(root: string): string | undefined {
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`TypeScript's server took more than ${ms / 1000} s`)), ms);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function compilerOf(root: string): { readonly file: string; readonly major: number } | undefined {
   try {
     const manifest = Bun.resolveSync("typescript/package.json", root);
-    const { bin } = JSON.parse(readFileSync(manifest, "utf8")) as { bin?: { tsc?: string } };
-    return bin?.tsc === undefined ? undefined : join(dirname(manifest), bin.tsc);
-  } catch {
-    return undefined;
-  }
-}
-
-/** `src/a.ts(4,47): error TS2551: …`; what is indented goes on about the one before. */
-function parseDiagnostics(text: string, root: string): Diagnostic[] {
-  const found: Diagnostic[] = [];
-  for (const line of text.split("\n")) {
-    const [, file, row, column, message] = /^(.+)\((\d+),(\d+)\): error (TS\d+: .*)$/.exec(line) ?? [];
-    if (file !== undefined && message !== undefined) {
-      found.push({ file: resolve(root, file), line: Number(row), column: Number(column), message });
-      continue;
-    }
-    const last = found.at(-1);
-    if (last && line.startsWith("  ")) found[found.length - 1] = { ...last, message: `${last.message}\n${line}` };
-  }
-  return found;
-}
-
-/** Message, place and the line itself with a mark under the fault. */
-function frameOf({ file, line, column, message }: Diagnostic): string {
-  const text = lineOf(file, line);
-  const place = `${message}\n  at ${file}:${line}:${column}`;
-  if (text === undefined) return place;
-  const word = /^[\w$]+/.exec(text.slice(column - 1))?.[0].length ?? 1;
-  const mark = " ".repeat(String(line).length + 3 + column - 1);
-  return `${place}\n${line} | ${text}\n${mark}${"^".repeat(word)}`;
-}
-
-function lineOf(file: string, line: number): string | undefined {
-  try {
-    return readFileSync(file, "utf8").split("\n")[line - 1];
+    const { bin, version } = JSON.parse(readFileSync(manifest, "utf8")) as {
+      bin?: { tsc?: string };
+      version?: string;
+    };
+    if (bin?.tsc === undefined) return undefined;
+    return { file: join(dirname(manifest), bin.tsc), major: Number.parseInt(version ?? "0", 10) };
   } catch {
     return undefined;
   }

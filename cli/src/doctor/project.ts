@@ -10,7 +10,7 @@ import { meshPlugins } from "../dev/mesh-plugins.ts";
 import { checkPortFree } from "../dev/port-owner.ts";
 import { identify, isRunning } from "../dev/process-identity.ts";
 import type { Project } from "../dev/project.ts";
-import { readRunState } from "../dev/run-state.ts";
+import { processesOf, readRunState } from "../dev/run-state.ts";
 import { meshFileVariable } from "../mesh-file.ts";
 import { printable } from "../ui/text.ts";
 import { version } from "../version.ts";
@@ -169,7 +169,7 @@ function checkState({ runFile, meshFile }: Project): Finding {
   }
   const { state, alive } = run;
   if (!alive) {
-    const left = state.processes.flatMap(({ process }) => (process && isRunning(process) ? [process.pid] : []));
+    const left = processesOf(state).flatMap((one) => (isRunning(one) ? [one.pid] : []));
     const what = left.length === 0 ? "" : `; still running are ${left.join(", ")}`;
     return warn(
       name,

@@ -98,3 +98,12 @@ test("a project of defaults has no configuration to read", () => {
     expect(Object.keys(JSON.parse(manifest).dependencies)).toEqual(["soorma"]);
   }
 });
+
+test("the container's user owns the folder of its data before a volume is mounted there", () => {
+  const choice = { type: "tool", name: "a", description: "b", capabilities: ["c"], includes: ["docker"] } as const;
+  const dockerfile = projectFiles(choice).find(({ path }) => path === "Dockerfile")?.text ?? "";
+  const lines = dockerfile.split("\n");
+  const place = (pattern: RegExp): number => lines.findIndex((line) => pattern.test(line));
+  expect(place(/^RUN .*mkdir .*\.soorma.* && chown -R bun \/app/)).toBeGreaterThan(place(/^WORKDIR \/app/));
+  expect(place(/^USER bun/)).toBeGreaterThan(place(/chown -R bun/));
+});

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bin, cleanEnv, tempFolder } from "./cli-run.ts";
 import { down, enter, expectProgram, hangUp, inTerminal, interrupt, space } from "./cli-terminal.ts";
@@ -58,6 +58,21 @@ test.if(expectProgram !== null)(
     const { exitCode } = await inTerminal(folder.path, ["init"], [["What do you want to create?", hangUp]]);
     expect(exitCode).toBe(130);
     expect(readdirSync(folder.path)).toEqual([]);
+  },
+  60_000,
+);
+
+test.if(expectProgram !== null)(
+  "the question before a project's data is removed ends with its terminal, too, and nothing is removed",
+  async () => {
+    using folder = tempFolder();
+    for (const path of ["src/agents", ".soorma/data"]) mkdirSync(join(folder.path, path), { recursive: true });
+    writeFileSync(join(folder.path, "package.json"), "{}");
+    writeFileSync(join(folder.path, "src/agents/a.ts"), "");
+    const args = ["dev", "--stop", "--clean"];
+    const { exitCode } = await inTerminal(folder.path, args, [["Remove all plans, memory and logs", hangUp]]);
+    expect(exitCode).toBe(130);
+    expect(existsSync(join(folder.path, ".soorma/data"))).toBe(true);
   },
   60_000,
 );

@@ -30,15 +30,9 @@ export interface Asker {
 export function createAsker(io: Io, title: string, cancelled = "Cancelled: nothing was created."): Asker {
   const common = { input: process.stdin, output: process.stderr, signal: io.signal };
   clack.intro(title, common);
-  // Of a terminal that was closed the prompt itself hears nothing: it would wait for its answer for ever.
-  const gone = Promise.withResolvers<never>();
-  gone.promise.catch(() => {});
-  const leave = (): void => gone.reject(new Interrupted());
-  io.signal.addEventListener("abort", () => setImmediate(leave), { once: true });
-  for (const event of ["end", "close", "error"]) process.stdin.on(event, leave);
-  process.stderr.on("error", leave);
+  const gone = whenGone(io);
   const answered = async <T>(answer: Promise<T | typeof clack.CANCEL_SYMBOL>): Promise<T> => {
-    const value = await Promise.race([answer, gone.promise]);
+    const value = await Promise.race([answer, gone]);
     if (!clack.isCancel(value)) return value;
     clack.cancel(cancelled, common);
     throw new Interrupted("cancelled");
@@ -67,9 +61,20 @@ export function createAsker(io: Io, title: string, cancelled = "Cancelled: nothi
   };
 }
 
+/** Rejects when the terminal is closed: of that a prompt itself hears nothing, and would wait for its answer for ever. */
+function whenGone(io: Io): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  const leave = (): void => reject(new Interrupted());
+  io.signal.addEventListener("abort", () => setImmediate(leave), { once: true });
+  for (const event of ["end", "close", "error"]) process.stdin.on(event, leave);
+  process.stderr.on("error", leave);
+  return promise;
+}
+
 /** One yes-or-no question, of which enter is no. @throws {Interrupted} with `otherwise` unless the answer is yes. */
 export async function confirmOnce(io: Io, message: string, otherwise: string): Promise<void> {
   const common = { input: process.stdin, output: process.stderr, signal: io.signal };
-  const answer = await clack.confirm({ ...common, message, initialValue: false });
+  const answer = await Promise.race([clack.confirm({ ...common, message, initialValue: false }), whenGone(io)]);
   if (answer !== true) throw new Interrupted(otherwise);
 }

@@ -43,7 +43,7 @@ async function removeAll(client: Client, prefix: string, yes: boolean, io: Io): 
     const many = first.length < pageSize ? entries(first.length) : `${pageSize} entries or more`;
     const what = prefix === "" ? `all of memory (${many})` : `${many} beginning with ${oneLine(prefix)}`;
     if (!io.interactive) throw new UsageError(`${what} would be removed`, "say --yes if that is what you want");
-    if (!(await createAsker(io, "Remove from memory").confirm(`Remove ${what}?`))) {
+    if (!(await createAsker(io, "Remove from memory", "Cancelled: nothing was removed.").confirm(`Remove ${what}?`))) {
       throw new CommandError("REFUSED", "nothing was removed");
     }
   }

@@ -31,7 +31,9 @@ export const runAnswer: RunCommand = async ({ args: [given, answer], options, io
   if (answer === undefined && !io.interactive) {
     throw new UsageError(`an answer is needed: “${prompt}”`, `soorma plans answer ${planId} '<JSON or text>'`);
   }
-  const said = answer ?? (await createAsker(io, `${title} of ${planId}`).text({ message: prompt }));
+  const said =
+    answer ??
+    (await createAsker(io, `${title} of ${planId}`, "Cancelled: nothing was answered.").text({ message: prompt }));
   const value = text ? said : parseLoosely(said);
   await client.tracker.answer(planId, value, { taskId: task.taskId, key });
   io.out(json ? JSON.stringify({ planId, task: task.name, answer: value }) : `answered “${prompt}” of ${title}`);

@@ -1,45 +1,34 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bin, cleanEnv, soorma, tempFolder } from "./cli-run.ts";
 import { expectProgram } from "./cli-terminal.ts";
+import { devProject } from "./dev-project.ts";
 
-/** A mesh that all tests of this file look at. */
-const folder = tempFolder();
-const project = join(folder.path, "project");
-let planId = "";
-
-beforeAll(async () => {
-  mkdirSync(join(project, "src/agents"), { recursive: true });
-  mkdirSync(join(project, "node_modules/.bin"), { recursive: true });
-  symlinkSync(join(import.meta.dir, "..", "..", "cli"), join(project, "node_modules/soorma"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "tabs", type: "module" }));
-  writeFileSync(join(project, "soorma.config.ts"), "export default { environments: { staging: {} } };");
-  writeFileSync(
-    join(project, "src/agents/planner.ts"),
-    `import { Planner } from "soorma";
+const {
+  folder,
+  path: project,
+  run: inProject,
+} = devProject("tabs", () => ({
+  "soorma.config.ts": "export default { environments: { staging: {} } };",
+  "src/agents/planner.ts": `import { Planner } from "soorma";
 const planner = new Planner({ name: "tab-planner", description: "Plans: nothing" });
 planner.onGoal("tab.goal", () => ({ tasks: [] }));
 await planner.run();`,
-  );
+}));
+let planId = "";
+
+beforeAll(async () => {
   // As an installed one is called: by its name on the PATH.
+  mkdirSync(join(project, "node_modules/.bin"));
   symlinkSync(bin, join(project, "node_modules/.bin/soorma"));
-  const { stderr, exitCode } = await soorma(["dev", "--detach"], { cwd: project });
-  if (exitCode !== 0) throw new Error(stderr);
-  await soorma(["goal", "tab.goal"], { cwd: project });
-  await soorma(["memory", "set", "user:42:prefs", "{}"], { cwd: project });
-  const { stdout } = await soorma(["plans", "list", "--json"], { cwd: project });
+  await inProject("goal", "tab.goal");
+  await inProject("memory", "set", "user:42:prefs", "{}");
+  const { stdout } = await inProject("plans", "list", "--json");
   planId = (JSON.parse(stdout) as { planId: string }[])[0]?.planId ?? "";
   for (const shell of ["bash", "zsh", "fish"]) {
-    writeFileSync(
-      join(folder.path, `soorma.${shell}`),
-      (await soorma(["completions", shell], { cwd: project })).stdout,
-    );
+    writeFileSync(join(folder, `soorma.${shell}`), (await inProject("completions", shell)).stdout);
   }
-}, 60_000);
-afterAll(async () => {
-  await soorma(["dev", "--stop"], { cwd: project });
-  folder[Symbol.dispose]();
 }, 60_000);
 
 async function run(command: readonly string[]): Promise<string> {
@@ -48,7 +37,7 @@ async function run(command: readonly string[]): Promise<string> {
     env: cleanEnv({
       PATH: `${join(project, "node_modules/.bin")}:${process.env.PATH}`,
       TERM: "xterm",
-      HOME: folder.path,
+      HOME: folder,
     }),
     stdin: "ignore",
     stdout: "pipe",
@@ -80,7 +69,7 @@ async function type(
     "expect eof",
     "puts ALL-SEEN",
   ].join("\n");
-  const file = join(folder.path, `${shell[0]}.exp`);
+  const file = join(folder, `${shell[0]}.exp`);
   writeFileSync(file, script);
   return await run([expectProgram ?? "expect", "-f", file]);
 }
@@ -99,7 +88,7 @@ const asked = (): readonly (readonly [string, string])[] => [
 test.skipIf(expectProgram === null)(
   "bash completes commands, live names and folders at the Tab key",
   async () => {
-    const screen = await type(["bash", "--norc", "--noprofile", "-i"], `source ${folder.path}/soorma.bash`, asked());
+    const screen = await type(["bash", "--norc", "--noprofile", "-i"], `source ${folder}/soorma.bash`, asked());
     expect(screen).toContain("ALL-SEEN");
   },
   60_000,
@@ -109,7 +98,7 @@ const zsh = Bun.which("zsh");
 test.skipIf(expectProgram === null || zsh === null)(
   "zsh completes the same",
   async () => {
-    const setUp = `autoload -Uz compinit; compinit -u -d ${folder.path}/zcompdump; source ${folder.path}/soorma.zsh`;
+    const setUp = `autoload -Uz compinit; compinit -u -d ${folder}/zcompdump; source ${folder}/soorma.zsh`;
     expect(await type(["zsh", "-f", "-i"], setUp, asked())).toContain("ALL-SEEN");
   },
   60_000,
@@ -120,12 +109,7 @@ test.skipIf(fish === null)(
   "fish completes the same, with descriptions",
   async () => {
     const lines = asked().map(([line]) => `complete -C "${line}"`);
-    const answers = await run([
-      "fish",
-      "--no-config",
-      "-c",
-      [`source ${folder.path}/soorma.fish`, ...lines].join("\n"),
-    ]);
+    const answers = await run(["fish", "--no-config", "-c", [`source ${folder}/soorma.fish`, ...lines].join("\n")]);
     expect(answers).toMatch(/^completions\tprint a script/m);
     expect(answers).toMatch(new RegExp(`^${planId}\ttab\\.goal, completed, .* ago$`, "m"));
     expect(answers).toMatch(/^tab-planner\tPlans: nothing$/m);

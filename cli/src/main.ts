@@ -48,13 +48,13 @@ async function tell(error: unknown, argv: readonly string[], io: Io): Promise<nu
   const { printable } = await import("./ui/text.ts");
   const colors = colorsFor(io);
   if (report.exitCode === exitCodes.interrupted) {
-    io.err(colors.dim(report.message));
+    if (report.message !== "") io.err(colors.dim(report.message));
     return report.exitCode;
   }
-  if (report.stack !== undefined) io.err(report.stack);
+  if (report.stack !== undefined) io.err(printable(report.stack));
   io.err(
     `${colors.red("error")}: ${printable(report.message)}${report.stack === undefined ? colors.dim(` [${report.code}]`) : ""}`,
   );
-  if (report.hint !== undefined) io.err(`${colors.cyan("hint")}: ${report.hint}`);
+  if (report.hint !== undefined) io.err(`${colors.cyan("hint")}: ${printable(report.hint)}`);
   return report.exitCode;
 }

@@ -134,6 +134,7 @@ test.if(expectProgram !== null).each(questions.map(([question], index) => [quest
       [...questions.slice(0, index), [question, interrupt]],
     );
     expect(screen).toContain("Cancelled: nothing was created.");
+    expect(screen).not.toContain("cancelled");
     expect(exitCode).toBe(130);
     expect(readdirSync(folder.path)).toEqual([]);
   },

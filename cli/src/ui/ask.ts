@@ -35,7 +35,8 @@ export function createAsker(io: Io, title: string, cancelled = "Cancelled: nothi
     const value = await Promise.race([answer, gone]);
     if (!clack.isCancel(value)) return value;
     clack.cancel(cancelled, common);
-    throw new Interrupted("cancelled");
+    // It is said already.
+    throw new Interrupted("");
   };
   return {
     text: async ({ message, fallback, validate }) => {

@@ -35,6 +35,7 @@ export class Interrupted extends Error {
   override readonly name: string = "Interrupted";
   readonly code = "INTERRUPTED";
 
+  /** @param message - Default `interrupted`; empty when the person knows already. */
   constructor(message = "interrupted") {
     super(message);
   }

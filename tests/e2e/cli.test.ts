@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bin, cleanEnv, soorma, startSoorma, tempFolder } from "./cli-run.ts";
 
@@ -204,6 +204,17 @@ test("a package that the registry does not have is named, and it is not said tha
     registry.stop(true);
   }
 }, 60_000);
+
+test("inside a git repository the project gets none of its own, and that is said", async () => {
+  using folder = tempFolder();
+  expect(Bun.spawnSync(["git", "init", "--quiet"], { cwd: folder.path }).success).toBe(true);
+  const args = ["init", "x", "--type", "tool", "--no-install", "--json"];
+  const { stdout, stderr, exitCode } = await soorma(args, { cwd: folder.path });
+  expect(exitCode).toBe(0);
+  expect(stderr).toBe(`it is in the git repository ${realpathSync(folder.path)}, so it gets none of its own\n`);
+  expect(JSON.parse(stdout)).toMatchObject({ git: "skipped" });
+  expect(readdirSync(join(folder.path, "x"))).not.toContain(".git");
+});
 
 test("without git the project is there, and what is left to do is said", async () => {
   using folder = tempFolder();

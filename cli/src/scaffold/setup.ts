@@ -43,8 +43,11 @@ export async function initGit(folder: string, io: Io): Promise<Outcome> {
     return "failed";
   }
   // Inside somebody's repository a second one would only be in the way.
-  const inside = await run(["git", "rev-parse", "--is-inside-work-tree"], folder, io);
-  if (inside.exitCode === 0) return "skipped";
+  const around = await run(["git", "rev-parse", "--show-toplevel"], folder, io);
+  if (around.exitCode === 0) {
+    io.err(`it is in the git repository ${oneLine(around.text)}, so it gets none of its own`);
+    return "skipped";
+  }
   const made = await run(["git", "init", "--quiet"], folder, io);
   if (made.exitCode === 0) return "done";
   if (io.signal.aborted) return "failed";

@@ -385,7 +385,7 @@ test("a second Ctrl-C ends at once what does not want to end", async () => {
   dev.child.kill("SIGINT");
   await dev.sees("not me");
   const startedMs = performance.now();
-  // Two signals within a moment are one Ctrl-C that `bun run` passed on.
+  // Where these tests run in a terminal's foreground, two within a moment are taken for one that was passed on.
   await until("it to end", () => {
     dev.child.kill("SIGINT");
     return dev.child.exitCode !== null;

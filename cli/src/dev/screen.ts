@@ -148,7 +148,7 @@ export function createScreen({ io, colors, root, names }: ScreenOptions): Screen
   const onKey = (key: Key): void => {
     if (typed !== undefined) onTyped(key, typed);
     else if (key === "\x1a") suspend();
-    // Not SIGINT, of which two that come fast are taken for one press: keys are pressed one by one.
+    // Not SIGINT, of which two that come fast may be taken for one press: keys are pressed one by one.
     else if (key === "ctrl-c" || key === "q") process.kill(process.pid, "SIGTERM");
     else if (key === "?" || key === "h") isHelpShown = !isHelpShown;
     else if (key === "escape") isHelpShown = false;

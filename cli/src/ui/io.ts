@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { createPresses } from "./presses.ts";
 
 type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
@@ -26,24 +27,15 @@ export interface Io {
 
 const stopSignals: readonly StopSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/**
- * Ctrl-C goes to everybody in the terminal's foreground, and `bun run dev`, being there too, passes it on: one press comes
- * twice, a few milliseconds apart. Nobody presses twice that fast.
- */
-const samePressMs = 80;
-
 /** The real terminal. Disposing gives the signals back. */
 export function createProcessIo(): Io & Disposable {
   const controller = new AbortController();
   const listeners = new Set<(signal: StopSignal, count: number) => void>();
   let count = 0;
-  let pressedMs = Number.NEGATIVE_INFINITY;
+  const isPress = createPresses();
   const handlers = stopSignals.map((name) => {
     const handler = (): void => {
-      if (name === "SIGINT") {
-        if (performance.now() - pressedMs < samePressMs) return;
-        pressedMs = performance.now();
-      }
+      if (name === "SIGINT" && !isPress()) return;
       count++;
       if (count === 1) controller.abort(name);
       for (const listener of [...listeners]) listener(name, count);

@@ -62,7 +62,10 @@ export async function readMeshFile(path: string): Promise<MeshFile> {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new SoormaError("CONFIG_INVALID", `the mesh file ${path} is not JSON`, { cause });
+    throw new SoormaError("CONFIG_INVALID", `the mesh file ${path} is not JSON`, {
+      cause,
+      hint: "`soorma dev` writes it anew when it is started again",
+    });
   }
   // Loaded here: a supervisor only writes mesh files, and need not wait for the schema library.
   const { faultOf } = await import("./mesh-file-schema.ts");

@@ -50,7 +50,10 @@ export const runDev: RunCommand = async ({ options: given, io }) => {
     throw new UsageError(`--clean does not go with --${chosen[0]}`, "soorma dev --clean, or soorma dev --stop --clean");
   if (options.yes && !options.clean) throw new UsageError("--yes goes with --clean", "soorma dev --clean --yes");
   if (options.infraOnly && (options.only || options.instances))
-    throw new UsageError("--infra-only starts no agents: --only and --instances do not go with it");
+    throw new UsageError(
+      "--infra-only starts no agents: --only and --instances do not go with it",
+      "leave --infra-only out, or the others",
+    );
   let project = findProject(io.cwd, options.dir);
   const json = options.json === true;
   // What would be removed has to be known before anybody is asked.

@@ -55,7 +55,10 @@ function write(
       writeFileAtomically(path, text, 0o666);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new CommandError("FILE_UNWRITABLE", `the types cannot be written to ${out}: ${why}`, { cause });
+      throw new CommandError("FILE_UNWRITABLE", `the types cannot be written to ${out}: ${why}`, {
+        cause,
+        hint: "give --out a file in a folder that can be written",
+      });
     }
   }
   if (json) io.out(JSON.stringify({ file: out, changed, contracts: contracts.length }));

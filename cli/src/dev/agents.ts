@@ -97,7 +97,9 @@ function named(
     const agent: Definition = typeof value === "string" ? { entry: value } : value;
     const file = resolve(root, agent.entry);
     if (existsSync(file)) return [name, agent];
-    throw new SoormaError("CONFIG_INVALID", `${where}: ${path}.${name} names ${file}, which does not exist`);
+    throw new SoormaError("CONFIG_INVALID", `${where}: ${path}.${name} names ${file}, which does not exist`, {
+      hint: "make the file, or mend its path there",
+    });
   });
   return Object.fromEntries(all);
 }

@@ -31,7 +31,7 @@ export function findProject(cwd: string, folder?: string): Project {
   if (folder !== undefined) {
     const root = resolve(cwd, folder);
     if (existsSync(root) && statSync(root).isDirectory()) return projectAt(realpathSync(root));
-    throw new CommandError("PROJECT_NOT_FOUND", `${root} is no folder`);
+    throw new CommandError("PROJECT_NOT_FOUND", `${root} is no folder`, { hint: "give --dir the folder of a project" });
   }
   for (let at = resolve(cwd); ; at = dirname(at)) {
     if (marks.some((mark) => existsSync(join(at, mark)))) return projectAt(realpathSync(at));
@@ -76,13 +76,23 @@ function temporaryRoot(): string {
 
 /** Makes the folder for socket files anew, for this user alone. */
 export function makeSocketFolder(folder: string): void {
-  removeSocketFolder(folder);
-  mkdirSync(folder, { mode: 0o700 });
+  const taken = (cause?: unknown): CommandError =>
+    new CommandError("SOCKET_FOLDER_TAKEN", `${folder} belongs to somebody else`, {
+      cause,
+      hint: "set plugins.transport.options.dir to a folder of yours, or have it removed",
+    });
+  try {
+    removeSocketFolder(folder);
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    throw ["EACCES", "EPERM", "EEXIST", "ENOTEMPTY"].includes(String(code)) && existsSync(folder)
+      ? taken(cause)
+      : cause;
+  }
   // In a folder everybody may write to, somebody else may have been faster.
   const made = lstatSync(folder);
-  if (!made.isDirectory() || (process.getuid && made.uid !== process.getuid())) {
-    throw new CommandError("SOCKET_FOLDER_TAKEN", `${folder} belongs to somebody else`);
-  }
+  if (!made.isDirectory() || (process.getuid && made.uid !== process.getuid())) throw taken();
 }
 
 /** Takes the socket files away; there need not be any. */

@@ -59,7 +59,8 @@ export function parseDescription(text: string): string {
   // It stands in readmes and in lists on terminals.
   const line = oneLine(text);
   if (line === "") throw new UsageError("the description is empty", "one sentence: what does the agent do?");
-  if (line.length > 300) throw new UsageError(`the description has ${line.length} characters; 300 is the most`);
+  if (line.length > 300)
+    throw new UsageError(`the description has ${line.length} characters; 300 is the most`, "say it in one sentence");
   return line;
 }
 

@@ -59,5 +59,5 @@ function packageNameIn(path: string): string {
     }
     at += 512 + Math.ceil(size / 512) * 512;
   }
-  throw new UsageError(`${path} is no packed package`);
+  throw new UsageError(`${path} is no packed package`, "take it out of the folder, or pack it again");
 }

@@ -38,7 +38,10 @@ async function removeOne(client: Client, key: string, ifVersion: number | undefi
 
 async function removeAll(client: Client, prefix: string, yes: boolean, io: Io): Promise<number> {
   const first = await client.memory.list(prefix, { limit: pageSize });
-  if (first.length === 0) throw new CommandError("KEY_NOT_FOUND", `no key of memory begins with "${oneLine(prefix)}"`);
+  if (first.length === 0)
+    throw new CommandError("KEY_NOT_FOUND", `no key of memory begins with "${oneLine(prefix)}"`, {
+      hint: "`soorma memory ls` lists them",
+    });
   if (!yes) {
     const many = first.length < pageSize ? entries(first.length) : `${pageSize} entries or more`;
     const what = prefix === "" ? `all of memory (${many})` : `${many} beginning with ${oneLine(prefix)}`;

@@ -153,7 +153,10 @@ async function openOutput(path: string, { io, force }: { io: Io; force: boolean 
 
 function writeError(path: string, cause: unknown): CommandError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new CommandError("FILE_UNWRITABLE", `the recording cannot be written to ${path}: ${why}`, { cause });
+  return new CommandError("FILE_UNWRITABLE", `the recording cannot be written to ${path}: ${why}`, {
+    cause,
+    hint: "name a file in a folder that can be written",
+  });
 }
 
 function count(number: number, one: string, several = `${one}s`): string {

@@ -14,7 +14,10 @@ export const runShow = oneShot(async ({ args: [given = ""], options, io }) => {
   const { name, version } = splitReference(given);
   const [versions, users] = await Promise.all([versionsOf(client, name), usersOf(client)]);
   const found = version === undefined ? current(versions, users) : await pick(client, versions, users, version);
-  if (!found) throw new CommandError("SCHEMA_NOT_FOUND", `schema ${oneLine(name)} has no version`);
+  if (!found)
+    throw new CommandError("SCHEMA_NOT_FOUND", `schema ${oneLine(name)} has no version`, {
+      hint: "`soorma schemas ls` lists what there is",
+    });
   const usedBy = users.get(`${found.name}@${found.version}`) ?? [];
   if (json) {
     io.out(JSON.stringify({ ...found, usedBy, versions: versions.map((one) => one.version) }));

@@ -107,3 +107,10 @@ test("the container's user owns the folder of its data before a volume is mounte
   expect(place(/^RUN .*mkdir .*\.soorma.* && chown -R bun \/app/)).toBeGreaterThan(place(/^WORKDIR \/app/));
   expect(place(/^USER bun/)).toBeGreaterThan(place(/chown -R bun/));
 });
+
+test("the workflow runs on the branch that git init makes, whatever that is called", () => {
+  const choice = { type: "tool", name: "a", description: "b", capabilities: ["c"], includes: ["ci"] } as const;
+  const file = projectFiles(choice).find(({ path }) => path === ".github/workflows/ci.yml");
+  const { on } = Bun.YAML.parse(file?.text ?? "") as { on: { push: { branches: string[] }; pull_request: unknown } };
+  expect(on.push.branches).toEqual(["main", "master"]);
+});

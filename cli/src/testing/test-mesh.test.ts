@@ -303,6 +303,34 @@ describe("faults", () => {
     expect(mesh.callsTo("pay").map(({ status }) => status)).toEqual(["lost", "done"]);
   });
 
+  test("a frozen agent is noticed by its heartbeats, not by its lease, and is back when it is thawed", async () => {
+    const digger = (name: string) => async (): Promise<void> => {
+      const worker = new Worker({ name, capabilities: ["digging"] });
+      worker.onTask("digging", async (_task, { bus }) => await bus.request("wait", {}, { timeoutMs: 60_000 }));
+      await worker.run();
+    };
+    await using mesh = await testMesh({
+      agents: { planner: plannerOf("digging"), left: digger("left"), right: digger("right") },
+    });
+    mesh.stubTool("clock", { wait: delayed(5_000, "dug") });
+    const calls = () => mesh.callsTo("digging").filter(({ kind }) => kind === "task");
+    const answer = mesh.goal("one.goal");
+    await mesh.until(() => calls().length === 1);
+    const frozen = calls()[0]?.agent ?? "";
+    const frozenAtMs = mesh.elapsedMs;
+    mesh.freeze(frozen);
+    // It stays frozen, whatever else is healed.
+    mesh.heal();
+    await mesh.until(() => calls().length === 2);
+    expect(mesh.elapsedMs - frozenAtMs).toBeLessThan(3_000);
+    expect(await answer).toEqual({ one: "dug" });
+    mesh.thaw(frozen);
+    await mesh.settle();
+    mesh.crash(calls()[1]?.agent ?? "");
+    expect(await mesh.goal("one.goal")).toEqual({ one: "dug" });
+    expect(calls().at(-1)).toMatchObject({ agent: frozen, status: "done" });
+  });
+
   test("state and broker crash and come back with what they had", async () => {
     await using mesh = await testMesh({ agents: shop });
     mesh.stub("inventory", {});

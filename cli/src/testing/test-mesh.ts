@@ -291,13 +291,17 @@ export class TestMesh implements AsyncDisposable {
     await this.#world.start(member);
   }
 
-  /** Stops an agent's process for a while, as SIGSTOP does, until {@link thaw}. */
+  /**
+   * Stops an agent's process for a while, as SIGSTOP does, until {@link thaw}: it answers no heartbeats, so that after a second
+   * the others know, and what it had goes to other instances. Also of `state` and `broker`.
+   */
   freeze(name: string): void {
-    this.#world.member(name).host?.process.freeze();
+    this.#world.freeze(this.#world.member(name));
   }
 
+  /** Lets a process that was frozen go on, with everything that waited for it. */
   thaw(name: string): void {
-    this.#world.member(name).host?.process.thaw();
+    this.#world.thaw(this.#world.member(name));
   }
 
   // What goes wrong.
@@ -322,8 +326,7 @@ export class TestMesh implements AsyncDisposable {
 
   /** Ends all partitions and faults of messages. */
   heal(): void {
-    this.#world.hub.heal();
-    this.#world.hub.clearFaults();
+    this.#world.heal();
     this.#spareTest();
   }
 

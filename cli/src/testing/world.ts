@@ -171,6 +171,31 @@ export class World {
     host.process.crash();
   }
 
+  /** Stops a member's process as SIGSTOP does. */
+  freeze({ name, host }: Member): void {
+    host?.process.freeze();
+    this.#silence(name);
+  }
+
+  /** Lets it go on. */
+  thaw({ name, host }: Member): void {
+    // Of its nodes alone, which the faults of a test do not name.
+    this.hub.heal("*", this.hub.nodeIdsOf(name));
+    host?.process.thaw();
+  }
+
+  /** Ends what the test did to messages and connections. What is frozen stays so. */
+  heal(): void {
+    this.hub.heal();
+    this.hub.clearFaults();
+    for (const { name, host } of this.members.values()) if (host?.process.frozen) this.#silence(name);
+  }
+
+  /** Nothing comes through to it, heartbeats neither. */
+  #silence(name: string): void {
+    this.hub.cut("*", this.hub.nodeIdsOf(name));
+  }
+
   /** Ends a member's process as SIGTERM does: what runs there may finish. */
   async stop(member: Member): Promise<void> {
     const { host, running } = member;

@@ -6,7 +6,8 @@ import { findUnpackable } from "../plans/packable.ts";
  * Packs and unpacks what travels between nodes.
  *
  * Protocol messages are positional arrays (no key is ever sent), user data inside them are plain msgpack maps, so that
- * any msgpack reader understands a frame. Binary data is copied out of the frame, which the transport may reuse.
+ * any msgpack reader understands a frame. A key `__proto__` is read as `__proto_`, so that nobody's data changes what
+ * objects inherit. Binary data is copied out of the frame, which the transport may reuse.
  */
 export interface Codec {
   /** @throws {PackingError} */

@@ -51,7 +51,7 @@ test.skipIf(!canTrace)(
           "strace",
           "-f",
           "-s",
-          "5000",
+          "1000000",
           "-e",
           "trace=openat,write,writev,pwrite64,pwritev,fdatasync,fsync,msync",
           "-o",
@@ -65,28 +65,45 @@ test.skipIf(!canTrace)(
       expect(told.length).toBe(goals * 6);
 
       const calls = readTrace(await Bun.file(trace).text());
-      const opened = calls.filter(({ name, args }) => name === "openat" && args.includes("data.mdb"));
-      const descriptors = (direct: boolean): string[] =>
-        opened
+      const opened = (file: string) =>
+        calls.filter(({ name, args }) => name === "openat" && args.includes(`/data/${file}"`));
+      const descriptors = (file: string, direct: boolean): string[] =>
+        opened(file)
           .filter(({ args }) => args.includes("O_DSYNC") === direct)
           .flatMap(({ args }) => /= (\d+)$/.exec(args)?.[1] ?? []);
-      const [pages, metas] = [descriptors(false), descriptors(true)];
+      const [pages, metas] = [descriptors("data.mdb", false), descriptors("data.mdb", true)];
+      const journal = descriptors("journal", true);
       const on = (fds: readonly string[], { args }: SystemCall): boolean => fds.includes(/^\d+/.exec(args)?.[0] ?? "");
-      const writes = calls.filter((call) => /^p?writev?(64)?$/.test(call.name) && on(pages, call));
+      const isWrite = (call: SystemCall): boolean => /^p?writev?(64)?$/.test(call.name);
+      const writes = calls.filter((call) => isWrite(call) && on(pages, call));
       const flushes = calls.filter((call) => call.name === "fdatasync" && on(pages, call));
       // The page that makes a commit the current one goes to a descriptor whose writes are flushes.
       const commits = calls.filter((call) => call.name === "pwrite64" && on(metas, call));
+      // So does a record of the journal; what its file was filled with before went to another one.
+      const since =
+        opened("journal").findLast(({ args }) => args.includes("O_DSYNC"))?.ended ?? Number.POSITIVE_INFINITY;
+      const records = calls.filter((call) => isWrite(call) && on(journal, call) && call.began > since);
+      let journaled = 0;
       const unflushed = told.filter((line) => {
         const marker = line.slice("acknowledged ".length);
         const tell = calls.find(({ name, args }) => name === "write" && args.startsWith(`1, "${line}\\n"`));
+        if (!tell) return true;
+        const record = records.find(({ args }) => args.includes(marker));
+        if (record && record.ended < tell.began) {
+          journaled++;
+          return false;
+        }
         const written = writes.find(({ args }) => args.includes(marker));
         const flush = flushes.find(({ began }) => began > (written?.ended ?? Number.POSITIVE_INFINITY));
         const commit = commits.find(({ began }) => began > (flush?.ended ?? Number.POSITIVE_INFINITY));
-        return !tell || !commit || commit.ended >= tell.began;
+        return !commit || commit.ended >= tell.began;
       });
       expect(unflushed).toEqual([]);
+      // Both ways were gone.
+      if (process.platform === "linux") expect(journaled).toBeGreaterThanOrEqual(told.length / 2);
+      expect(journaled).toBeLessThan(told.length);
       // They share flushes: with one each this would say nothing of many at a time.
-      expect(flushes.length).toBeLessThan(told.length);
+      expect(flushes.length + records.length).toBeLessThan(told.length);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

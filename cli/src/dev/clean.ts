@@ -29,7 +29,7 @@ export async function confirmClean(project: Project, yes: boolean, io: Io): Prom
 
 /** The files of a store. Its folder is the user's choice, so what else is in it is theirs. */
 function removeStore(folder: string): void {
-  for (const name of ["data.mdb", "lock.mdb", "owner.lock"]) rmSync(join(folder, name), { force: true });
+  for (const name of ["data.mdb", "lock.mdb", "owner.lock", "journal"]) rmSync(join(folder, name), { force: true });
   if (readdirSync(folder).length === 0) rmdirSync(folder);
 }
 

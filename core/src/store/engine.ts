@@ -34,7 +34,8 @@ interface Batch {
 /** Bytes, nothing, or what makes the bytes when they are needed. */
 type Written = Uint8Array | null | Later;
 
-type Layer = OrderedMap<Written>;
+/** Writes laid over a base. */
+export type Layer = OrderedMap<Written>;
 
 // Plain maps rather than records: record definitions would have to be stored apart from the values they belong to.
 const packr = new Packr({ useRecords: false, copyBuffers: true });
@@ -268,7 +269,7 @@ function* rangeOf<V>(
 }
 
 /** The base's entries with `changed` laid over them, in the base's direction. */
-function* merge(
+export function* merge(
   below: Iterator<readonly [string, Uint8Array]>,
   changed: Layer,
   low: string,

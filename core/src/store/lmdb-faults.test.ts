@@ -61,7 +61,7 @@ function child(code: string, ...args: string[]): ReturnType<typeof Bun.spawn<"pi
     import { systemRuntime } from ${JSON.stringify(join(here, "../runtime.ts"))};
     import { silentLogger } from ${JSON.stringify(join(here, "../log.ts"))};
     import { writeSync } from "node:fs";
-    const open = (path, mapSizeBytes) => openLmdbStore({ path, mapSizeBytes, runtime: systemRuntime, log: silentLogger });
+    const open = (path, mapSizeBytes, journalBytes) => openLmdbStore({ path, mapSizeBytes, journalBytes, runtime: systemRuntime, log: silentLogger });
     const say = (line) => writeSync(1, line + "\\n");
     const args = process.argv.slice(1);
   `;
@@ -365,41 +365,47 @@ describe("no room", () => {
 });
 
 describe("crashes", () => {
-  test("every write acknowledged before a SIGKILL is there afterwards, and no transaction in part", async () => {
-    const path = folder();
-    const acknowledged = new Set<string>();
-    for (let life = 0; life < 6; life++) {
-      const writer = child(
-        `const store = await open(args[0]); const life = Number(args[1]);
+  // With a journal that is full again and again, with one that is not, and with none.
+  test.each([32 * 1024, 8 * 1024 * 1024, 0])(
+    "every write acknowledged before a SIGKILL is there afterwards, and no transaction in part (journal of %d bytes)",
+    async (journalBytes) => {
+      const path = folder();
+      const acknowledged = new Set<string>();
+      for (let life = 0; life < 4; life++) {
+        const writer = child(
+          `const store = await open(args[0], undefined, Number(args[2])); const life = Number(args[1]);
          let n = 0;
          const work = async (w) => { for (;;) { const i = n++;
            await store.transact((tx) => { tx.put(["left", life, i], { i, pad: "x".repeat(i % 3000) }); tx.put(["right", life, i], i); });
            say(life + "/" + i); } };
          await Promise.all(Array.from({ length: 20 }, (_, w) => work(w)));`,
-        path,
-        String(life),
-      );
-      const enough = 1 + ((life * 7919) % 900);
-      let text = "";
-      let seen = 0;
-      for await (const chunk of writer.stdout) {
-        const part = Buffer.from(chunk).toString();
-        text += part;
-        seen += part.split("\n").length - 1;
-        if (seen >= enough) writer.kill("SIGKILL");
-      }
-      await writer.exited;
-      expect(writer.signalCode).toBe("SIGKILL");
-      // A line cut short by the kill was not read by anyone.
-      for (const line of text.slice(0, text.lastIndexOf("\n")).split("\n")) acknowledged.add(line);
+          path,
+          String(life),
+          String(journalBytes),
+        );
+        const enough = 1 + ((life * 7919) % 900);
+        let text = "";
+        let seen = 0;
+        for await (const chunk of writer.stdout) {
+          const part = Buffer.from(chunk).toString();
+          text += part;
+          seen += part.split("\n").length - 1;
+          if (seen >= enough) writer.kill("SIGKILL");
+        }
+        await writer.exited;
+        expect(writer.signalCode).toBe("SIGKILL");
+        // A line cut short by the kill was not read by anyone.
+        for (const line of text.slice(0, text.lastIndexOf("\n")).split("\n")) acknowledged.add(line);
 
-      const store = await open(path);
-      const left = new Set(Array.from(store.range({ prefix: ["left"] }), ({ key }) => `${key[1]}/${key[2]}`));
-      const right = new Set(Array.from(store.range({ prefix: ["right"] }), ({ key }) => `${key[1]}/${key[2]}`));
-      await store.close();
-      expect(Array.from(acknowledged).filter((id) => !left.has(id))).toEqual([]);
-      expect(left).toEqual(right);
-    }
-    expect(acknowledged.size).toBeGreaterThan(100);
-  }, 60_000);
+        const store = await open(path);
+        const left = new Set(Array.from(store.range({ prefix: ["left"] }), ({ key }) => `${key[1]}/${key[2]}`));
+        const right = new Set(Array.from(store.range({ prefix: ["right"] }), ({ key }) => `${key[1]}/${key[2]}`));
+        await store.close();
+        expect(Array.from(acknowledged).filter((id) => !left.has(id))).toEqual([]);
+        expect(left).toEqual(right);
+      }
+      expect(acknowledged.size).toBeGreaterThan(100);
+    },
+    60_000,
+  );
 });

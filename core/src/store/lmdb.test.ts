@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { collectingLogger } from "../../testing/collecting-logger.ts";
 import { storeContract } from "../../testing/store-contract.ts";
-import { silentLogger } from "../log.ts";
+import { waitFor } from "../../testing/wait-for.ts";
 import { type Runtime, systemRuntime } from "../runtime.ts";
 import { openLmdbStore } from "./lmdb.ts";
 
@@ -16,15 +17,25 @@ const slowRuntime: Runtime = {
   },
 };
 
-for (const [name, runtime] of [
-  ["lmdb", systemRuntime],
-  ["lmdb on a slow disk", slowRuntime],
+for (const [name, runtime, journalBytes] of [
+  ["lmdb", systemRuntime, 0],
+  ["lmdb on a slow disk", slowRuntime, 0],
+  // So small that it is full again and again, and what is large goes past it.
+  ["lmdb with a journal", systemRuntime, 8192],
 ] as const) {
   storeContract({
     name,
     async make() {
       const path = mkdtempSync(join(tmpdir(), "soorma-store-"));
-      const open = () => openLmdbStore({ path, runtime, log: silentLogger });
+      const open = async () => {
+        const log = collectingLogger();
+        const store = await openLmdbStore({ path, runtime, journalBytes, log });
+        await waitFor(async () => {
+          await store.transact((tx) => tx.delete(["nothing"]));
+          return journalBytes === 0 || log.events().includes("journal.opened");
+        });
+        return store;
+      };
       const opened = [await open()];
       return {
         store: opened[0] as Awaited<ReturnType<typeof open>>,

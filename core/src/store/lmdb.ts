@@ -4,19 +4,25 @@ import type { Database } from "lmdb";
 import { isSoormaError, SoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Runtime } from "../runtime.ts";
-import { type Base, CommitRefused, createStoreEngine, type Writes } from "./engine.ts";
+import { CommitRefused, createStoreEngine, type Writes } from "./engine.ts";
+import { type JournaledBase, journaled, markKey, replayJournal } from "./journaled.ts";
 import { checkDataFile } from "./lmdb-file.ts";
 import { acquireLockFile, errnoOf, type LockFile } from "./lock-file.ts";
 import type { Store } from "./store.ts";
 
 export interface LmdbStoreOptions {
-  /** Folder; made if it is not there. Holds `data.mdb`, `lock.mdb` and `owner.lock`. */
+  /** Folder; made if it is not there. Holds `data.mdb`, `lock.mdb`, `owner.lock` and, while it is open, `journal`. */
   readonly path: string;
   /** What is stored may not exceed this many bytes of pages. Default: as much as the disk takes. */
   readonly mapSizeBytes?: number;
+  /** Size of the journal; 0: none. Default 8 MiB, and none on other systems than Linux. */
+  readonly journalBytes?: number;
   readonly runtime: Runtime;
   readonly log: Logger;
 }
+
+const journalName = "journal";
+const defaultJournalBytes = 8 * 1024 * 1024;
 
 /** Room that is left for deleting: a delete writes, too. */
 const reservedBytes = 1024 * 1024;
@@ -33,10 +39,12 @@ const leastFreeBytes = 256 * 1024;
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   const path = resolve(options.path);
   const log = options.log.child("store", { path });
-  const lock = prepareFolder(path, options.runtime);
+  const { runtime, journalBytes = process.platform === "linux" ? defaultJournalBytes : 0 } = options;
+  const lock = prepareFolder(path, runtime);
+  let db: Database<Buffer, Buffer> | undefined;
   try {
     const { open } = await import("lmdb");
-    const db: Database<Buffer, Buffer> = open({
+    db = open({
       path,
       encoding: "binary",
       keyEncoding: "binary",
@@ -46,11 +54,17 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
       // With it on, lmdb makes promises nobody holds: a full disk would be an unhandled rejection.
       eventTurnBatching: false,
     });
-    log.info("opened");
-    return createStoreEngine(lmdbBase(db, lock, path, options, log), `the store in ${path}`);
+    const base = lmdbBase(db as Database<Buffer, Buffer>, lock, path, options, log);
+    const journal = join(path, journalName);
+    const replayed = await replayJournal(base, journal);
+    log.info("opened", { replayed });
+    const flushed = journalBytes > 0 ? journaled(base, { path: journal, bytes: journalBytes, runtime, log }) : base;
+    return createStoreEngine(flushed, `the store in ${path}`);
   } catch (error) {
+    await db?.close();
     lock.release();
-    throw isSoormaError(error) ? error : failed(error, path, "open");
+    const reason = error instanceof CommitRefused ? error.cause : error;
+    throw isSoormaError(reason) ? reason : failed(reason, path, "open");
   }
 }
 
@@ -64,7 +78,7 @@ function prepareFolder(path: string, runtime: Runtime): LockFile {
     lock = acquireLockFile(path, runtime);
     const data = join(path, "data.mdb");
     checkDataFile(data);
-    for (const file of [data, join(path, "lock.mdb")]) checkWritable(file);
+    for (const file of [data, join(path, "lock.mdb"), join(path, journalName)]) checkWritable(file);
     return lock;
   } catch (error) {
     lock?.release();
@@ -96,7 +110,7 @@ function lmdbBase(
   path: string,
   { mapSizeBytes: limitBytes, runtime }: LmdbStoreOptions,
   log: Logger,
-): Base {
+): JournaledBase {
   const pace = new Pace();
   return {
     get(key) {
@@ -120,17 +134,12 @@ function lmdbBase(
         throw isSoormaError(error) ? error : failed(error, path, "read");
       }
     },
+    hasRoom: (writes, putBytes) => !lackOfRoom(db, path, limitBytes, writes, putBytes),
+    hasRoomFor: (fileBytes) => freeBytes(path) >= 4 * fileBytes + leastFreeBytes,
     async commit(writes) {
       const bytes = sizeOf(writes);
-      checkDisk(db, path, writes.size, bytes.put);
-      if (limitBytes !== undefined && bytes.put > 0) {
-        const used = usedBytes(db);
-        if (used + bytes.put > limitBytes) {
-          throw refuse(
-            full(path, `its limit is ${limitBytes} bytes, ${used} are used and ${bytes.put} were to be added`),
-          );
-        }
-      }
+      const lack = lackOfRoom(db, path, limitBytes, writes.size, bytes.put);
+      if (lack) throw refuse(full(path, lack));
       try {
         const startMs = runtime.monotonic();
         if (bytes.values <= maxBytesHere && pace.isFast) writeHere(db, writes);
@@ -211,22 +220,32 @@ async function writeElsewhere(db: Database<Buffer, Buffer>, writes: Writes, valu
 }
 
 /**
- * Refuses what the disk may have no room for before lmdb meets that: a write that fails half-way corrupted its heap in
- * one of forty tries, and took the process along.
+ * Why the disk, or the limit, may have no room for writes. To be asked before lmdb meets that: a write that fails half-way corrupted its
+ * heap in one of forty tries, and took the process along.
  */
-function checkDisk(db: Database<Buffer, Buffer>, path: string, writes: number, putBytes: number): void {
+function lackOfRoom(
+  db: Database<Buffer, Buffer>,
+  path: string,
+  limitBytes: number | undefined,
+  writes: number,
+  putBytes: number,
+): string | undefined {
+  if (limitBytes !== undefined && putBytes > 0) {
+    const used = usedBytes(db);
+    if (used + putBytes > limitBytes) {
+      return `its limit is ${limitBytes} bytes, ${used} are used and ${putBytes} were to be added`;
+    }
+  }
   const free = freeBytes(path);
   // What is put may need whole pages of its own; each write may copy its leaf and a branch, …
   const put = putBytes * 2 + (putBytes > 0 ? reservedBytes : 0);
   let copied = writes * 2;
-  if (free >= put + (copied + 16) * 4096) return;
+  if (free >= put + (copied + 16) * 4096) return undefined;
   // … but no more of them than there are. Only asked for when it matters.
   copied = Math.min(copied, countOf(db, "treeLeafPageCount") + countOf(db, "treeBranchPageCount"));
   const needed = put + (copied + 16) * 4096;
-  if (free >= needed) return;
-  throw refuse(
-    full(path, `${free} bytes are free on the disk, and ${putBytes} bytes in ${writes} writes may take ${needed}`),
-  );
+  if (free >= needed) return undefined;
+  return `${free} bytes are free on the disk, and ${putBytes} bytes in ${writes} writes may take ${needed}`;
 }
 
 function sizeOf(writes: Writes): { put: number; values: number } {
@@ -234,7 +253,8 @@ function sizeOf(writes: Writes): { put: number; values: number } {
   let values = 0;
   for (const [key, value] of writes) {
     if (!value) continue;
-    put += key.length + value.length;
+    // The journal's mark replaces the one before: who only deletes must not be refused because of it.
+    if (key !== markKey) put += key.length + value.length;
     values += value.length;
   }
   return { put, values };

@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { SeenCalls } from "./seen-calls.ts";
 
@@ -21,4 +22,18 @@ test("of more peers than are remembered the latest are", () => {
   for (let peer = 0; peer < 2_000; peer++) seen.isFirst(`n-${peer}`, 1);
   expect(seen.isFirst("n-1999", 1)).toBe(false);
   expect(seen.isFirst("n-0", 1)).toBe(true);
+});
+
+test("a peer that makes a few calls, and then is gone, takes up little memory", () => {
+  const held = (): number => {
+    Bun.gc(true);
+    const { heapSize, extraMemorySize } = heapStats();
+    return heapSize + extraMemorySize;
+  };
+  const before = held();
+  const seen = new SeenCalls();
+  for (let peer = 0; peer < 1_000; peer++) for (let id = 1; id <= 5; id++) seen.isFirst(`n-${peer}`, id);
+  const each = (held() - before) / 1_000;
+  expect(seen.isFirst("n-0", 1)).toBe(false);
+  expect(each).toBeLessThan(2_000);
 });

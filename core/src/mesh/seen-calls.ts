@@ -21,7 +21,8 @@ export class SeenCalls {
 }
 
 class PeerCalls {
-  readonly #ids = new Float64Array(rememberedCalls);
+  /** Grows as calls come: most peers are processes that make a few and end. */
+  readonly #ids: number[] = [];
   #next = 0;
   #highest = 0;
 

@@ -1,4 +1,6 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Envelope } from "@soorma/core";
 import { bin, cleanEnv, type Finished, startSoorma, until } from "./cli-run.ts";
 import { devProject } from "./dev-project.ts";
@@ -6,7 +8,7 @@ import { openTerminal, tmuxProgram } from "./tmux.ts";
 
 setDefaultTimeout(60_000);
 
-const { path: project, run, json } = devProject("papers", () => ({ "agent.ts": agents }));
+const { folder, path: project, run, json } = devProject("papers", () => ({ "agent.ts": agents }));
 
 const agents = `
 import { defineEvent, defineGoal, definePlan, defineTask, defineTool, Planner, Tool, Type, Worker } from "soorma";
@@ -88,6 +90,26 @@ test.if(tmuxProgram !== null)("many are removed only after a person said so", as
   expect(await terminal.ended()).toBe(130);
   expect(await json<unknown[]>("memory", "ls", "draft:")).toHaveLength(2);
 });
+
+test.each([["types"], ["goal", "research.goal"], ["plans", "watch"], ["repl", "--eval", "1"]])(
+  "Ctrl-C ends %s at once while the broker does not answer",
+  async (...args) => {
+    const asked = Promise.withResolvers<void>();
+    using broker = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open: () => asked.resolve(), data() {} } });
+    const mesh = JSON.parse(readFileSync(join(project, ".soorma/run/mesh.json"), "utf8"));
+    mesh.registry.options.address = `tcp://127.0.0.1:${broker.port}`;
+    const meshFile = join(folder, "silent/.soorma/run/mesh.json");
+    mkdirSync(dirname(meshFile), { recursive: true });
+    writeFileSync(meshFile, JSON.stringify(mesh));
+    const child = startSoorma(args, { cwd: project, env: { SOORMA_MESH: meshFile } });
+    await asked.promise;
+    const interruptedAt = performance.now();
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(130);
+    // The broker would be waited for a good five seconds.
+    expect(performance.now() - interruptedAt).toBeLessThan(3_000);
+  },
+);
 
 test("data comes from stdin", async () => {
   const child = Bun.spawn([process.execPath, bin, "call", "calculator", "calculate", "-"], {

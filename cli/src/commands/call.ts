@@ -19,7 +19,7 @@ const defaultTimeoutSeconds = 30;
 export const runCall = oneShot(async ({ args: [to = "", operation = "", data = "{}"], options, io }) => {
   const { timeout = defaultTimeoutSeconds, json = false } = options as CallOptions;
   const parsed = await readJsonArgument(data, "the operation's data", io);
-  await using client = await connect();
+  await using client = await connect(io);
   const agent = chooseAgent(await client.registry.query({}), to, operation);
   const startedMs = performance.now();
   let result: unknown;

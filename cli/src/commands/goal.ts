@@ -32,7 +32,7 @@ export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], opti
   const timeoutMs = timeout * 1000;
   const startedMs = performance.now();
 
-  await using client = await connect();
+  await using client = await connect(io);
   const run = await submit(client, type, parsed, {
     signal: io.signal,
     deadlineMs: timeoutMs,

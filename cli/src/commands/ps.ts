@@ -9,7 +9,7 @@ const sampleMs = 300;
 
 export const runPs = oneShot(async ({ options, io }) => {
   const { json = false } = options as { readonly json?: boolean };
-  await using client = await connect();
+  await using client = await connect(io);
   const watch = watchProcesses(client);
   await watch.look(io.signal);
   await Bun.sleep(sampleMs);

@@ -19,7 +19,7 @@ export const runPublish = oneShot(async ({ args: [type = "", data = "{}"], optio
   const { topic, subject, session, check = true, json = false } = options as PublishOptions;
   checkType(type);
   const parsed = await readJsonArgument(data, "the event's data", io);
-  await using client = await connect();
+  await using client = await connect(io);
   const receivers = client.registry.receivers(type, topic === undefined ? {} : { topic });
   if (check) await checkAgainstSchemas(client, receivers, type, parsed);
   const published = await client.bus.publish(type, parsed, {

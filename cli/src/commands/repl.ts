@@ -9,6 +9,7 @@ import { showValue } from "../repl/show.ts";
 import { colorsFor } from "../ui/colors.ts";
 import { CommandError, Interrupted } from "../ui/errors.ts";
 import { oneLine } from "../ui/text.ts";
+import { connect } from "./connect.ts";
 import type { RunCommand } from "./spec.ts";
 
 const help = [
@@ -25,7 +26,7 @@ export const runRepl: RunCommand = async ({ options, io }) => {
   const { json = false, eval: given } = options as { readonly json?: boolean; readonly eval?: string };
   const meshFile = findMeshFile({ cwd: io.cwd, env: io.env });
   const soorma = await import("../index.ts");
-  await using client = await soorma.Client.connect({ name: "soorma-repl" });
+  await using client = await connect(io, { name: "soorma-repl" });
   const ended = new AbortController();
   const live = watchNames(client, ended.signal);
   const { memory, bus, registry, tracker } = client;

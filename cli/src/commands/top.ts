@@ -22,7 +22,7 @@ const sampleMs = 300;
 
 export const runTop: RunCommand = async ({ options, io }) => {
   const { interval = defaultIntervalSeconds, once = false, json = false } = options as TopOptions;
-  await using client = await connect();
+  await using client = await connect(io);
   const watch = watchProcesses(client);
   await watch.look(io.signal);
   if (!json && !once && io.stdoutColumns !== undefined) {

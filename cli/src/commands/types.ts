@@ -5,6 +5,7 @@ import type { LiveContract } from "../types/contracts.ts";
 import { CommandError, UsageError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { oneLine, printable } from "../ui/text.ts";
+import { connect } from "./connect.ts";
 import type { RunCommand } from "./spec.ts";
 
 interface TypesOptions {
@@ -17,12 +18,11 @@ export const runTypes: RunCommand = async ({ options, io }) => {
   const { out, check = false, json = false } = options as TypesOptions;
   if (check && out === undefined) throw new UsageError("--check needs to know which file", "name it with --out <file>");
   // Loaded here: a wrong command line is told without waiting for the mesh's code.
-  const [{ Client }, { liveContracts }, { writeModule }] = await Promise.all([
-    import("../agents.ts"),
+  const [{ liveContracts }, { writeModule }] = await Promise.all([
     import("../types/contracts.ts"),
     import("../types/contract-module.ts"),
   ]);
-  await using client = await Client.connect({ name: "soorma-cli" });
+  await using client = await connect(io);
   const [agents, schemas] = await Promise.all([client.registry.query({}), client.registry.querySchemas()]);
   const contracts = liveContracts(
     agents.map(({ record }) => record),

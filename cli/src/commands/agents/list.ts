@@ -13,7 +13,7 @@ interface ListOptions {
 
 export const runList = oneShot(async ({ options, io }) => {
   const { kind, capability, json = false } = options as ListOptions;
-  await using client = await connect();
+  await using client = await connect(io);
   const found = await client.registry.query({
     ...(kind === undefined ? {} : { kind }),
     ...(capability === undefined ? {} : { capability }),

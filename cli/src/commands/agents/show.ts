@@ -9,7 +9,7 @@ import { oneShot } from "../one-shot.ts";
 
 export const runShow = oneShot(async ({ args: [given = ""], options, io }) => {
   const { json = false } = options as { readonly json?: boolean };
-  await using client = await connect();
+  await using client = await connect(io);
   const records = await findAgent(client, given);
   const name = records[0]?.name ?? given;
   const [processes, schemas, metrics] = await Promise.all([

@@ -27,7 +27,7 @@ export const runTail: RunCommand = async ({ args: [pattern = everything], option
   const options = given as TailOptions;
   const { topic, limit = Number.POSITIVE_INFINITY, ids = false, json = false } = options;
   checkPattern(pattern);
-  await using client = await connect();
+  await using client = await connect(io);
   const wanted = await filterOf(client, options);
   using life = watchMeshLife(io);
   const over = Promise.withResolvers<"enough" | "time" | "unread" | "interrupted">();

@@ -18,7 +18,7 @@ const mostValue = 200;
 
 export const runLs = oneShot(async ({ args: [prefix = ""], options, io }) => {
   const { limit = defaultLimit, after, tenant, json = false } = options as LsOptions;
-  await using client = await connect(tenant);
+  await using client = await connect(io, { tenantId: tenant });
   // One more, to know whether there are more.
   const found = await client.memory.list(prefix, { limit: limit + 1, ...(after === undefined ? {} : { after }) });
   const entries = found.slice(0, limit);

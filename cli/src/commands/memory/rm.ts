@@ -25,7 +25,7 @@ export const runRm = oneShot(async ({ args: [key = ""], options, io }) => {
   if (prefix && ifVersion !== undefined) {
     throw new UsageError("--prefix and --if-version do not go together", "a version is of one entry");
   }
-  await using client = await connect(tenant);
+  await using client = await connect(io, { tenantId: tenant });
   const removed = prefix ? await removeAll(client, key, yes, io) : await removeOne(client, key, ifVersion);
   io.out(json ? JSON.stringify({ key, removed }) : `removed ${prefix ? entries(removed) : oneLine(key)}`);
   return undefined;

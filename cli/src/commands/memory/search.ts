@@ -14,7 +14,7 @@ interface SearchOptions {
 
 export const runSearch = oneShot(async ({ args: [query = ""], options, io }) => {
   const { prefix, limit, minScore, tenant, json = false } = options as SearchOptions;
-  await using client = await connect(tenant);
+  await using client = await connect(io, { tenantId: tenant });
   const hits = await client.memory.search(query, {
     ...(prefix === undefined ? {} : { prefix }),
     ...(limit === undefined ? {} : { limit }),

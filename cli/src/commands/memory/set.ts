@@ -17,7 +17,7 @@ export const runSet = oneShot(async ({ args: [key = "", given = ""], options, io
   const value = text
     ? await readTextArgument(given, "the value", io)
     : await readJsonArgument(given, "the value", io, "--text takes it as text");
-  await using client = await connect(tenant);
+  await using client = await connect(io, { tenantId: tenant });
   const { version } = await client.memory.store(key, value, {
     ...(ttl === undefined ? {} : { ttlMs: ttl }),
     ...(ifVersion === undefined ? {} : { ifVersion }),

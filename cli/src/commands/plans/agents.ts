@@ -7,7 +7,7 @@ import { oneShot } from "../one-shot.ts";
 
 export const runAgents = oneShot(async ({ options, io }) => {
   const { json = false } = options as { readonly json?: boolean };
-  await using client = await connect();
+  await using client = await connect(io);
   const metrics = await client.tracker.metrics();
   if (json) {
     io.out(JSON.stringify(metrics));

@@ -23,7 +23,7 @@ interface Question {
 
 export const runAnswer: RunCommand = async ({ args: [given, answer], options, io }) => {
   const { task: name, text = false, json = false } = options as AnswerOptions;
-  await using client = await connect();
+  await using client = await connect(io);
   const planId = await findPlanId(client, given);
   const { task, key, prompt: asked } = choose(await client.tracker.getPlan(planId), name);
   const prompt = oneLine(asked);

@@ -22,7 +22,7 @@ const defaultLimit = 20;
 
 export const runDead = oneShot(async ({ options, io }) => {
   const { goal, since, limit = defaultLimit, json = false } = options as DeadOptions;
-  await using client = await connect();
+  await using client = await connect(io);
   const letters = await client.tracker.deadLetters({
     limit,
     ...(goal === undefined ? {} : { goalType: goal }),
@@ -57,7 +57,7 @@ export const runDead = oneShot(async ({ options, io }) => {
 });
 
 export const runRetry: RunCommand = async ({ args: [given, name], options, io }) => {
-  await using client = await connect();
+  await using client = await connect(io);
   const planId = await findPlanId(client, given);
   const dead = await deadOf(client, planId, name);
   const [only] = dead;
@@ -73,7 +73,7 @@ export const runRetry: RunCommand = async ({ args: [given, name], options, io })
 
 export const runDiscard: RunCommand = async ({ args: [given, name], options, io }) => {
   const { reason, json = false } = options as { readonly reason?: string; readonly json?: boolean };
-  await using client = await connect();
+  await using client = await connect(io);
   const planId = await findPlanId(client, given);
   const dead = await deadOf(client, planId, name);
   for (const { taskId } of dead) await client.tracker.discardDeadLetter(planId, taskId, reason);

@@ -23,7 +23,7 @@ const defaultLimit = 20;
 
 export const runList = oneShot(async ({ options, io }) => {
   const { status, goal, planner, parent, since, until, limit = defaultLimit, json } = options as ListOptions;
-  await using client = await connect();
+  await using client = await connect(io);
   const query: PlanQuery = {
     // One more, to know whether there are more.
     limit: limit + 1,

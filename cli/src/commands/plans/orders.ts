@@ -12,7 +12,7 @@ function order(
 ): RunCommand {
   return async ({ args: [given], options, io }) => {
     const { reason, json = false } = options as { readonly reason?: string; readonly json?: boolean };
-    await using client = await connect();
+    await using client = await connect(io);
     const planId = await findPlanId(client, given);
     if (!(await give(client, planId, reason))) {
       const { status } = await client.tracker.getPlan(planId);

@@ -19,7 +19,7 @@ const defaultTimeoutSeconds = 300;
 
 export const runReplay: RunCommand = async ({ args: [given], options, io }) => {
   const { from, ...follow } = options as ReplayOptions;
-  await using client = await connect();
+  await using client = await connect(io);
   const planId = await findPlanId(client, given);
   const run = await client.replay(planId, from === undefined ? {} : { from });
   await tell(run, follow, io);

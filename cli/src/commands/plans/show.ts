@@ -8,7 +8,7 @@ import { findPlanId } from "./find.ts";
 
 export const runShow = oneShot(async ({ args: [given], options, io }) => {
   const { log = false, json = false } = options as { readonly log?: boolean; readonly json?: boolean };
-  await using client = await connect();
+  await using client = await connect(io);
   const planId = await findPlanId(client, given);
   const plan = await client.tracker.getPlan(planId);
   const subPlans = await client.tracker.subPlans(planId);

@@ -14,7 +14,7 @@ const tickMs = 250;
 
 export const runWatch: RunCommand = async ({ args: [given], options, io }) => {
   const { json = false } = options as { readonly json?: boolean };
-  await using client = await connect();
+  await using client = await connect(io);
   const run = await client.attach(await findPlanId(client, given));
   const final = json ? await watchAsJson(run, io) : await watchAsGraph(run, io);
   if (io.signal.aborted) throw new Interrupted(`interrupted; plan ${run.planId} goes on`);

@@ -6,6 +6,7 @@ import { Interrupted, UsageError } from "../../ui/errors.ts";
 import type { Io } from "../../ui/io.ts";
 import { oneLine, printable } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
+import { connect } from "../connect.ts";
 import type { RunCommand } from "../spec.ts";
 
 interface ReplayCommandOptions {
@@ -38,8 +39,7 @@ export const runReplay: RunCommand = async ({ args: [path = ""], options, io }) 
     list(inputs, { json, io });
     return undefined;
   }
-  const { Client } = await import("../../agents.ts");
-  await using client = await Client.connect({ name: "soorma-cli" });
+  await using client = await connect(io);
   const colors = colorsForStdout(io);
   const report = await replayRecording(recording, {
     client,

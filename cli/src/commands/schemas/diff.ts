@@ -16,7 +16,7 @@ const broken: Readonly<Record<SchemaRole, string>> = {
 
 export const runDiff = oneShot(async ({ args: [given = "", first, second], options, io }) => {
   const { check = false, json = false } = options as { readonly check?: boolean; readonly json?: boolean };
-  await using client = await connect();
+  await using client = await connect(io);
   const { name, version } = splitReference(given);
   const [older, newer] = version === undefined ? [first, second] : [version, first];
   const [versions, users] = await Promise.all([versionsOf(client, name), usersOf(client)]);

@@ -7,7 +7,7 @@ import { current, usersOf } from "./find.ts";
 
 export const runLs = oneShot(async ({ args: [prefix = ""], options, io }) => {
   const { json = false } = options as { readonly json?: boolean };
-  await using client = await connect();
+  await using client = await connect(io);
   const [all, users] = await Promise.all([client.registry.querySchemas(), usersOf(client)]);
   const schemas = [
     ...Map.groupBy(

@@ -10,7 +10,7 @@ import { current, pick, splitReference, usersOf, versionsOf } from "./find.ts";
 
 export const runShow = oneShot(async ({ args: [given = ""], options, io }) => {
   const { schema: asSchema = false, json = false } = options as { readonly schema?: boolean; readonly json?: boolean };
-  await using client = await connect();
+  await using client = await connect(io);
   const { name, version } = splitReference(given);
   const [versions, users] = await Promise.all([versionsOf(client, name), usersOf(client)]);
   const found = version === undefined ? current(versions, users) : await pick(client, versions, users, version);

@@ -287,8 +287,8 @@ test("--clean asks before it removes what a project keeps: without a terminal it
   const project = echoProject();
   mkdirSync(join(project, ".soorma/data"), { recursive: true });
   const refused = await soorma(["dev", "--stop", "--clean"], { cwd: project });
-  expect(refused.stderr).toContain("[CONFIRMATION_NEEDED]");
-  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain("would be removed [USAGE]\nhint: say --yes");
+  expect(refused.exitCode).toBe(2);
   expect(existsSync(join(project, ".soorma/data"))).toBe(true);
   expect((await soorma(["dev", "--stop", "--clean", "--yes"], { cwd: project })).exitCode).toBe(0);
   expect(existsSync(join(project, ".soorma/data"))).toBe(false);

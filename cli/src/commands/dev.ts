@@ -9,7 +9,7 @@ import { openMeshLog } from "../dev/mesh-log.ts";
 import { checkPortFree } from "../dev/port-owner.ts";
 import { findProject, makeSocketFolder, type Project, removeSocketFolder, withDataFolder } from "../dev/project.ts";
 import { registryText } from "../dev/remote.ts";
-import { claimProject } from "../dev/run-state.ts";
+import { claimProject, type RunState } from "../dev/run-state.ts";
 import type { Screen, Tone } from "../dev/screen.ts";
 import { tellParent } from "../dev/supervised.ts";
 import { createSupervisor, type MeshSummary, type Supervisor } from "../dev/supervisor.ts";
@@ -120,11 +120,9 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
   const plugins = await meshPlugins(project, loaded);
   const { port, drainMs, readyMs, restartMs } = settings.dev;
 
-  using claim = disposable(
-    await claimProject(project.runFile, (state) => {
-      io.err(colors.yellow(`soorma dev, process ${state.supervisor.pid}, did not end in order: cleaning up after it`));
-    }),
-  );
+  const cleaning = (state: RunState): void =>
+    io.err(colors.yellow(`soorma dev, process ${state.supervisor.pid}, did not end in order: cleaning up after it`));
+  using claim = disposable(await claimProject(project.runFile, cleaning, drainMs));
   if (port !== undefined) checkPortFree(port);
   if (options.clean) cleanProject(project);
   makeSocketFolder(project.socketFolder);

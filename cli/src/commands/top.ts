@@ -86,9 +86,13 @@ async function followLive(look: Look, intervalMs: number, title: string, io: Io)
   const keys = process.stdin.isTTY === true ? readKeys(onKey) : undefined;
   const looking = (async () => {
     let ended = false;
-    const end = over.promise.then(() => {
-      ended = true;
-    });
+    const end = over.promise.then(
+      () => {
+        ended = true;
+      },
+      // Told by whoever waits for the promise itself.
+      () => {},
+    );
     while (!ended) {
       if (!paused) {
         const seen = await look();

@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { CommandError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { previousLog } from "./mesh-log.ts";
 import { type Project, removeSocketFolder } from "./project.ts";
@@ -11,20 +10,11 @@ function kept(project: Project): string[] {
   return [dataFolder, brokerFolder, buildFolder, dirname(logFile)].filter((path) => existsSync(path));
 }
 
-/**
- * Asks before a project's data is removed; without a terminal, `--yes` has to have been given.
- *
- * @throws {CommandError} `CONFIRMATION_NEEDED`; {@link Interrupted} when the person says no.
- */
+/** Asks before a project's data is removed. @throws {UsageError} without a terminal; {@link Interrupted} at a no. */
 export async function confirmClean(project: Project, yes: boolean, io: Io): Promise<void> {
   if (yes || kept(project).length === 0) return;
-  if (!io.interactive) {
-    throw new CommandError("CONFIRMATION_NEEDED", `--clean would remove the plans and memory of ${project.root}`, {
-      hint: "give --yes to do so without being asked",
-    });
-  }
-  const { confirmOnce } = await import("../ui/ask.ts");
-  await confirmOnce(io, `Remove all plans, memory and logs of ${project.root}?`, "Nothing was removed.");
+  const { confirmRemoval } = await import("../ui/ask.ts");
+  await confirmRemoval(io, `all plans, memory and logs of ${project.root}`);
 }
 
 /** The files of a store. Its folder is the user's choice, so what else is in it is theirs. */

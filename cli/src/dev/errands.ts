@@ -10,8 +10,12 @@ export interface ErrandsOptions {
 
 /** Commands of this same CLI, run for a person who watches: looking into a mesh is nothing a supervisor does itself. */
 export interface Errands {
-  /** Calls `onLine` with what it prints; resolves with its exit code. */
-  run(args: readonly string[], onLine: (line: string) => void): Promise<number>;
+  /**
+   * Calls `onLine` with what it prints; resolves with its exit code.
+   *
+   * @param input - What it reads on stdin: an argument may have 128 KiB and no more.
+   */
+  run(args: readonly string[], onLine: (line: string) => void, input?: string): Promise<number>;
   /** What it prints as JSON; `undefined` when it failed. */
   ask<T>(args: readonly string[]): Promise<T | undefined>;
   kill(): void;
@@ -21,11 +25,11 @@ const bin = join(import.meta.dir, "..", "..", "bin", "soorma.ts");
 
 export function createErrands({ project, env, guard }: ErrandsOptions): Errands {
   const running = new Set<Bun.Subprocess>();
-  const start = (args: readonly string[]) => {
+  const start = (args: readonly string[], input?: string) => {
     const child = Bun.spawn([process.execPath, bin, ...args], {
       cwd: project.root,
       env: { ...env, SOORMA_MESH: project.meshFile },
-      stdin: "ignore",
+      stdin: input === undefined ? "ignore" : new Blob([input]),
       stdout: "pipe",
       stderr: "pipe",
       detached: true,
@@ -39,8 +43,8 @@ export function createErrands({ project, env, guard }: ErrandsOptions): Errands 
     return child;
   };
   return {
-    async run(args, onLine) {
-      const child = start(args);
+    async run(args, onLine, input) {
+      const child = start(args, input);
       await Promise.all(
         [child.stdout, child.stderr].map(async (stream) => {
           let rest = "";

@@ -1,12 +1,28 @@
 import { removeMeshFile } from "../mesh-file.ts";
-import { exitCodes } from "../ui/errors.ts";
+import { colorsForStdout } from "../ui/colors.ts";
+import { exitCodes, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
-import { isRunning } from "./process-identity.ts";
+import { table } from "../ui/table.ts";
+import { oneLine } from "../ui/text.ts";
+import { formatDuration } from "../ui/time.ts";
+import { isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { type Project, removeSocketFolder } from "./project.ts";
-import { claimProject, type ProcessStatus, processesOf, readRunState, signalGroup } from "./run-state.ts";
+import {
+  claimProject,
+  type ProcessStatus,
+  processesOf,
+  type RunState,
+  readRunState,
+  signalGroup,
+} from "./run-state.ts";
 
-/** More than the longest drain a config allows by default; then it is ended by force. */
-const stopPatienceMs = 30_000;
+/** At least so long it has to stop in order; then it is ended by force. */
+const leastPatienceMs = 30_000;
+
+/** Agents, state node and broker drain one after the other, and what does not end is ended by the supervisor itself. */
+function patienceOf({ drainMs = 0 }: RunState): number {
+  return Math.max(leastPatienceMs, 4 * drainMs);
+}
 
 /** Stops what runs in a project. Nothing running is fine; what a killed mesh left is cleaned up. */
 export async function stopMesh(project: Project, json: boolean, io: Io): Promise<number> {
@@ -19,20 +35,30 @@ export async function stopMesh(project: Project, json: boolean, io: Io): Promise
     return exitCodes.done;
   }
   const { supervisor, processes } = found.state;
-  process.kill(supervisor.pid, "SIGTERM");
-  const deadline = performance.now() + stopPatienceMs;
+  send(supervisor, "SIGTERM");
+  const deadline = performance.now() + patienceOf(found.state);
   // There is no way to wait for a process that is not one's child.
   while (isRunning(supervisor)) {
-    if (io.signal.aborted) return exitCodes.interrupted;
+    if (io.signal.aborted) throw new Interrupted("interrupted; it goes on stopping");
     if (performance.now() > deadline) {
-      for (const { pid } of processesOf(found.state)) signalGroup(pid, "SIGKILL");
-      process.kill(supervisor.pid, "SIGKILL");
+      // Numbers of processes that have ended may be somebody else's by now.
+      for (const { pid } of processesOf(found.state).filter(isRunning)) signalGroup(pid, "SIGKILL");
+      send(supervisor, "SIGKILL");
     }
     await Bun.sleep(20);
   }
   if (json) io.out(JSON.stringify({ stopped: true, pid: supervisor.pid }));
   else io.out(`stopped ${processes.length} processes`);
   return exitCodes.done;
+}
+
+/** It may have ended since it was looked at. */
+function send(to: ProcessIdentity, signal: "SIGTERM" | "SIGKILL"): void {
+  try {
+    process.kill(to.pid, signal);
+  } catch (error) {
+    if (isRunning(to)) throw error;
+  }
 }
 
 /** Ends and takes away what a supervisor left that was killed, or that a reboot ended. */
@@ -61,19 +87,28 @@ export async function showStatus(project: Project, json: boolean, io: Io): Promi
     io.out(JSON.stringify({ running: true, ...state, processes }));
     return exitCodes.done;
   }
-  io.out(
-    `${state.phase} · process ${state.supervisor.pid} · up ${duration(Date.now() - state.startedAtMs)} · ${registryText(state)}`,
-  );
+  const upMs = Date.now() - state.startedAtMs;
+  io.out(`${state.phase} · process ${state.supervisor.pid} · up ${formatDuration(upMs)} · ${registryText(state)}`);
   const rows = processes.map((status) => [
     status.name,
     status.role,
     status.state,
-    status.process ? String(status.process.pid) : "-",
-    status.startedAtMs === undefined ? "-" : duration(Date.now() - status.startedAtMs),
+    status.process ? String(status.process.pid) : "–",
+    status.startedAtMs === undefined ? "–" : formatDuration(Date.now() - status.startedAtMs),
     String(status.restarts),
-    status.problem ?? "",
+    oneLine(status.problem ?? ""),
   ]);
-  for (const line of table([["name", "role", "state", "pid", "up", "restarts", ""], ...rows])) io.out(line);
+  const columns = [
+    { title: "NAME", least: 8 },
+    { title: "ROLE", rank: 2 },
+    { title: "STATE" },
+    { title: "PID", align: "right" },
+    { title: "UP", align: "right", rank: 3 },
+    { title: "RESTARTS", align: "right", rank: 1 },
+    { title: "", least: 12 },
+  ] as const;
+  const width = io.stdoutColumns ?? Number.POSITIVE_INFINITY;
+  for (const line of table(columns, rows, { width, colors: colorsForStdout(io) })) io.out(line);
   return exitCodes.done;
 }
 
@@ -86,21 +121,4 @@ function liveness(status: ProcessStatus): Pick<ProcessStatus, "state"> {
 export function registryText({ broker, registry }: { readonly broker?: string; readonly registry?: string }): string {
   if (broker !== undefined) return `broker ${broker}`;
   return registry === undefined ? "broker starting" : `registry ${registry}`;
-}
-
-function duration(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
 }

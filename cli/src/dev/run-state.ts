@@ -27,6 +27,8 @@ export interface RunState {
   readonly supervisor: ProcessIdentity;
   readonly phase: "starting" | "ready" | "stopping";
   readonly startedAtMs: number;
+  /** Milliseconds its processes have to finish their work. */
+  readonly drainMs?: number;
   /** The broker's address, where there is a broker. */
   readonly broker?: string;
   /** What the registry is called. */
@@ -65,14 +67,19 @@ export function readRunState(runFile: string): { readonly state: RunState; reado
  * Makes this process the project's supervisor. What a crashed one left behind is ended and taken away.
  *
  * @param onStale - Told what was found before it is cleaned up.
+ * @param drainMs - What whoever stops it has to wait for.
  * @throws {CommandError} `ALREADY_RUNNING`
  */
-export async function claimProject(runFile: string, onStale: (state: RunState) => void): Promise<Claim> {
+export async function claimProject(
+  runFile: string,
+  onStale: (state: RunState) => void,
+  drainMs?: number,
+): Promise<Claim> {
   const supervisor = identify(process.pid);
   if (!supervisor) throw new Error("this process does not find itself in the process table");
   const startedAtMs = Date.now();
   const write = (state: Omit<RunState, "version" | "supervisor">): string =>
-    JSON.stringify({ version: 1, supervisor, ...state });
+    JSON.stringify({ version: 1, supervisor, drainMs, ...state });
 
   for (;;) {
     if (createFileExclusively(runFile, write({ phase: "starting", startedAtMs, processes: [] }))) break;

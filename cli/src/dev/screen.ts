@@ -4,7 +4,7 @@ import type { Colors } from "../ui/colors.ts";
 import type { Io } from "../ui/io.ts";
 import { type Key, readKeys } from "../ui/keys.ts";
 import { createLive } from "../ui/live.ts";
-import { oneLine } from "../ui/text.ts";
+import { cut, oneLine } from "../ui/text.ts";
 import type { Errands } from "./errands.ts";
 import { filterOfWords, isShown, type LogFilter } from "./log-filter.ts";
 import type { MeshLogLine } from "./log-line.ts";
@@ -39,6 +39,8 @@ const tickMs = 1_000;
 const keptLines = 1_000;
 /** Of them at most so many are shown again. */
 const shownAgain = 20;
+/** Columns of a goal's data that are shown when it is sent again. */
+const mostData = 400;
 
 export function createScreen({ io, colors, root, names }: ScreenOptions): Screen {
   const live = createLive(io);
@@ -119,8 +121,8 @@ export function createScreen({ io, colors, root, names }: ScreenOptions): Screen
     }
     const { goalType, goalData } = plan.origin;
     const data = JSON.stringify(goalData ?? null);
-    live.print(colors.dim(`— goal ${oneLine(goalType)} ${oneLine(data)} again —`));
-    await by.run(["goal", goalType, data], (line) => live.print(line));
+    live.print(colors.dim(`— goal ${oneLine(goalType)} ${cut(oneLine(data), mostData)} again —`));
+    await by.run(["goal", goalType, "-"], (line) => live.print(line), data);
   };
 
   const onTyped = (key: Key, before: string): void => {

@@ -1,5 +1,5 @@
 import * as clack from "@clack/prompts";
-import { Interrupted } from "./errors.ts";
+import { Interrupted, UsageError } from "./errors.ts";
 import type { Io } from "./io.ts";
 
 interface TextQuestion {
@@ -28,15 +28,13 @@ export interface Asker {
 
 /** Prompts go to stderr: stdout is for the answer. */
 export function createAsker(io: Io, title: string, cancelled = "Cancelled: nothing was created."): Asker {
-  const common = { input: process.stdin, output: process.stderr, signal: io.signal };
+  const { common, gone } = promptingOn(io);
   clack.intro(title, common);
-  const gone = whenGone(io);
   const answered = async <T>(answer: Promise<T | typeof clack.CANCEL_SYMBOL>): Promise<T> => {
     const value = await Promise.race([answer, gone]);
     if (!clack.isCancel(value)) return value;
     clack.cancel(cancelled, common);
-    // It is said already.
-    throw new Interrupted("");
+    throw new Interrupted("cancelled");
   };
   return {
     text: async ({ message, fallback, validate }) => {
@@ -62,20 +60,26 @@ export function createAsker(io: Io, title: string, cancelled = "Cancelled: nothi
   };
 }
 
-/** Rejects when the terminal is closed: of that a prompt itself hears nothing, and would wait for its answer for ever. */
-function whenGone(io: Io): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => {});
-  const leave = (): void => reject(new Interrupted());
+/**
+ * Asks before what is named is removed; enter is no.
+ *
+ * @param what - `all of memory (3 entries)`
+ * @throws {UsageError} where nobody can be asked; {@link Interrupted} unless the answer is yes.
+ */
+export async function confirmRemoval(io: Io, what: string): Promise<void> {
+  if (!io.interactive) throw new UsageError(`${what} would be removed`, "say --yes if that is what you want");
+  const { common, gone } = promptingOn(io);
+  const answer = clack.confirm({ ...common, message: `Remove ${what}?`, initialValue: false });
+  if ((await Promise.race([answer, gone])) !== true) throw new Interrupted("nothing was removed");
+}
+
+function promptingOn(io: Io) {
+  // Of a terminal that is closed a prompt itself hears nothing, and would wait for its answer for ever.
+  const gone = Promise.withResolvers<never>();
+  gone.promise.catch(() => {});
+  const leave = (): void => gone.reject(new Interrupted());
   io.signal.addEventListener("abort", () => setImmediate(leave), { once: true });
   for (const event of ["end", "close", "error"]) process.stdin.on(event, leave);
   process.stderr.on("error", leave);
-  return promise;
-}
-
-/** One yes-or-no question, of which enter is no. @throws {Interrupted} with `otherwise` unless the answer is yes. */
-export async function confirmOnce(io: Io, message: string, otherwise: string): Promise<void> {
-  const common = { input: process.stdin, output: process.stderr, signal: io.signal };
-  const answer = await Promise.race([clack.confirm({ ...common, message, initialValue: false }), whenGone(io)]);
-  if (answer !== true) throw new Interrupted(otherwise);
+  return { common: { input: process.stdin, output: process.stderr, signal: io.signal }, gone: gone.promise };
 }

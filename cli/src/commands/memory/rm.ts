@@ -1,5 +1,5 @@
 import type { Client } from "@soorma/core";
-import { createAsker } from "../../ui/ask.ts";
+import { confirmRemoval } from "../../ui/ask.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
 import type { Io } from "../../ui/io.ts";
 import { oneLine } from "../../ui/text.ts";
@@ -45,10 +45,7 @@ async function removeAll(client: Client, prefix: string, yes: boolean, io: Io): 
   if (!yes) {
     const many = first.length < pageSize ? entries(first.length) : `${pageSize} entries or more`;
     const what = prefix === "" ? `all of memory (${many})` : `${many} beginning with ${oneLine(prefix)}`;
-    if (!io.interactive) throw new UsageError(`${what} would be removed`, "say --yes if that is what you want");
-    if (!(await createAsker(io, "Remove from memory", "Cancelled: nothing was removed.").confirm(`Remove ${what}?`))) {
-      throw new CommandError("REFUSED", "nothing was removed");
-    }
+    await confirmRemoval(io, what);
   }
   let removed = 0;
   for (let page = first; page.length > 0; page = await client.memory.list(prefix, { limit: pageSize })) {

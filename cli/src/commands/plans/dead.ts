@@ -63,8 +63,8 @@ export const runRetry: RunCommand = async ({ args: [given, name], options, io })
   const [only] = dead;
   if (!only || dead.length > 1) {
     throw new UsageError(
-      `plan ${planId} has ${dead.length} dead letters: ${dead.map((letter) => letter.name).join(", ")}`,
-      `say which one: soorma plans retry ${planId} ${only?.name ?? "<task>"}`,
+      `plan ${planId} has ${dead.length} dead letters: ${listOf(dead.map((letter) => letter.name))}`,
+      `say which one: soorma plans retry ${planId} ${only ? oneLine(only.name) : "<task>"}`,
     );
   }
   await tell(await client.retryDeadLetter(planId, only.taskId), options as FollowOptions, io);
@@ -78,7 +78,11 @@ export const runDiscard: RunCommand = async ({ args: [given, name], options, io 
   const dead = await deadOf(client, planId, name);
   for (const { taskId } of dead) await client.tracker.discardDeadLetter(planId, taskId, reason);
   const names = dead.map((letter) => letter.name);
-  io.out(json ? JSON.stringify({ planId, discarded: names }) : `discarded ${names.join(", ")} of plan ${planId}`);
+  io.out(
+    json
+      ? JSON.stringify({ planId, discarded: names })
+      : `discarded ${names.map(oneLine).join(", ")} of plan ${planId}`,
+  );
   return undefined;
 };
 

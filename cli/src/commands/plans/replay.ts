@@ -1,4 +1,5 @@
 import type { GoalRun } from "@soorma/core";
+import { printAnswer } from "../../ui/answer.ts";
 import { Interrupted } from "../../ui/errors.ts";
 import type { Io } from "../../ui/io.ts";
 import { connect } from "../connect.ts";
@@ -42,7 +43,7 @@ export async function tell(
   try {
     const result = await run.result({ signal: io.signal, timeoutMs: timeout * 1000 });
     if (json) io.out(JSON.stringify({ planId, goalId, result }));
-    else io.out(typeof result === "string" ? result : (JSON.stringify(result, undefined, 2) ?? "null"));
+    else printAnswer(result, io);
   } catch (error) {
     if (io.signal.aborted) throw new Interrupted(`interrupted; plan ${planId} goes on`);
     throw error;

@@ -13,6 +13,7 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<numbe
     result.exitCode = exitCode;
   });
   try {
+    checkTypo(argv);
     await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -120,6 +121,30 @@ function calledBy(argv: readonly string[]): { words: string[]; spec: CommandSpec
     specs = found.commands;
   }
   return { words, spec };
+}
+
+/**
+ * A command of a group that is mistyped would be taken as an argument of the one the group means by default, which then waits, or
+ * answers, as if nothing was wrong.
+ *
+ * @throws {UsageError} naming the command.
+ */
+function checkTypo(argv: readonly string[]): void {
+  const { words, spec } = calledBy(argv);
+  const given = argv[words.length];
+  if (!spec || !("commands" in spec) || given === undefined || !/^[a-z]+$/.test(given)) return;
+  const takes = spec.commands.find(({ name }) => name === spec.default);
+  const guess = nearest(
+    given,
+    spec.commands.map(({ name }) => name),
+  );
+  // A word that merely begins like a command may be meant as it is: `soorma memory settings`.
+  if (guess === undefined || Math.abs(guess.length - given.length) > 1 || !takes?.arguments) return;
+  const called = ["soorma", ...words].join(" ");
+  throw new UsageError(
+    `there is no command "${[...words, given].join(" ")}"`,
+    `did you mean \`${called} ${guess}\`? Otherwise say \`${called} ${takes.name} ${given}\``,
+  );
 }
 
 function usageErrorOf(error: CommanderError, argv: readonly string[]): UsageError {

@@ -56,6 +56,8 @@ test.each([
   [["goal"], "missing required argument 'type'", "soorma goal --help"],
   [["plans", "lst"], 'there is no command "plans lst"', "did you mean `soorma plans list`?"],
   [["plans", "frobnicate"], 'there is no command "plans frobnicate"', "the commands are list, show"],
+  [["events", "tial"], 'there is no command "events tial"', "did you mean `soorma events tail`? Otherwise say"],
+  [["memory", "serch", "bees"], 'there is no command "memory serch"', "did you mean `soorma memory search`?"],
   [["plans", "--jsno"], 'soorma plans has no option "--jsno"', "did you mean --json?"],
   [["goal", "a.goal", "-"], "the goal's data is empty: nothing came from stdin", "pass {}"],
   [["plans", "list", "--stauts", "x"], 'soorma plans list has no option "--stauts"', "did you mean --status?"],

@@ -123,14 +123,17 @@ test("data comes from stdin", async () => {
 
 describe("events and publish", () => {
   /** Follows events while `act` goes on; resolves with what was printed. */
-  async function tailing(args: readonly string[], act: () => Promise<unknown>): Promise<Finished> {
+  async function tailing(
+    args: readonly string[],
+    act: (child: ReturnType<typeof startSoorma>) => Promise<unknown>,
+  ): Promise<Finished> {
     const child = startSoorma(["events", "tail", ...args], { cwd: project });
     const ready = async (): Promise<boolean> =>
       (
         await json<{ consumes: unknown[]; instances: { agentId: string }[] }[]>("agents", "list", "--kind", "client")
       ).some(({ instances }) => instances.length > 0);
     await until("the subscription", ready);
-    await act();
+    await act(child);
     const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     return { stdout, stderr, exitCode: child.exitCode };
   }
@@ -165,8 +168,10 @@ describe("events and publish", () => {
 
   test("only what belongs to a plan is shown if that is wanted", async () => {
     const { stdout: planId } = await run("goal", "research.goal", '{"topic":"wasps"}', "--no-wait");
-    const { stdout, stderr } = await tailing(["--plan", planId.trim(), "--for", "1"], async () => {
-      await publish("papers.found", '{"topic":"others","count":9}');
+    const { stdout, stderr } = await tailing(["--plan", planId.trim()], async (child) => {
+      const { stdout: told } = await publish("papers.found", '{"topic":"others","count":9}');
+      expect(told).toContain("(soorma-cli)");
+      child.kill("SIGINT");
     });
     expect(stdout).toBe("");
     expect(stderr).toEndWith("0 events\n");

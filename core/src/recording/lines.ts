@@ -53,7 +53,7 @@ export async function readRecording(path: string): Promise<Recording> {
     throw new SoormaError(
       "RECORDING_INVALID",
       `the recording ${path} cannot be read: ${String((cause as Error).message)}`,
-      { cause },
+      { cause, hint: "Name the file that `soorma record <file>` wrote." },
     );
   }
   return parseRecording(text, path);

@@ -60,13 +60,20 @@ export function createTypeChecker(options: TypeCheckerOptions): TypeChecker | un
     options.onChange();
   };
 
+  const open = (): TypeServer => {
+    const next = startTypeServer({ root, compiler: compiler.file, sentinel });
+    replace(next);
+    return next;
+  };
+
   const ask = async (files: ReadonlySet<string>): Promise<readonly Diagnostic[]> => {
     if (server?.isOutdated) replace(undefined);
-    const isFresh = !server;
-    if (!server) replace(startTypeServer({ root, compiler: compiler.file, sentinel }));
-    const asked = server as unknown as TypeServer;
-    const found = await within(isFresh ? 4 * patienceMs : patienceMs, asked.diagnose(files));
-    if (found.length === 0 || isFresh || isClosed) return found;
+    const running = server;
+    const isNew = !running;
+    const asked = running ?? open();
+    const found = await within(isNew ? 4 * patienceMs : patienceMs, asked.diagnose(files));
+    // One that told another agent of the same fault just now is as good as a new one.
+    if (found.length === 0 || isNew || asked.isFresh || isClosed) return found;
     replace(undefined);
     return await ask(files);
   };

@@ -23,16 +23,23 @@ export interface TypeServer {
   readonly identity: ProcessIdentity;
   /** Whether something was installed or set since it started: it has read that once, and does so never again. */
   readonly isOutdated: boolean;
+  /** Whether it was started just now, and has read everything since. */
+  readonly isFresh: boolean;
   /** One call at a time. @throws {Error} When the server ended, or answered with what it should not. */
   diagnose(files: Iterable<string>): Promise<readonly Diagnostic[]>;
   close(): void;
 }
+
+/** Milliseconds. */
+const freshMs = 5_000;
 
 /** Of the same meaning as in `tsc`. */
 const errorCategory = 1;
 
 export function startTypeServer({ root, compiler, sentinel }: TypeServerOptions): TypeServer {
   const settings = settingsOf(root);
+  const startedMs = performance.now();
+  let wasTold = false;
   const child = Bun.spawn([process.execPath, "--bun", compiler, "--api", "--async", "--cwd", root], {
     cwd: root,
     stdin: "pipe",
@@ -111,6 +118,9 @@ export function startTypeServer({ root, compiler, sentinel }: TypeServerOptions)
     get isOutdated() {
       return !areEqual(settings, settingsOf(root));
     },
+    get isFresh() {
+      return !wasTold && performance.now() - startedMs < freshMs;
+    },
     async diagnose(files) {
       const wanted = [...files];
       // Always looked at before the server reads it: what is written meanwhile differs the next time.
@@ -123,8 +133,10 @@ export function startTypeServer({ root, compiler, sentinel }: TypeServerOptions)
         const created = [...wanted.filter((file) => !known.has(file)), ...touched.filter((file) => !known.get(file))];
         const deleted = touched.filter((file) => !now.get(file));
         const changed = touched.filter((file) => known.get(file) && now.get(file));
-        if (created.length + deleted.length + changed.length > 0)
+        if (created.length + deleted.length + changed.length > 0) {
+          wasTold = true;
           await update({ fileChanges: { created, deleted, changed } });
+        }
       }
       known = now;
       for (;;) {

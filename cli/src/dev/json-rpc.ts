@@ -56,9 +56,11 @@ export function connectJsonRpc(input: Bun.FileSink, output: ReadableStream<Uint8
       const id = ++lastId;
       const answer = Promise.withResolvers<unknown>();
       waiting.set(id, answer);
+      // Whoever asked may have been told of a failed write already.
+      answer.promise.catch(() => {});
       const text = JSON.stringify({ jsonrpc: "2.0", id, method, params });
-      input.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
-      // That it is not read is told by the end of the output.
+      await input.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+      // That it is not read is told by the end of the process.
       void Promise.resolve(input.flush()).catch(() => {});
       return await answer.promise;
     },

@@ -64,6 +64,10 @@ class FakeBase implements JournaledBase {
     }
   }
 
+  commitAcknowledged(writes: Writes): Promise<void> {
+    return this.commit(writes);
+  }
+
   async close(): Promise<void> {}
 }
 

@@ -10,6 +10,8 @@ import { OrderedMap } from "./ordered-map.ts";
 export interface JournaledBase extends Base {
   /** Whether a commit of so many writes that put so many bytes would find room for certain. */
   hasRoom(writes: number, putBytes: number): boolean;
+  /** Commits what was acknowledged, also into room that is kept for deleting. */
+  commitAcknowledged(writes: Writes): Promise<void>;
   /** Whether there is room for a file of that size, and for much more. */
   hasRoomFor(fileBytes: number): boolean;
 }
@@ -84,11 +86,11 @@ export function journaled(base: JournaledBase, { path, bytes, runtime, log }: Jo
     for (const [key, value] of earlier.writes.entries()) {
       some.set(key, value);
       if (some.size < atOnce) continue;
-      await base.commit(some);
+      await base.commitAcknowledged(some);
       some = new Map();
       await new Promise<void>((resolve) => runtime.defer(resolve));
     }
-    await base.commit(some.set(markKey, mark(journal.salt, earlier.sequence)));
+    await base.commitAcknowledged(some.set(markKey, mark(journal.salt, earlier.sequence)));
     earlier = undefined;
   };
 
@@ -211,7 +213,7 @@ export function journaled(base: JournaledBase, { path, bytes, runtime, log }: Jo
  *
  * @throws {SoormaError} `STORE_CORRUPT` when records are missing; what refuses a commit, and then the journal stays
  */
-export async function replayJournal(base: Base, path: string): Promise<number> {
+export async function replayJournal(base: JournaledBase, path: string): Promise<number> {
   const marked = base.get(markKey);
   let count = 0;
   if (marked) {
@@ -222,7 +224,7 @@ export async function replayJournal(base: Base, path: string): Promise<number> {
       if (record.sequence !== sequence + ++count) throw gap(path, sequence + count, record.sequence);
       for (const [key, value] of record.writes) writes.set(key, value);
     }
-    if (count > 0) await base.commit(writes.set(markKey, mark(salt, sequence + count)));
+    if (count > 0) await base.commitAcknowledged(writes.set(markKey, mark(salt, sequence + count)));
   }
   rmSync(path, { force: true });
   return count;

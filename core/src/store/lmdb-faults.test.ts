@@ -339,29 +339,37 @@ describe("no room", () => {
   });
 
   // Needs the right to mount a small disk; the size limit above is tested everywhere.
-  test.if(mounted)(
-    "a full disk is named, what was acknowledged is there after reopening, and deleting makes room",
-    async () => {
+  describe.skipIf(!mounted).each([0, 256 * 1024])("a full disk, with a journal of %d bytes,", (journalBytes) => {
+    test("is named, what was acknowledged is there after reopening, and deleting makes room", async () => {
+      const path = join(disk, String(journalBytes));
       const script = child(
-        `let store = await open(args[0]); let n = 0;
-       try { for (;; n++) await store.transact((tx) => tx.put(["n", n], "x".repeat(10_000))); }
+        `const reopen = () => open(args[0], undefined, Number(args[1]));
+       let store = await reopen(); let n = 0;
+       try { for (;; n++) {
+         await store.transact((tx) => tx.put(["n", n], "x".repeat(10_000)));
+         await new Promise((resolve) => setImmediate(resolve));
+       } }
        catch (error) { say(n + " " + error.code); }
+       say(require("node:fs").existsSync(args[0] + "/journal"));
        await store.close();
-       store = await open(args[0]);
+       store = await reopen();
        say(Array.from(store.range({ prefix: ["n"] })).length);
        await store.transact((tx) => { for (let i = 0; i < n; i++) if (i !== 3) tx.delete(["n", i]); });
        say(Array.from(store.range({ prefix: ["n"] }), ({ key }) => key[1]).join());
        await store.close();`,
-        disk,
+        path,
+        String(journalBytes),
       );
-      const [first, second, third] = (await new Response(script.stdout).text()).trim().split("\n");
+      const [first, hasJournal, second, third] = (await new Response(script.stdout).text()).trim().split("\n");
       expect(await script.exited).toBe(0);
       expect(first).toEndWith(" STORE_FULL");
       expect(Number.parseInt(first ?? "", 10)).toBeGreaterThan(50);
       expect(second).toBe(String(Number.parseInt(first ?? "", 10)));
       expect(third).toBe("3");
-    },
-  );
+      expect(hasJournal).toBe(String(journalBytes > 0));
+      rmSync(path, { recursive: true });
+    });
+  });
 });
 
 describe("crashes", () => {

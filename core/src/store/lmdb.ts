@@ -112,6 +112,28 @@ function lmdbBase(
   log: Logger,
 ): JournaledBase {
   const pace = new Pace();
+  const limits: Limits = { limitBytes, reserveBytes: reservedBytes };
+  const commit = async (writes: Writes, within: Limits): Promise<void> => {
+    const bytes = sizeOf(writes);
+    const lack = lackOfRoom(db, path, writes.size, bytes.put, within);
+    if (lack) throw refuse(full(path, lack));
+    try {
+      const startMs = runtime.monotonic();
+      if (bytes.values <= maxBytesHere && pace.isFast) writeHere(db, writes);
+      else await writeElsewhere(db, writes, bytes.values);
+      pace.took(runtime.monotonic() - startMs);
+    } catch (error) {
+      const cause = await commitError(error);
+      log.error("commit.failed", { writes: writes.size, bytes: bytes.put, message: messageOf(cause) });
+      // lmdb reports a write that the disk cut short as an I/O error.
+      const free = freeBytes(path);
+      const noRoom = errorNumber(cause) === 28 || /MDB_MAP_FULL|No space/.test(messageOf(cause));
+      if (noRoom || (errorNumber(cause) === 5 && free < bytes.put * 4 + leastFreeBytes)) {
+        throw refuse(full(path, `${free} bytes are free and ${bytes.put} were to be written`, cause));
+      }
+      throw failed(cause, path, "write");
+    }
+  };
   return {
     get(key) {
       try {
@@ -134,29 +156,10 @@ function lmdbBase(
         throw isSoormaError(error) ? error : failed(error, path, "read");
       }
     },
-    hasRoom: (writes, putBytes) => !lackOfRoom(db, path, limitBytes, writes, putBytes),
+    hasRoom: (count, putBytes) => !lackOfRoom(db, path, count, putBytes, limits),
     hasRoomFor: (fileBytes) => freeBytes(path) >= 4 * fileBytes + leastFreeBytes,
-    async commit(writes) {
-      const bytes = sizeOf(writes);
-      const lack = lackOfRoom(db, path, limitBytes, writes.size, bytes.put);
-      if (lack) throw refuse(full(path, lack));
-      try {
-        const startMs = runtime.monotonic();
-        if (bytes.values <= maxBytesHere && pace.isFast) writeHere(db, writes);
-        else await writeElsewhere(db, writes, bytes.values);
-        pace.took(runtime.monotonic() - startMs);
-      } catch (error) {
-        const cause = await commitError(error);
-        log.error("commit.failed", { writes: writes.size, bytes: bytes.put, message: messageOf(cause) });
-        // lmdb reports a write that the disk cut short as an I/O error.
-        const free = freeBytes(path);
-        const noRoom = errorNumber(cause) === 28 || /MDB_MAP_FULL|No space/.test(messageOf(cause));
-        if (noRoom || (errorNumber(cause) === 5 && free < bytes.put * 4 + leastFreeBytes)) {
-          throw refuse(full(path, `${free} bytes are free and ${bytes.put} were to be written`, cause));
-        }
-        throw failed(cause, path, "write");
-      }
-    },
+    commit: (writes) => commit(writes, limits),
+    commitAcknowledged: (writes) => commit(writes, { limitBytes: undefined, reserveBytes: 0 }),
     async close() {
       try {
         await db.close();
@@ -219,6 +222,12 @@ async function writeElsewhere(db: Database<Buffer, Buffer>, writes: Writes, valu
   });
 }
 
+interface Limits {
+  readonly limitBytes: number | undefined;
+  /** What putting leaves free. */
+  readonly reserveBytes: number;
+}
+
 /**
  * Why the disk, or the limit, may have no room for writes. To be asked before lmdb meets that: a write that fails half-way corrupted its
  * heap in one of forty tries, and took the process along.
@@ -226,9 +235,9 @@ async function writeElsewhere(db: Database<Buffer, Buffer>, writes: Writes, valu
 function lackOfRoom(
   db: Database<Buffer, Buffer>,
   path: string,
-  limitBytes: number | undefined,
   writes: number,
   putBytes: number,
+  { limitBytes, reserveBytes }: Limits,
 ): string | undefined {
   if (limitBytes !== undefined && putBytes > 0) {
     const used = usedBytes(db);
@@ -238,7 +247,7 @@ function lackOfRoom(
   }
   const free = freeBytes(path);
   // What is put may need whole pages of its own; each write may copy its leaf and a branch, …
-  const put = putBytes * 2 + (putBytes > 0 ? reservedBytes : 0);
+  const put = putBytes * 2 + (putBytes > 0 ? reserveBytes : 0);
   let copied = writes * 2;
   if (free >= put + (copied + 16) * 4096) return undefined;
   // … but no more of them than there are. Only asked for when it matters.

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { colorsForStdout } from "../ui/colors.ts";
 import { CommandError, exitCodes, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
+import { createLineWriter } from "../ui/line-writer.ts";
 import { listOf, suggest } from "../ui/suggest.ts";
 import { isOf, isShown, type LogFilter } from "./log-filter.ts";
 import { type MeshLogLine, toJson } from "./log-line.ts";
@@ -24,9 +25,8 @@ interface ShowOptions {
  */
 export async function showLogs(project: Project, { json, follow, filter }: ShowOptions, io: Io): Promise<number> {
   const paint = createLinePainter({ colors: colorsForStdout(io), root: project.root });
-  const show = (line: MeshLogLine): void => {
-    if (isShown(line, filter)) io.out(json ? toJson(line) : paint(line));
-  };
+  const textsOf = (lines: readonly MeshLogLine[]): string[] =>
+    lines.filter((line) => isShown(line, filter)).map((line) => (json ? toJson(line) : paint(line)));
   let { lines, offset } = readMeshLog(project.logFile);
   const running = (): boolean => readRunState(project.runFile)?.alive === true;
   if (lines.length === 0 && !running()) {
@@ -35,7 +35,7 @@ export async function showLogs(project: Project, { json, follow, filter }: ShowO
   // What happened before the mesh was started again is asked for by its time only.
   const before = filter.sinceMs === undefined ? [] : readMeshLog(previousLog(project.logFile)).lines;
   if (filter.agent !== undefined) checkAgent(project, filter.agent, [...before, ...lines]);
-  for (const line of [...before, ...lines]) show(line);
+  for (const text of textsOf([...before, ...lines])) io.out(text);
   if (!follow) return exitCodes.done;
 
   const changed = { wake: Promise.withResolvers<void>() };
@@ -43,14 +43,30 @@ export async function showLogs(project: Project, { json, follow, filter }: ShowO
   const watcher = watch(dirname(project.logFile), wake);
   // The end of a killed supervisor writes no line.
   const heartbeat = setInterval(wake, 1_000);
-  io.signal.addEventListener("abort", wake);
+  const aborted = Promise.withResolvers<void>();
+  io.signal.addEventListener("abort", () => aborted.resolve());
+  if (io.signal.aborted) aborted.resolve();
+  void aborted.promise.then(wake);
+  const writer = createLineWriter(1);
+  let isRead = true;
+  void writer.closed.then(() => {
+    isRead = false;
+    wake();
+  });
+  /** A reader that is slow is waited for: the log is a file, and nothing of it is lost meanwhile. */
+  const written = (): Promise<void> => Promise.race([writer.flush(), aborted.promise]);
   try {
     for (;;) {
       const over = !running();
       ({ lines, offset } = readMeshLog(project.logFile, offset));
-      lines.forEach(show);
+      for (const text of textsOf(lines)) {
+        if (writer.push(text)) continue;
+        await written();
+        writer.push(text);
+      }
+      await written();
       if (io.signal.aborted) throw new Interrupted();
-      if (over) return exitCodes.done;
+      if (over || !isRead) return exitCodes.done;
       await changed.wake.promise;
       changed.wake = Promise.withResolvers();
     }

@@ -93,9 +93,10 @@ async function bundle(folder: string, manifest: Manifest, exports: NonNullable<M
 
 /** Writes the declarations of all entries of the packages, and of what these import, into `folder`. */
 async function declare(rooms: readonly string[], folder: string): Promise<void> {
-  const entries = rooms.flatMap((room) =>
-    Object.values(readManifest(join(repository, room)).exports ?? {}).map((entry) => join(repository, room, entry)),
-  );
+  const entries = rooms.flatMap((room) => {
+    const { name, exports = {} } = readManifest(join(repository, room));
+    return Object.entries(exports).map(([as, entry]) => [join(name, as), join(repository, room, entry)] as const);
+  });
   const config = {
     extends: join(repository, "tsconfig.json"),
     compilerOptions: {
@@ -109,8 +110,10 @@ async function declare(rooms: readonly string[], folder: string): Promise<void> 
       rootDir: repository,
       outDir: folder,
       typeRoots: [join(repository, "node_modules")],
+      // By way of node_modules they would be other people's files, of which TypeScript makes nothing.
+      paths: Object.fromEntries(entries.map(([name, entry]) => [name, [entry]])),
     },
-    files: entries,
+    files: entries.map(([, entry]) => entry),
     include: [],
     exclude: [],
   };
@@ -124,6 +127,17 @@ async function declare(rooms: readonly string[], folder: string): Promise<void> 
   });
   const problem = await child.stdout.text();
   if ((await child.exited) !== 0) throw new Error(`the declarations could not be made:\n${problem}`);
+  for (const [, entry] of entries) checkDeclared(join(folder, relative(repository, entry)), new Set());
+}
+
+/** @throws {Error} when the declarations of a file, or of what these import, are not there. */
+function checkDeclared(source: string, checked: Set<string>): void {
+  if (checked.has(source)) return;
+  checked.add(source);
+  const text = readFileSync(source.replace(/\.ts$/, ".d.ts"), "utf8");
+  for (const [, path = ""] of text.matchAll(/(?:from|import|import\() ?"(\.[^"]+\.ts)"/g)) {
+    checkDeclared(join(dirname(source), path), checked);
+  }
 }
 
 /** Puts a package's declarations beside its bundle, with maps that lead to its sources. */

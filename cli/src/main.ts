@@ -52,9 +52,10 @@ async function tell(error: unknown, argv: readonly string[], io: Io): Promise<nu
     return report.exitCode;
   }
   if (report.stack !== undefined) io.err(printable(report.stack));
-  io.err(
-    `${colors.red("error")}: ${printable(report.message)}${report.stack === undefined ? colors.dim(` [${report.code}]`) : ""}`,
-  );
+  // The code ends the sentence; what is below it, as the mark under a character, stays as it is.
+  const [sentence = "", ...below] = printable(report.message).split("\n");
+  const code = report.stack === undefined ? colors.dim(` [${report.code}]`) : "";
+  io.err([`${colors.red("error")}: ${sentence}${code}`, ...below].join("\n"));
   if (report.hint !== undefined) io.err(`${colors.cyan("hint")}: ${printable(report.hint)}`);
   return report.exitCode;
 }

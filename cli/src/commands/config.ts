@@ -67,9 +67,10 @@ export const runConfig: RunCommand = async ({ args: [path], options: given, io }
     row.origin.kind === "default" || row.origin.kind === "plugin" ? colors.dim(rowOrigin(row)) : rowOrigin(row),
   ]);
   const columns = [
-    { title: "SETTING", least: 20 },
-    { title: "VALUE", least: 12 },
-    { title: "FROM", least: 10 },
+    // Whole: cut, several settings of a plugin would look the same.
+    { title: "SETTING" },
+    { title: "VALUE", least: 10 },
+    { title: "FROM", least: 7, rank: 1 },
   ] as const;
   const width = io.stdoutColumns ?? Number.POSITIVE_INFINITY;
   for (const line of table(columns, cells, { width, colors })) io.out(line);

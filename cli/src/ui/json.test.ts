@@ -31,4 +31,5 @@ test("the message shows the place", () => {
     `the goal's data is not JSON: "b" was not expected there`,
   );
   expect(() => parseJsonArgument(`{"topic": bees}`, "the goal's data")).toThrow(/character 11 of 15\)\n.*\n {12}\^/);
+  expect(() => parseJsonArgument('{"a":', "it")).toThrow("it is not JSON: it ends too early (after 5 characters)\n");
 });

@@ -16,7 +16,7 @@ export function parseJsonArgument(text: string, what: string, otherwise?: string
     const around = text.slice(from, at + 20).replace(/\s/g, " ");
     const reason = at >= text.length ? "it ends too early" : `${JSON.stringify(text[at])} was not expected there`;
     throw new UsageError(
-      `${what} is not JSON: ${reason} (character ${at + 1} of ${text.length})\n  ${around}\n  ${" ".repeat(at - from)}^`,
+      `${what} is not JSON: ${reason} (${at >= text.length ? `after ${text.length === 1 ? "1 character" : `${text.length} characters`}` : `character ${at + 1} of ${text.length}`})\n  ${around}\n  ${" ".repeat(at - from)}^`,
       `names and texts stand in double quotes, and for the shell all of it in single ones: '{"key":"value"}'${otherwise === undefined ? "" : `; ${otherwise}`}`,
     );
   }

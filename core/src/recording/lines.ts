@@ -50,9 +50,10 @@ export async function readRecording(path: string): Promise<Recording> {
   try {
     text = await Bun.file(path).text();
   } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
     throw new SoormaError(
       "RECORDING_INVALID",
-      `the recording ${path} cannot be read: ${String((cause as Error).message)}`,
+      missing ? `there is no recording ${path}` : `the recording ${path} cannot be read: ${(cause as Error).message}`,
       { cause, hint: "Name the file that `soorma record <file>` wrote." },
     );
   }

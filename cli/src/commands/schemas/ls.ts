@@ -34,8 +34,9 @@ export const runLs = oneShot(async ({ args: [prefix = ""], options, io }) => {
   }
   const colors = colorsForStdout(io);
   const columns = [
-    { title: "SCHEMA", least: 16 },
-    { title: "VERSION", least: 8 },
+    // Name and version are whole: they are what `schemas show` and `schemas diff` are given.
+    { title: "SCHEMA" },
+    { title: "VERSION" },
     { title: "OF", align: "right", rank: 3 },
     { title: "USED BY", least: 8, rank: 2 },
     { title: "DESCRIPTION", least: 12, rank: 4 },

@@ -1,4 +1,5 @@
 import { readFileSync, rmSync } from "node:fs";
+import { diskFault } from "../ui/disk-fault.ts";
 import { CommandError } from "../ui/errors.ts";
 import { createFileExclusively, writeFileAtomically } from "./atomic-file.ts";
 import type { Role } from "./managed-process.ts";
@@ -68,7 +69,7 @@ export function readRunState(runFile: string): { readonly state: RunState; reado
  *
  * @param onStale - Told what was found before it is cleaned up.
  * @param drainMs - What whoever stops it has to wait for.
- * @throws {CommandError} `ALREADY_RUNNING`
+ * @throws {CommandError} `ALREADY_RUNNING`; `FILE_UNWRITABLE` when the disk does not take the file.
  */
 export async function claimProject(
   runFile: string,
@@ -82,7 +83,7 @@ export async function claimProject(
     JSON.stringify({ version: 1, supervisor, drainMs, ...state });
 
   for (;;) {
-    if (createFileExclusively(runFile, write({ phase: "starting", startedAtMs, processes: [] }))) break;
+    if (claimFile(runFile, write({ phase: "starting", startedAtMs, processes: [] }))) break;
     const found = readRunState(runFile);
     if (found?.alive) throw alreadyRunning(found.state);
     if (found) {
@@ -96,6 +97,19 @@ export async function claimProject(
     update: (state) => writeFileAtomically(runFile, write(state)),
     release: () => rmSync(runFile, { force: true }),
   };
+}
+
+function claimFile(runFile: string, text: string): boolean {
+  try {
+    return createFileExclusively(runFile, text);
+  } catch (cause) {
+    const why = diskFault(cause);
+    if (why === undefined) throw cause;
+    throw new CommandError("FILE_UNWRITABLE", `${runFile} cannot be written: ${why}; nothing was started`, {
+      cause,
+      hint: "mend that, then run it again: what runs is noted there",
+    });
+  }
 }
 
 function alreadyRunning(state: RunState): CommandError {

@@ -69,7 +69,8 @@ export function openSite(target: string): Site {
   const folder = join(parent, own);
   let madeParent: string | undefined;
   const remove = (): void => {
-    rmSync(folder, { recursive: true, force: true });
+    // On a disk only for reading even taking away what is not there fails.
+    if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
     // Made only for this project.
     if (madeParent !== undefined) removeEmpty(parent, madeParent);
   };

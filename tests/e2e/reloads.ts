@@ -1,5 +1,5 @@
 /**
- * Saves an agent's file many times under `soorma dev`, and tells what is there before and after:
+ * Saves an agent's file many times under `soorma dev`, types checked, and tells what is there before and after:
  * `bun tests/e2e/reloads.ts 1000`.
  */
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { startSoorma, tempFolder, until } from "./cli-run.ts";
 export interface Holding {
   /** Children of the supervisor, and theirs. */
   readonly processes: number;
-  /** Open file descriptors of supervisor, broker and state node. */
+  /** Open file descriptors of supervisor, broker, state node and TypeScript's server. */
   readonly files: Readonly<Record<string, number>>;
   /** Resident memory of the same, bytes. */
   readonly memory: Readonly<Record<string, number>>;
@@ -21,6 +21,7 @@ interface RunFile {
   readonly supervisor: { readonly pid: number };
   readonly processes: readonly { name: string; state: string; restarts: number; process?: { pid: number } }[];
   readonly standbys?: readonly unknown[];
+  readonly typeServer?: { readonly pid: number };
 }
 
 /** Reloads before the first look: caches and pools have their size by then. */
@@ -36,7 +37,14 @@ export async function reloadMany(count: number): Promise<{ before: Holding; afte
   const project = join(folder.path, "project");
   mkdirSync(join(project, "src/agents"), { recursive: true });
   mkdirSync(join(project, "node_modules"));
-  symlinkSync(join(import.meta.dir, "..", "..", "cli"), join(project, "node_modules/soorma"));
+  const repository = join(import.meta.dir, "..", "..");
+  symlinkSync(join(repository, "cli"), join(project, "node_modules/soorma"));
+  for (const name of ["typescript", "bun-types"])
+    symlinkSync(join(repository, "node_modules", name), join(project, "node_modules", name));
+  const { compilerOptions } = JSON.parse(readFileSync(join(repository, "tsconfig.json"), "utf8")) as object & {
+    compilerOptions: object;
+  };
+  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "project", type: "module" }));
   const save = (version: number): void =>
     writeFileSync(
@@ -81,8 +89,8 @@ await tool.run();`,
 
 /** Waits until the versions before are gone and the next process stands by. */
 async function atRest(project: string, runFile: () => RunFile | undefined): Promise<Holding> {
-  // Broker, state node, the agent, the one that stands by, and the sentinel.
-  const expected = 5;
+  // Broker, state node, the agent, the one that stands by, the sentinel, and TypeScript's server.
+  const expected = 6;
   const supervisor = runFile()?.supervisor.pid ?? 0;
   await until(
     "everything to come to rest",
@@ -92,6 +100,7 @@ async function atRest(project: string, runFile: () => RunFile | undefined): Prom
   const pids = Object.fromEntries([
     ["supervisor", supervisor],
     ...named.map(({ name, process }) => [name, process?.pid ?? 0] as const),
+    ["types", runFile()?.typeServer?.pid ?? 0],
   ]) as Record<string, number>;
   const of = (read: (pid: number) => number): Record<string, number> =>
     Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, read(pid)]));

@@ -27,12 +27,13 @@ export function openMeshLog(file: string): MeshLog {
   return {
     write(line) {
       const text = `${toJson(line)}\n`;
-      if (size + text.length > rotateBytes) {
-        closeSync(fd);
-        fd = openNew(file);
-        size = 0;
-      }
       try {
+        if (size + text.length > rotateBytes) {
+          size = 0;
+          const next = openNew(file);
+          closeSync(fd);
+          fd = next;
+        }
         size += writeSync(fd, text);
       } catch {
         // A full disk must not take the mesh down with its log.

@@ -111,6 +111,31 @@ async function gone(processes: readonly ProcessIdentity[]): Promise<void> {
 
 const says = (name: string, part: string) => (event: Event) => event.name === name && event.line?.includes(part);
 
+test("a disk that does not take what is noted ends nothing: it is said once, and noted as soon as there is room", async () => {
+  agent("one", idle);
+  const run = supervise();
+  await run.until(({ ready }) => ready);
+  const noted = join(root, ".soorma/run/supervisor.json");
+  rmSync(noted);
+  mkdirSync(noted);
+  const from = run.events.length;
+  agent("one", `${idle}// saved`);
+  await run.until(says("soorma", "what runs cannot be noted"), from);
+  await run.until(says("one", "reloaded"), from);
+  rmSync(noted, { recursive: true });
+  await run.until(says("soorma", "what runs is noted again"), from);
+  expect(run.state().phase).toBe("ready");
+  expect(run.events.filter(says("soorma", "cannot be noted"))).toHaveLength(1);
+  const processes = running(run);
+  expect(processes.length).toBeGreaterThan(0);
+
+  rmSync(noted);
+  mkdirSync(noted);
+  run.child.kill("SIGTERM");
+  await gone(processes);
+  await run.child.exited;
+});
+
 test("broker, state node and every agent run, and a stop ends agents before the state node before the broker", async () => {
   agent("one", idle);
   agent("two", idle);

@@ -1,6 +1,7 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { MeshFile } from "../mesh-file.ts";
 import { meshFileVariable, removeMeshFile, writeMeshFile } from "../mesh-file.ts";
+import { diskFault } from "../ui/disk-fault.ts";
 import { reportOf } from "../ui/errors.ts";
 import { type AgentRunner, createAgentRunner } from "./agent-runner.ts";
 import { type AgentEntry, agentSources } from "./agents.ts";
@@ -94,6 +95,8 @@ const standbyQuietMs = 150;
 const debuggedDrainMs = 1_000;
 /** Milliseconds to wait for processes that were killed. */
 const killMs = 1_000;
+/** What could not be noted is tried again after so many milliseconds. */
+const renoteMs = 1_000;
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { project, claim, drainMs, patienceMs = 10_000, backoffMs = 500 } = options;
@@ -164,17 +167,42 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const publish = (): void => {
     options.onChange?.();
     if (killed || stopping) return;
-    claim.update({
-      phase,
-      startedAtMs,
-      ...summary(),
-      ...helpers(),
+    note(() => {
+      claim.update({
+        phase,
+        startedAtMs,
+        ...summary(),
+        ...helpers(),
+      });
+      const pids = { broker: broker?.pid, state: state.pid };
+      if ((!broker || pids.broker !== undefined) && pids.state !== undefined) {
+        writeMeshFile(project.meshFile, options.meshFile({ broker: pids.broker, state: pids.state }));
+      }
     });
-    const pids = { broker: broker?.pid, state: state.pid };
-    if ((!broker || pids.broker !== undefined) && pids.state !== undefined) {
-      writeMeshFile(project.meshFile, options.meshFile({ broker: pids.broker, state: pids.state }));
-    }
     watchFiles();
+  };
+  let notedAgain: ReturnType<typeof setTimeout> | undefined;
+  /** A disk that is full must not end what runs: it is noted as soon as there is room. */
+  const note = (write: () => void): void => {
+    const isRepeated = notedAgain !== undefined;
+    clearTimeout(notedAgain);
+    notedAgain = undefined;
+    try {
+      write();
+      if (isRepeated) say("soorma", "what runs is noted again", "plain");
+    } catch (error) {
+      const why = diskFault(error);
+      if (why === undefined) throw error;
+      if (!isRepeated) {
+        const folder = dirname(project.runFile);
+        say(
+          "soorma",
+          `what runs cannot be noted in ${folder}: ${why}; it goes on, and commands may not find it`,
+          "bad",
+        );
+      }
+      if (!stopping && !killed) notedAgain = setTimeout(publish, renoteMs);
+    }
   };
 
   const nodeOptions = { start, say, onChange: publish, backoffMs: Math.min(backoffMs, 100) };
@@ -297,7 +325,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         options.onChange?.();
         watcher[Symbol.dispose]();
         types?.close();
-        claim.update({ phase, startedAtMs, ...summary(), ...helpers() });
+        note(() => claim.update({ phase, startedAtMs, ...summary(), ...helpers() }));
         // Nobody new shall come.
         removeMeshFile(project.meshFile);
         await Promise.all([standbys?.stop(), ...[...runners.values()].map((runner) => runner.stop())]);
@@ -309,6 +337,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     async kill() {
       killed = true;
+      clearTimeout(notedAgain);
       watcher[Symbol.dispose]();
       types?.close();
       standbys?.kill();

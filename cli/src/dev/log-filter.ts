@@ -2,8 +2,10 @@ import type { LogLevel } from "@soorma/core";
 import { levelOrder, type MeshLogLine } from "./log-line.ts";
 
 export interface LogFilter {
-  /** Of this agent, or process; an agent with several instances stands for all of them. */
+  /** Of this process; an agent with several instances stands for all of them. */
   readonly agent?: string;
+  /** The same of several. */
+  readonly processes?: readonly string[];
   /** At least. */
   readonly level?: LogLevel;
   /** Milliseconds since the epoch. */
@@ -11,8 +13,9 @@ export interface LogFilter {
   readonly grep?: RegExp;
 }
 
-export function isShown(line: MeshLogLine, { agent, level, sinceMs, grep }: LogFilter): boolean {
+export function isShown(line: MeshLogLine, { agent, processes, level, sinceMs, grep }: LogFilter): boolean {
   if (agent !== undefined && !isOf(line.name, agent)) return false;
+  if (processes !== undefined && !processes.includes(line.name)) return false;
   if (level !== undefined && levelOrder(line.level) < levelOrder(level)) return false;
   if (sinceMs !== undefined && line.timeMs < sinceMs) return false;
   if (!grep) return true;
@@ -22,6 +25,17 @@ export function isShown(line: MeshLogLine, { agent, level, sinceMs, grep }: LogF
 /** `worker-2` is an instance of `worker`. */
 export function isOf(name: string, agent: string): boolean {
   return name === agent || (name.startsWith(`${agent}-`) && /^\d+$/.test(name.slice(agent.length + 1)));
+}
+
+/** Agents by the names that the mesh knows them by, with the processes they were ready in: those are called after files. */
+export function agentsIn(lines: readonly MeshLogLine[]): Map<string, readonly string[]> {
+  const found = new Map<string, readonly string[]>();
+  for (const { name, event, fields } of lines) {
+    const [, agent] = event === "agent.ready" ? (/^(.+)-[0-9a-z]{10}$/.exec(String(fields?.agentId)) ?? []) : [];
+    if (agent === undefined || found.get(agent)?.includes(name)) continue;
+    found.set(agent, [...(found.get(agent) ?? []), name]);
+  }
+  return found;
 }
 
 /** A regular expression, whatever the case. @throws {TypeError} for what is none. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createColors } from "../ui/colors.ts";
-import { filterOfWords, isShown, parseGrep } from "./log-filter.ts";
+import { agentsIn, filterOfWords, isShown, parseGrep } from "./log-filter.ts";
 import { type MeshLogLine, readChildLine } from "./log-line.ts";
 import { createLinePainter } from "./log-painter.ts";
 import { openMeshLog, previousLog, readMeshLog } from "./mesh-log.ts";
@@ -62,6 +62,27 @@ test("a log is filtered by agent, level, time, text and trace id", () => {
   expect(isShown(line, { grep: parseGrep("BOOM|bang") })).toBe(true);
   expect(isShown(line, { grep: parseGrep("^t-1$") })).toBe(true);
   expect(() => parseGrep("(")).toThrow("( is no regular expression");
+});
+
+test("an agent's log is found by the name that the mesh knows it by, which is not that of its file", () => {
+  const ready = (name: string, agentId: string): MeshLogLine =>
+    readChildLine(
+      name,
+      "stdout",
+      JSON.stringify({
+        time: "2026-01-01T00:00:00Z",
+        level: "info",
+        component: "agent",
+        event: "agent.ready",
+        agentId,
+      }),
+      1,
+    );
+  const lines = [ready("writer-1", "shop-writer-0a1b2c3d4e"), ready("writer-2", "shop-writer-5e6f7g8h9i"), line];
+  const agents = agentsIn([...lines, ...lines]);
+  expect([...agents]).toEqual([["shop-writer", ["writer-1", "writer-2"]]]);
+  const shown = (processes: readonly string[]) => lines.filter((one) => isShown(one, { processes }));
+  expect(shown(agents.get("shop-writer") ?? [])).toEqual(lines.slice(0, 2));
 });
 
 test("words a person types are an agent, a level, or text", () => {

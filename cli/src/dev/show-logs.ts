@@ -5,7 +5,7 @@ import { CommandError, exitCodes, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { createLineWriter } from "../ui/line-writer.ts";
 import { listOf, suggest } from "../ui/suggest.ts";
-import { isOf, isShown, type LogFilter } from "./log-filter.ts";
+import { agentsIn, isOf, isShown, type LogFilter } from "./log-filter.ts";
 import { type MeshLogLine, toJson } from "./log-line.ts";
 import { createLinePainter } from "./log-painter.ts";
 import { previousLog, readMeshLog } from "./mesh-log.ts";
@@ -23,7 +23,9 @@ interface ShowOptions {
  *
  * @throws {CommandError} `LOG_NOT_FOUND`; `AGENT_NOT_FOUND` for an agent that wrote nothing and does not run.
  */
-export async function showLogs(project: Project, { json, follow, filter }: ShowOptions, io: Io): Promise<number> {
+export async function showLogs(project: Project, options: ShowOptions, io: Io): Promise<number> {
+  const { json, follow } = options;
+  let { filter } = options;
   const paint = createLinePainter({ colors: colorsForStdout(io), root: project.root });
   const textsOf = (lines: readonly MeshLogLine[]): string[] =>
     lines.filter((line) => isShown(line, filter)).map((line) => (json ? toJson(line) : paint(line)));
@@ -34,7 +36,11 @@ export async function showLogs(project: Project, { json, follow, filter }: ShowO
   }
   // What happened before the mesh was started again is asked for by its time only.
   const before = filter.sinceMs === undefined ? [] : readMeshLog(previousLog(project.logFile)).lines;
-  if (filter.agent !== undefined) checkAgent(project, filter.agent, [...before, ...lines]);
+  if (filter.agent !== undefined) {
+    const { agent, ...rest } = filter;
+    const processes = processesOf(project, agent, [...before, ...lines]);
+    if (processes) filter = { ...rest, processes };
+  }
   for (const text of textsOf([...before, ...lines])) io.out(text);
   if (!follow) return exitCodes.done;
 
@@ -76,11 +82,19 @@ export async function showLogs(project: Project, { json, follow, filter }: ShowO
   }
 }
 
-function checkAgent(project: Project, agent: string, lines: readonly MeshLogLine[]): void {
+/**
+ * The processes of an agent that is called by its name in the mesh; none for what is called like a process.
+ *
+ * @throws {CommandError} `AGENT_NOT_FOUND`
+ */
+function processesOf(project: Project, agent: string, lines: readonly MeshLogLine[]): readonly string[] | undefined {
   const processes = readRunState(project.runFile)?.state.processes.map(({ name }) => name) ?? [];
   const known = [...new Set([...processes, ...lines.map(({ name }) => name)])];
-  if (known.some((name) => isOf(name, agent))) return;
+  if (known.some((name) => isOf(name, agent))) return undefined;
+  const agents = agentsIn(lines);
+  const found = agents.get(agent);
+  if (found) return found;
   throw new CommandError("AGENT_NOT_FOUND", `nothing called "${agent}" wrote into the log of ${project.root}`, {
-    hint: suggest(agent, known, `there are ${listOf(known)}`),
+    hint: suggest(agent, [...known, ...agents.keys()], `there are ${listOf(known)}`),
   });
 }

@@ -148,8 +148,8 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
     if (same === 0) exit.showHeld();
     const delayMs = Math.min(longestBackoffMs, options.backoffMs * 2 ** crashes++);
     const again = same === 0 ? "" : `, the same as before (${same + 1} times)`;
-    say(entry.name, `${why}${again}${cause}; starts again in ${delayMs / 1000} s, or when a file is saved`, "bad");
     settle("failed", why);
+    say(entry.name, `${why}${again}${cause}; starts again in ${delayMs / 1000} s, or when a file is saved`, "bad");
     // A replacement is on its way already.
     if (!candidate) retry = setTimeout(() => void runner.refresh("retry"), delayMs);
   };
@@ -158,8 +158,8 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
 
   const refuse = (text: string): void => {
     const after = current ? "the old one keeps running" : "waiting for a change";
-    say(entry.name, `${relative(text)}\n${after}`, "bad");
     settle(current ? "ready" : "failed", firstLine(text));
+    say(entry.name, `${relative(text)}\n${after}`, "bad");
   };
 
   /**

@@ -34,7 +34,7 @@ export function createAsker(io: Io, title: string, cancelled = "Cancelled: nothi
     const value = await Promise.race([answer, gone]);
     if (!clack.isCancel(value)) return value;
     clack.cancel(cancelled, common);
-    throw new Interrupted("cancelled");
+    throw new Interrupted("");
   };
   return {
     text: async ({ message, fallback, validate }) => {

@@ -29,16 +29,18 @@ export function createPresses({
 
 /**
  * Whether this process is in its terminal's foreground without leading it. Ctrl-C goes to everybody there, and `bun run` and
- * `bunx`, which then lead, pass it on as well: one press comes twice. A process that a shell started itself leads.
+ * `bunx`, which then lead, pass it on as well: one press comes twice. A process that a shell started itself leads. Without a
+ * terminal the same goes for a script's process: who ends it signals its whole group.
  */
 function isWrapped(): boolean {
   const { group, foreground } = process.platform === "linux" ? linuxGroups() : psGroups();
-  return group === foreground && group !== process.pid;
+  if (group === process.pid) return false;
+  return group === foreground || (!(foreground > 0) && process.env.npm_lifecycle_event !== undefined);
 }
 
 interface Groups {
   readonly group: number;
-  /** -1 without a terminal. */
+  /** Not positive without a terminal. */
   readonly foreground: number;
 }
 

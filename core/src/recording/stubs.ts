@@ -118,8 +118,11 @@ function createStub(
         const call = answers.task(asked);
         await publishAll(call.meanwhile, context);
         // It ran until nobody wanted it any more.
-        if (call.isCancelled)
+        if (call.isCancelled) {
+          // It may have been cancelled while the events were published.
+          asked.signal.throwIfAborted();
           await new Promise((_, reject) => asked.signal.addEventListener("abort", () => reject(asked.signal.reason)));
+        }
         return resultOf(call.outcome);
       });
     }

@@ -55,7 +55,8 @@ async function tell(error: unknown, argv: readonly string[], io: Io): Promise<nu
   // The code ends the sentence; what is below it, as the mark under a character, stays as it is.
   const [sentence = "", ...below] = printable(report.message).split("\n");
   const code = report.stack === undefined ? colors.dim(` [${report.code}]`) : "";
-  io.err([`${colors.red("error")}: ${sentence}${code}`, ...below].join("\n"));
+  const [, words = "", colon = ""] = /^(.*?)(:?)$/.exec(sentence) ?? [];
+  io.err([`${colors.red("error")}: ${words}${code}${colon}`, ...below].join("\n"));
   if (report.hint !== undefined) io.err(`${colors.cyan("hint")}: ${printable(report.hint)}`);
   return report.exitCode;
 }

@@ -249,7 +249,7 @@ test("what is wrong with the folder or the question is said before anything is s
     [["nope"], 1, "there is no folder"],
     [["file.md"], 1, "is a file, not a folder"],
     [["empty"], 1, "has no Markdown or text files to read"],
-    [["broken"], 1, "can be read:\n  gone.md: a link to something that is not there"],
+    [["broken"], 1, "can be read [DOCUMENTS_UNREADABLE]:\n  gone.md: a link to something that is not there"],
     [[".", "--question", "  "], 2, "the question is empty"],
     [[".", "--question", "what is it?"], 2, "there is no word to search for"],
     [[".", "--workers", "9"], 2, "9 is no number of workers: 1 to 8"],

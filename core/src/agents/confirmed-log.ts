@@ -1,34 +1,43 @@
 import type { PlanLog } from "../plans/log.ts";
 import type { Runtime } from "../runtime.ts";
 
+/** Plans that are remembered, those with the latest changes: what follows a change follows it soon. */
+const rememberedPlans = 4_096;
+
 /**
- * The log as a planner uses it. Remembers when the state node last took something from this planner, which then was not
- * taken for gone: nobody can have taken its plans over before that.
+ * The log as a planner uses it. Remembers when it last took a change of a plan from this planner, which then certainly drove
+ * that plan. It says nothing of the planner's other plans, nor does a lease: while this process was stopped another instance
+ * may have taken them over, and both are granted to it again afterwards.
  */
 export class ConfirmedLog {
   readonly log: PlanLog;
   readonly #runtime: Runtime;
-  #confirmedAt = Number.NEGATIVE_INFINITY;
+  readonly #confirmedAt = new Map<string, number>();
 
   constructor(log: PlanLog, runtime: Runtime) {
     this.#runtime = runtime;
     this.log = {
       ...log,
-      append: (...params) => this.#confirmedBy(() => log.append(...params)),
-      lease: (...params) => this.#confirmedBy(() => log.lease(...params)),
+      append: async (planId, ...params) => {
+        // The answer may have been long on its way, and says nothing of the time since it was given.
+        const askedAt = this.#runtime.monotonic();
+        const version = await log.append(planId, ...params);
+        this.#confirm(planId, askedAt);
+        return version;
+      },
     };
   }
 
-  /** Milliseconds for which somebody else may have taken over what this planner drives, at the most. */
-  get unconfirmedMs(): number {
-    return this.#runtime.monotonic() - this.#confirmedAt;
+  /** Milliseconds for which somebody else may have driven the plan, at the most. */
+  unconfirmedMs(planId: string): number {
+    return this.#runtime.monotonic() - (this.#confirmedAt.get(planId) ?? Number.NEGATIVE_INFINITY);
   }
 
-  async #confirmedBy<T>(call: () => Promise<T>): Promise<T> {
-    // The answer may have been long on its way, and says nothing of the time since it was given.
-    const askedAt = this.#runtime.monotonic();
-    const answer = await call();
-    this.#confirmedAt = Math.max(this.#confirmedAt, askedAt);
-    return answer;
+  #confirm(planId: string, askedAt: number): void {
+    const known = this.#confirmedAt.get(planId) ?? Number.NEGATIVE_INFINITY;
+    this.#confirmedAt.delete(planId);
+    this.#confirmedAt.set(planId, Math.max(known, askedAt));
+    const oldest = this.#confirmedAt.keys().next().value;
+    if (this.#confirmedAt.size > rememberedPlans && oldest !== undefined) this.#confirmedAt.delete(oldest);
   }
 }

@@ -119,7 +119,7 @@ export class Planner extends Agent {
     const confirmed = new ConfirmedLog(tracker.logOf(agentId), node.runtime);
     const planLog = confirmed.log;
     const { retry, leaseMs = defaultLeaseMs, renewMs = leaseMs } = this.#options;
-    const unconfirmedMs = (): number => confirmed.unconfirmedMs;
+    const unconfirmedMs = (planId: string): number => confirmed.unconfirmedMs(planId);
     const dispatcher = new MeshTaskDispatcher({ node, agentId, log, unconfirmedMs });
     this.#dispatcher = dispatcher;
     const engine = createPlanEngine({

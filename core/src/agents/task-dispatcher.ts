@@ -47,8 +47,8 @@ export interface TaskDispatcherOptions {
   readonly node: MeshNode;
   readonly agentId: string;
   readonly log: Logger;
-  /** Milliseconds since this planner certainly drove its plans: so old is what it offers. */
-  readonly unconfirmedMs: () => number;
+  /** Milliseconds since this planner certainly drove the plan: so old is what it offers of it. */
+  readonly unconfirmedMs: (planId: string) => number;
 }
 
 /**
@@ -540,7 +540,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
 
   #offerOf(assignment: TaskAssignment): Envelope {
     const { node, unconfirmedMs } = this.#o;
-    const time = Math.max(0, Math.floor(node.runtime.now() - unconfirmedMs()));
+    const time = Math.max(0, Math.floor(node.runtime.now() - unconfirmedMs(assignment.planId)));
     return taskOffer(assignment, { id: node.nextId(), time, replyTo: this.#replyTo() });
   }
 

@@ -128,14 +128,25 @@ export class LineWriter {
       if (line) lines.push(line);
       if (copy && !this.#translate(nodeId, copy, lines)) orphans.set(nodeId, (orphans.get(nodeId) ?? 0) + 1);
     };
+    /** Calls that wait: their answers wait with them. */
+    const waiting = new Set<string>();
+    const isEarly = ({ copy, nodeId }: Held): boolean => {
+      if (!copy) return false;
+      const call = copy[0] === "call" || copy[0] === "answer" ? `${nodeId} ${copy[2]}` : "";
+      if (copy[0] === "answer") return waiting.has(call);
+      const early = translator.isEarly(copy);
+      if (early) waiting.add(call);
+      else waiting.delete(call);
+      return early;
+    };
     for (const held of due) {
-      if (held.copy && translator.isEarly(held.copy)) early.push(held);
+      if (isEarly(held)) early.push(held);
       else write(held);
     }
     for (const held of early) {
-      const { copy, heldAt } = held;
       // Its offer was behind it, or has not come yet.
-      if (copy && !all && heldAt > dueAt - offerMs && translator.isEarly(copy)) kept.push(held);
+      const waits = isEarly(held);
+      if (waits && !all && held.heldAt > dueAt - offerMs) kept.push(held);
       else write(held);
     }
     for (const [nodeId, count] of orphans) {

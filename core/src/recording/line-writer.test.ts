@@ -1,0 +1,79 @@
+import { expect, test } from "bun:test";
+import { fakeRuntime } from "../../testing/fake-runtime.ts";
+import { taskOffer } from "../agents/task-offer.ts";
+import { taskMethods } from "../agents/task-wire.ts";
+import { packEnvelope } from "../events/envelope.ts";
+import type { Copy } from "../mesh/tap.ts";
+import type { TaskAssignment } from "../plans/dispatcher.ts";
+import type { RecordingHeader, RecordingLine } from "./format.ts";
+import { LineWriter } from "./line-writer.ts";
+import { CopyTranslator } from "./translator.ts";
+
+const time = 1_000;
+const offer = taskOffer(
+  {
+    planId: "p",
+    taskId: "p.1",
+    goalId: "g",
+    name: "sum",
+    assignedTo: "sum",
+    data: null,
+    inputs: {},
+    attempt: 1,
+    failures: 0,
+    epoch: 1,
+    hasJournal: false,
+    mayOverlap: false,
+    priority: 0,
+    origin: {
+      goalId: "g",
+      goalType: "x",
+      goalData: null,
+      traceId: "t",
+      correlationId: "c",
+      tenantId: "default",
+      planner: "p",
+    },
+  } satisfies TaskAssignment,
+  { id: "o", time, replyTo: { agentId: "planner", nodeId: "n-planner", address: "a" } },
+);
+const offered: Copy = ["call", time, 1, taskMethods.offer, "worker", packEnvelope(offer)];
+const result: Copy = [
+  "call",
+  time,
+  7,
+  taskMethods.result,
+  "planner",
+  { taskId: "p.1", attempt: 1, agentId: "worker", ok: true, result: 3 },
+];
+const acknowledged: Copy = ["answer", time, 7, true, null];
+
+test("a result that comes before its offer waits for it, and the answer to it waits as well", async () => {
+  for (const laterMs of [0, 500]) {
+    const runtime = fakeRuntime();
+    const lines: (RecordingHeader | RecordingLine)[] = [];
+    const writer = new LineWriter(
+      {
+        runtime,
+        translator: new CopyTranslator({ subscribersOf: () => [], agentOn: () => undefined }),
+        write: (some) => void lines.push(...some),
+        finish: (message) => message,
+        onRefused: (_nodeId, error) => {
+          throw error;
+        },
+        onFailure: (error) => {
+          throw error;
+        },
+      },
+      { format: "soorma.recording", version: 1, time, startedAt: "", tenant: "default" } as RecordingHeader,
+    );
+    writer.copy("n-worker", result, 10);
+    writer.copy("n-worker", acknowledged, 10);
+    await runtime.advance(laterMs);
+    writer.copy("n-planner", offered, 10);
+    await runtime.advance(1_000);
+    await writer.close();
+    expect(lines.flatMap((line) => ("kind" in line ? [line.kind] : []))).toEqual(["task", "result", "end"]);
+    expect([writer.messages, writer.lost]).toEqual([2, 0]);
+  }
+});

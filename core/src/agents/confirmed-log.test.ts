@@ -1,21 +1,9 @@
 import { expect, test } from "bun:test";
 import { fakeRuntime, memoryPlanLog } from "../../testing/index.ts";
-import type { PlanChange } from "../plans/log.ts";
+import { changes } from "../../testing/plan-changes.ts";
 import { ConfirmedLog } from "./confirmed-log.ts";
 
-const created: PlanChange = {
-  type: "plan.created",
-  origin: {
-    goalId: "g",
-    goalType: "test.goal",
-    goalData: null,
-    traceId: "t",
-    correlationId: "c",
-    tenantId: "default",
-    planner: "planner",
-  },
-  driver: "planner-1",
-};
+const created = changes.created({}, "planner-1");
 
 test("a plan is confirmed by what its log took from the planner, as of when that was asked", async () => {
   const runtime = fakeRuntime();

@@ -21,6 +21,7 @@ async function run(args: readonly string[], files: Readonly<Record<string, strin
       onStopSignal: () => ({ [Symbol.dispose]() {} }),
       out: (line) => {
         stdout += `${line}\n`;
+        return true;
       },
       err: (line) => {
         stderr += `${line}\n`;

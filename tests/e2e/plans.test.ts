@@ -217,6 +217,19 @@ test("a plan is watched to its end", async () => {
   expect(lines.map((line) => (JSON.parse(line) as { type: string }).type)[0]).toBe("plan.created");
 }, 60_000);
 
+test("watching ends when nobody reads any more", async () => {
+  const planId = await submit("review.goal");
+  const child = startSoorma(["plans", "watch", planId, "--json"], { cwd: project });
+  for await (const chunk of child.stdout) {
+    expect(new TextDecoder().decode(chunk)).toContain('"plan.created"');
+    break;
+  }
+  await run("plans", "pause", planId);
+  expect(await child.exited).toBe(0);
+  expect((await json<PlanSummary>("plans", "show", planId)).status).toBe("paused");
+  await run("plans", "cancel", planId);
+}, 60_000);
+
 test("plans are listed by status, goal and time; agents by how they do", async () => {
   const all = await json<PlanSummary[]>("plans", "list");
   expect(all.length).toBeGreaterThan(3);

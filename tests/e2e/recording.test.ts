@@ -70,6 +70,26 @@ async function record(file: string, args: readonly string[], body: () => Promise
   return await out;
 }
 
+test("a recording ends when nobody reads it any more", async () => {
+  const child = startSoorma(["record", "-"], { cwd: project });
+  children.push(child);
+  for await (const chunk of child.stdout) {
+    expect(new TextDecoder().decode(chunk)).toContain('"soorma.recording"');
+    break;
+  }
+  await run("goal", "count.goal", '{"text":"a b"}');
+  expect(await child.exited).toBe(0);
+}, 60_000);
+
+test("a recording that cannot be written says why", async () => {
+  const { stderr, exitCode } = await run("record", "nowhere/monday.jsonl");
+  expect(stderr).toBe(
+    "error: the recording cannot be written to nowhere/monday.jsonl: its folder does not exist (ENOENT) [FILE_UNWRITABLE]\n" +
+      "hint: name a file in a folder that can be written\n",
+  );
+  expect(exitCode).toBe(1);
+}, 60_000);
+
 test("a running mesh is recorded, with the goals of commands that come later", async () => {
   const out = await record("monday.jsonl", ["--redact", "token"], async () => {
     expect((await run("goal", "count.goal", '{"text":"a b c"}', "--json")).exitCode).toBe(0);

@@ -103,6 +103,7 @@ async function runWith({ columns, signal }: Settings, ...args: string[]): Promis
     onStopSignal: () => ({ [Symbol.dispose]() {} }),
     out: (line) => {
       stdout += `${line}\n`;
+      return true;
     },
     err: (line) => {
       stderr += `${line}\n`;

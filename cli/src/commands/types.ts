@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { writeFileAtomically } from "../dev/atomic-file.ts";
 import type { LiveContract } from "../types/contracts.ts";
+import { whyUnwritten } from "../ui/disk-fault.ts";
 import { CommandError, UsageError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { oneLine, printable } from "../ui/text.ts";
@@ -54,8 +55,7 @@ function write(
       // Source code like any other.
       writeFileAtomically(path, text, 0o666);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new CommandError("FILE_UNWRITABLE", `the types cannot be written to ${out}: ${why}`, {
+      throw new CommandError("FILE_UNWRITABLE", `the types cannot be written to ${out}: ${whyUnwritten(cause)}`, {
         cause,
         hint: "give --out a file in a folder that can be written",
       });

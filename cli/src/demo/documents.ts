@@ -114,11 +114,9 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: "a link to something that is not there",
   ELOOP: "a link that leads to itself",
   EIO: "the disk could not read it",
-  EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full",
 };
 
-/** Why the file system refused, in words. */
+/** Why something cannot be read, in words. */
 export function reasonOf(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   return reasons[code] ?? (error instanceof Error ? error.message : String(error));

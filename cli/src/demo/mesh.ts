@@ -9,8 +9,8 @@ import { meshPlugins } from "../dev/mesh-plugins.ts";
 import { findProject, makeSocketFolder } from "../dev/project.ts";
 import { claimProject, type ProcessStatus } from "../dev/run-state.ts";
 import { createSupervisor } from "../dev/supervisor.ts";
+import { whyUnwritten } from "../ui/disk-fault.ts";
 import { CommandError } from "../ui/errors.ts";
-import { reasonOf } from "./documents.ts";
 
 export interface DemoMeshOptions {
   /** Processes of the one worker program. */
@@ -148,7 +148,7 @@ function makeFolder(): string {
   try {
     return realpathSync(mkdtempSync(join(parent, "soorma-demo-")));
   } catch (cause) {
-    const why = existsSync(parent) ? reasonOf(cause) : "it does not exist";
+    const why = existsSync(parent) ? whyUnwritten(cause) : "it does not exist";
     throw new CommandError("TEMP_FOLDER", `no temporary folder can be made in ${parent}: ${why}`, {
       cause,
       hint: "name another place with TMPDIR",

@@ -1,4 +1,6 @@
 const whys: Readonly<Record<string, string>> = {
+  ENOENT: "its folder does not exist",
+  EISDIR: "a folder is in the way",
   EACCES: "it may not be written",
   EPERM: "it may not be written",
   EROFS: "the disk is only for reading",
@@ -15,4 +17,9 @@ export function diskFault(error: unknown): string | undefined {
     return undefined;
   const why = whys[error.code];
   return why === undefined ? error.code : `${why} (${error.code})`;
+}
+
+/** Why something was not written, whatever the error is. */
+export function whyUnwritten(error: unknown): string {
+  return diskFault(error) ?? (error instanceof Error ? error.message : String(error));
 }

@@ -17,8 +17,8 @@ export interface Io {
   readonly signal: AbortSignal;
   /** Called at each of these, with how many came so far; disposing ends it. */
   onStopSignal(listener: (signal: StopSignal, count: number) => void): Disposable;
-  /** The answer, one line. */
-  out(line: string): void;
+  /** The answer, one line. False when nobody reads it any more: `soorma … | head -1`. */
+  out(line: string): boolean;
   /** Everything else, one line. */
   err(line: string): void;
   /** Everything else, as it is: for redrawn lines. */
@@ -58,8 +58,8 @@ export function createProcessIo(): Io & Disposable {
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
     out: (line) => writeAll(1, `${line}\n`),
-    err: (line) => writeAll(2, `${line}\n`),
-    errRaw: (text) => writeAll(2, text),
+    err: (line) => void writeAll(2, `${line}\n`),
+    errRaw: (text) => void writeAll(2, text),
     [Symbol.dispose]() {
       for (const [name, handler] of handlers) process.off(name, handler);
     },
@@ -68,19 +68,21 @@ export function createProcessIo(): Io & Disposable {
 
 /**
  * Writes everything before it returns, so that no output is lost when the process ends right after.
- * A reader that went away (`soorma … | head -1`) is not an error.
+ *
+ * @returns False when the reader went away, which is not an error: `soorma … | head -1`.
  */
-export function writeAll(fd: 1 | 2, text: string): void {
+export function writeAll(fd: 1 | 2, text: string): boolean {
   const bytes = new TextEncoder().encode(text);
   for (let sent = 0; sent < bytes.length; ) {
     try {
       sent += writeSync(fd, bytes, sent);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "EPIPE" || code === "EIO") return;
+      if (code === "EPIPE" || code === "EIO") return false;
       // A full non-blocking pipe: give its reader a moment. There is no way to wait for it synchronously.
       if (code === "EAGAIN") Bun.sleepSync(1);
       else throw error;
     }
   }
+  return true;
 }

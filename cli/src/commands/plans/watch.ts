@@ -18,13 +18,16 @@ export const runWatch: RunCommand = async ({ args: [given], options, io }) => {
   const run = await client.attach(await findPlanId(client, given));
   const final = json ? await watchAsJson(run, io) : await watchAsGraph(run, io);
   if (io.signal.aborted) throw new Interrupted(`interrupted; plan ${run.planId} goes on`);
-  return final === "completed" ? 0 : 1;
+  return final === "completed" || final === unread ? 0 : 1;
 };
+
+/** Instead of a status: whoever read the lines has seen enough. */
+const unread = "unread";
 
 async function watchAsJson(run: GoalRun, io: Io): Promise<string> {
   let status = "";
   for await (const { entry, plan } of run.progress({ signal: io.signal })) {
-    io.out(JSON.stringify(entry));
+    if (!io.out(JSON.stringify(entry))) return unread;
     status = plan().status;
   }
   return status;

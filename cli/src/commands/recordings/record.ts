@@ -1,6 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import type { RecorderStats } from "@soorma/core/recording";
+import { whyUnwritten } from "../../ui/disk-fault.ts";
 import { CommandError, Interrupted, UsageError } from "../../ui/errors.ts";
 import { type Io, writeAll } from "../../ui/io.ts";
 import { createLive } from "../../ui/live.ts";
@@ -33,6 +34,7 @@ export const runRecord: RunCommand = async ({ args: [path = ""], options, io }) 
   ]);
   const meshFile = findMeshFile({ cwd: io.cwd, env: io.env });
   await using output = await openOutput(path, { io, force });
+  const unread = Promise.withResolvers<Why>();
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
   const recorder = new Recorder({
@@ -40,7 +42,9 @@ export const runRecord: RunCommand = async ({ args: [path = ""], options, io }) 
     // Of `<project>/.soorma/run/mesh.json`.
     project: basename(dirname(dirname(dirname(meshFile)))),
     redact,
-    write: (lines) => output.write(lines.map((line) => `${formatLine(line)}\n`).join("")),
+    write: async (lines) => {
+      if (!(await output.write(lines.map((line) => `${formatLine(line)}\n`).join("")))) unread.resolve("unread");
+    },
     onFailure: (cause) => failed.reject(writeError(path, cause)),
   });
   try {
@@ -55,7 +59,7 @@ export const runRecord: RunCommand = async ({ args: [path = ""], options, io }) 
     );
     if (!isWhole) io.err("warning: not every process answers; what it sends is recorded when it does");
     using life = watchMeshLife(io);
-    const stopped = life.ended.catch(() => "mesh" as const);
+    const stopped = Promise.race([life.ended.catch(() => "mesh" as const), unread.promise]);
     const why = await Promise.race([over(recorder, { io, seconds, stopped }), failed.promise]);
     const tookMs = performance.now() - startedMs;
     await recorder.stop();
@@ -77,9 +81,9 @@ async function interrupted({ signal }: Io): Promise<never> {
   throw new Interrupted();
 }
 
-type Why = "interrupted" | "time" | "mesh";
+type Why = "interrupted" | "time" | "mesh" | "unread";
 
-/** Resolves at Ctrl-C, when the time is over, or when there is no mesh any more. */
+/** Resolves at Ctrl-C, when the time is over, or as `stopped` does: there is no mesh any more, or nobody who reads. */
 async function over(
   recorder: { readonly recorded: RecorderStats },
   { io, seconds, stopped }: { io: Io; seconds: number | undefined; stopped: Promise<Why> },
@@ -122,7 +126,8 @@ function tell(
 }
 
 interface Output extends AsyncDisposable {
-  write(text: string): Promise<void>;
+  /** Resolves to false when nobody reads it any more. */
+  write(text: string): Promise<boolean>;
 }
 
 /** Only its owner may read it: it holds what agents send each other. */
@@ -144,7 +149,10 @@ async function openOutput(path: string, { io, force }: { io: Io; force: boolean 
     throw writeError(path, cause);
   }
   return {
-    write: (text) => file.writeFile(text),
+    async write(text) {
+      await file.writeFile(text);
+      return true;
+    },
     async [Symbol.asyncDispose]() {
       await file.close();
     },
@@ -152,8 +160,7 @@ async function openOutput(path: string, { io, force }: { io: Io; force: boolean 
 }
 
 function writeError(path: string, cause: unknown): CommandError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new CommandError("FILE_UNWRITABLE", `the recording cannot be written to ${path}: ${why}`, {
+  return new CommandError("FILE_UNWRITABLE", `the recording cannot be written to ${path}: ${whyUnwritten(cause)}`, {
     cause,
     hint: "name a file in a folder that can be written",
   });

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { FakeRuntime } from "../testing/fake-runtime.ts";
+import { changes } from "../testing/plan-changes.ts";
 import { stageHome, stateStage } from "../testing/state-stage.ts";
 import { isSoormaError, type SoormaError } from "./errors.ts";
 import { memoryMethods } from "./memory/protocol.ts";
@@ -37,19 +38,7 @@ async function failure(runtime: FakeRuntime, promise: Promise<unknown>): Promise
   return error;
 }
 
-const changes = (...list: PlanChange[]): PlanChange[] => list;
-const created: PlanChange = {
-  type: "plan.created",
-  origin: {
-    goalId: "g",
-    goalType: "x",
-    goalData: null,
-    traceId: "t",
-    correlationId: "c",
-    tenantId: "acme",
-    planner: "p",
-  },
-};
+const created = changes.created();
 const started: PlanChange = { type: "plan.started", tasks: [{ taskId: "a", name: "a", assignedTo: "w" }] };
 const dispatched: PlanChange = { type: "task.dispatched", taskId: "a", attempt: 1 };
 const progress = (fraction: number): PlanChange => ({ type: "task.progress", taskId: "a", fraction });
@@ -174,23 +163,23 @@ test("a watch goes on over the state node's restart, without a gap and nothing t
   const { runtime, tracker, start, kill } = stage();
   start();
   const run = <T>(promise: Promise<T>): Promise<T> => settled(runtime, promise);
-  await run(tracker.append("p", 0, changes(created, started, dispatched)));
+  await run(tracker.append("p", 0, [created, started, dispatched]));
   const seen: PlanEntry[] = [];
   const watching = (async () => {
     for await (const entry of tracker.watch("p")) seen.push(entry);
   })();
   await runtime.runUntil(() => seen.length === 3);
-  await run(tracker.append("p", 3, changes(progress(0.1))));
+  await run(tracker.append("p", 3, [progress(0.1)]));
   await runtime.runUntil(() => seen.length === 4);
   await kill();
   await runtime.advance(45_000);
-  const during = tracker.append("p", 4, changes(progress(0.2)));
+  const during = tracker.append("p", 4, [progress(0.2)]);
   await runtime.advance(5_000);
   expect(seen).toHaveLength(4);
   start();
   await run(during);
   await runtime.runUntil(() => seen.length === 5);
-  await run(tracker.append("p", 5, changes(failed)));
+  await run(tracker.append("p", 5, [failed]));
   await run(watching);
   expect(seen.map((entry) => entry.version)).toEqual([1, 2, 3, 4, 5, 6]);
 });
@@ -199,7 +188,7 @@ test("lost notes cost a watch time, not entries", async () => {
   const { runtime, tracker, start, intercept } = stage();
   const service = start();
   const run = <T>(promise: Promise<T>): Promise<T> => settled(runtime, promise);
-  await run(tracker.append("p", 0, changes(created, started, dispatched)));
+  await run(tracker.append("p", 0, [created, started, dispatched]));
   const seen: number[] = [];
   const watching = (async () => {
     for await (const entry of tracker.watch("p", { afterVersion: 1 })) seen.push(entry.version);
@@ -207,11 +196,10 @@ test("lost notes cost a watch time, not entries", async () => {
   await runtime.runUntil(() => seen.length === 2);
   let notes = 0;
   intercept((message) => (message.kind === "note" && notes++ % 3 !== 2 ? "drop" : undefined));
-  for (let version = 3; version < 13; version++)
-    await run(tracker.append("p", version, changes(progress(version / 20))));
+  for (let version = 3; version < 13; version++) await run(tracker.append("p", version, [progress(version / 20)]));
   await runtime.runUntil(() => seen.length === 12);
   intercept((message) => (message.kind === "note" ? "drop" : undefined));
-  await run(tracker.append("p", 13, changes(failed)));
+  await run(tracker.append("p", 13, [failed]));
   await run(watching);
   expect(seen).toEqual(Array.from({ length: 13 }, (_, i) => i + 2));
   expect(notes).toBeGreaterThan(5);
@@ -222,7 +210,7 @@ test("large entries reach a watch by being read, not by being sent along", async
   const { runtime, tracker, start } = stage();
   start();
   const run = <T>(promise: Promise<T>): Promise<T> => settled(runtime, promise);
-  await run(tracker.append("p", 0, changes(created, started, dispatched)));
+  await run(tracker.append("p", 0, [created, started, dispatched]));
   const sizes: number[] = [];
   const watching = (async () => {
     for await (const entry of tracker.watch("p")) {
@@ -233,7 +221,7 @@ test("large entries reach a watch by being read, not by being sent along", async
     const large: PlanChange = { ...progress(0.5), message: "x".repeat(900_000) } as PlanChange;
     await run(tracker.append("p", version, [large]));
   }
-  await run(tracker.append("p", 9, changes(failed)));
+  await run(tracker.append("p", 9, [failed]));
   await run(watching);
   expect(sizes).toEqual(Array(6).fill(900_000));
   expect(await run(tracker.timeline("p"))).toHaveLength(10);
@@ -243,7 +231,7 @@ test("watches are forgotten when their peer is gone, and when they are not renew
   const { runtime, tracker, start, agentNode } = stage();
   const service = start();
   const run = <T>(promise: Promise<T>): Promise<T> => settled(runtime, promise);
-  await run(tracker.append("p", 0, changes(created)));
+  await run(tracker.append("p", 0, [created]));
   const watch = (watchId: string): Promise<unknown> =>
     run(agentNode.call(stageHome, trackerMethods.watch, { tenant: "acme", planId: "p", watchId, afterVersion: 0 }));
   await watch("w1");
@@ -251,18 +239,18 @@ test("watches are forgotten when their peer is gone, and when they are not renew
   await watch("w2");
   expect(service.watcherCount).toBe(2);
   await runtime.advance(watchLeaseMs);
-  await run(tracker.append("p", 1, changes(started)));
+  await run(tracker.append("p", 1, [started]));
   expect(service.watcherCount).toBe(0);
   await watch("w3");
   agentNode.stop();
-  await service.tracker.append("acme", "p", 2, changes(dispatched), { by: "another node" });
+  await service.tracker.append("acme", "p", 2, [dispatched], { by: "another node" });
   await runtime.runUntil(() => service.watcherCount === 0);
 });
 
 test("a watch ends with its signal, and one of a plan there is not is an error", async () => {
   const { runtime, tracker, start } = stage();
   const service = start();
-  await settled(runtime, tracker.append("p", 0, changes(created)));
+  await settled(runtime, tracker.append("p", 0, [created]));
   const controller = new AbortController();
   let seen = 0;
   const watching = (async () => {

@@ -13,6 +13,7 @@ export {
   type PlanLogCall,
 } from "./memory-plan-log.ts";
 export { type MemoryRegistry, memoryRegistry, memoryRegistryPlugin } from "./memory-registry.ts";
+export { planOrigin } from "./plan-changes.ts";
 export { agentRecord } from "./records.ts";
 export { type RegistryFixture, registryContract } from "./registry-contract.ts";
 export {

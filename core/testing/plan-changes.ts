@@ -1,19 +1,31 @@
 import type { PlanChange, PlannedTask, PlanOrigin } from "../src/plans/log.ts";
 
+/** A goal for tests, with what does not matter filled in. */
+export function planOrigin(fields: Partial<PlanOrigin> = {}): PlanOrigin {
+  return {
+    goalId: "g",
+    goalType: "research",
+    goalData: {},
+    traceId: "t",
+    correlationId: "c",
+    tenantId: "acme",
+    planner: "p",
+    ...fields,
+  };
+}
+
+/** What engines and folds are tested with. */
+export const testOrigin = planOrigin({
+  goalId: "g1",
+  goalType: "test.goal",
+  tenantId: "default",
+  planner: "tester",
+});
+
 /** Changes for tests, with what does not matter filled in. */
 export const changes = {
   created(fields: Partial<PlanOrigin> = {}, driver?: string): PlanChange {
-    const origin: PlanOrigin = {
-      goalId: "g",
-      goalType: "research",
-      goalData: {},
-      traceId: "t",
-      correlationId: "c",
-      tenantId: "acme",
-      planner: "p",
-      ...fields,
-    };
-    return { type: "plan.created", origin, ...(driver === undefined ? {} : { driver }) };
+    return { type: "plan.created", origin: planOrigin(fields), ...(driver === undefined ? {} : { driver }) };
   },
   started(...tasks: (string | PlannedTask)[]): PlanChange {
     return {

@@ -4,17 +4,8 @@ import type { PlanHandlers } from "../src/plans/handlers.ts";
 import type { PlanChange, PlanEntry, PlanOrigin, PlanState, TaskSpec } from "../src/plans/log.ts";
 import { type FakeRuntime, fakeRuntime } from "./fake-runtime.ts";
 import { type MemoryPlanLog, type MemoryPlanLogOptions, memoryPlanLog } from "./memory-plan-log.ts";
+import { testOrigin } from "./plan-changes.ts";
 import { type ScriptedDispatcher, type ScriptedTask, scriptedDispatcher } from "./scripted-dispatcher.ts";
-
-export const testOrigin: PlanOrigin = {
-  goalId: "g1",
-  goalType: "test.goal",
-  goalData: {},
-  traceId: "t1",
-  correlationId: "c1",
-  tenantId: "default",
-  planner: "tester",
-};
 
 /** A task for an agent that returns its name and the names of its inputs, unless it has a script of its own. */
 export function testTask(name: string, ...dependsOn: string[]): TaskSpec {

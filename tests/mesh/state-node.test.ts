@@ -2,21 +2,13 @@ import { expect, test } from "bun:test";
 import type { PlanChange, PlanLog } from "@soorma/core";
 import { StateNode } from "@soorma/core/state";
 import type { Store } from "@soorma/core/store";
-import { waitFor } from "@soorma/core/testing";
+import { planOrigin, waitFor } from "@soorma/core/testing";
 import { inProcessMesh } from "./in-process.ts";
 
 const created = (driver: string): PlanChange => ({
   type: "plan.created",
   driver,
-  origin: {
-    goalId: "g",
-    goalType: "x",
-    goalData: null,
-    traceId: "t",
-    correlationId: "c",
-    tenantId: "default",
-    planner: "p",
-  },
+  origin: planOrigin({ tenantId: "default" }),
 });
 const running: PlanChange[] = [
   { type: "plan.started", tasks: [{ taskId: "t", name: "t", assignedTo: "w" }] },

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { fakeRuntime } from "../../testing/fake-runtime.ts";
 import { memoryPlanLog } from "../../testing/memory-plan-log.ts";
-import { testOrigin } from "../../testing/plan-engines.ts";
+import { testOrigin } from "../../testing/plan-changes.ts";
 import { silentLogger } from "../log.ts";
 import { SignalWatches } from "./signal-watches.ts";
 

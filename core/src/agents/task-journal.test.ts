@@ -1,23 +1,15 @@
 import { expect, test } from "bun:test";
 import { fakeRuntime } from "../../testing/fake-runtime.ts";
 import { memoryPlanLog } from "../../testing/memory-plan-log.ts";
+import { changes } from "../../testing/plan-changes.ts";
 import { isSoormaError } from "../errors.ts";
 import { silentLogger } from "../log.ts";
 import type { PlanChange } from "../plans/log.ts";
 import { sleep } from "../runtime.ts";
 import { graceMs, Journal, provenMs } from "./task-journal.ts";
 
-const origin = {
-  goalId: "g",
-  goalType: "test.goal",
-  goalData: null,
-  traceId: "t",
-  correlationId: "c",
-  tenantId: "default",
-  planner: "planner",
-};
 const begun: readonly PlanChange[] = [
-  { type: "plan.created", origin, driver: "planner" },
+  changes.created({}, "planner"),
   { type: "plan.started", tasks: [{ taskId: "a", name: "a", assignedTo: "w" }] },
   { type: "task.dispatched", taskId: "a", attempt: 1 },
 ];

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { seededRandom } from "../../testing/fake-runtime.ts";
-import { type PlanEngines, planEngines, testTask as task, testOrigin } from "../../testing/plan-engines.ts";
+import { testOrigin } from "../../testing/plan-changes.ts";
+import { type PlanEngines, planEngines, testTask as task } from "../../testing/plan-engines.ts";
 import type { ScriptedTask } from "../../testing/scripted-dispatcher.ts";
 import { isSoormaError, NonRetryableError, SoormaError } from "../errors.ts";
 import { sleep } from "../runtime.ts";

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { planEngines, testOrigin } from "../../testing/plan-engines.ts";
+import { testOrigin } from "../../testing/plan-changes.ts";
+import { planEngines } from "../../testing/plan-engines.ts";
 import { SimulatedProcess } from "../../testing/simulated-process.ts";
 import { silentLogger } from "../log.ts";
 import type { PlanHandlers } from "./driver.ts";

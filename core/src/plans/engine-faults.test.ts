@@ -2,24 +2,16 @@ import { describe, expect, test } from "bun:test";
 import { collectingLogger } from "../../testing/collecting-logger.ts";
 import { type FakeRuntime, fakeRuntime, seededRandom } from "../../testing/fake-runtime.ts";
 import { type MemoryPlanLog, memoryPlanLog, type PlanLogCall } from "../../testing/memory-plan-log.ts";
+import { testOrigin } from "../../testing/plan-changes.ts";
 import { type ScriptedTask, scriptedDispatcher } from "../../testing/scripted-dispatcher.ts";
 import { SoormaError } from "../errors.ts";
 import { silentLogger } from "../log.ts";
 import { sleep } from "../runtime.ts";
 import type { PlanHandlers } from "./driver.ts";
 import { createPlanEngine, type PlanEngine } from "./engine.ts";
-import type { PlanEntry, PlanOrigin, PlanState, TaskSpec } from "./log.ts";
+import type { PlanEntry, PlanState, TaskSpec } from "./log.ts";
 import { foldPlan } from "./reducer.ts";
 
-const origin: PlanOrigin = {
-  goalId: "g1",
-  goalType: "test.goal",
-  goalData: {},
-  traceId: "t1",
-  correlationId: "c1",
-  tenantId: "default",
-  planner: "tester",
-};
 const task = (name: string, ...dependsOn: string[]): TaskSpec => ({ name, assignedTo: "worker", dependsOn });
 const tasks = [task("a"), task("b", "a"), task("c", "a"), task("d", "b", "c"), task("e")];
 const handlers: PlanHandlers = { makeTasks: () => ({ tasks }) };
@@ -111,7 +103,7 @@ describe("a crash", () => {
           },
         });
         const first = engineFor("first");
-        const accepted = first.accept(origin, "p", handlers);
+        const accepted = first.accept(testOrigin, "p", handlers);
         await runtime.runUntil(() => dead || log.entries("p").at(-1)?.type === "plan.answered");
         if (!dead) {
           await accepted;
@@ -138,7 +130,7 @@ describe("a crash", () => {
   test("after every single entry of the log leaves a plan that a new engine completes", async () => {
     const whole = setUp();
     const engine = whole.engineFor("first");
-    await engine.accept(origin, "p", handlers);
+    await engine.accept(testOrigin, "p", handlers);
     await whole.runtime.runUntil(() => whole.log.entries("p").at(-1)?.type === "plan.answered");
     const entries = whole.log.entries("p");
     expect(entries.length).toBeGreaterThan(20);
@@ -165,7 +157,7 @@ describe("a crash", () => {
     const spent: PlanHandlers = { makeTasks: () => ({ tasks: [{ ...task("slow"), retry: { maxAttempts: 2 } }] }) };
     for (let life = 1; life <= 5; life++) {
       const engine = engineFor(`life-${life}`);
-      if (life === 1) await engine.accept(origin, "p", spent);
+      if (life === 1) await engine.accept(testOrigin, "p", spent);
       else expect(await takeOver(engine, `life-${life}`, () => spent)).toBe(1);
       await runtime.runUntil(() => dispatcher.calls.length === 1 && dispatcher.resumed.length === life - 1);
       await settle(runtime, engine.stop());
@@ -189,7 +181,7 @@ describe("a crash", () => {
     const spent: PlanHandlers = { makeTasks: () => ({ tasks: [{ ...task("slow"), retry: { maxAttempts: 2 } }] }) };
     for (let life = 1; life <= 5; life++) {
       const engine = engineFor(`life-${life}`);
-      if (life === 1) await engine.accept(origin, "p", spent);
+      if (life === 1) await engine.accept(testOrigin, "p", spent);
       else await takeOver(engine, `life-${life}`, () => spent);
       await runtime.runUntil(() => dispatcher.calls.length === life);
       await settle(runtime, engine.stop());
@@ -214,7 +206,7 @@ describe("a crash", () => {
       const { runtime, log, dispatcher, engineFor, takeOver } = setUp();
       const past = log.as("first");
       await past.append("p", 0, [
-        { type: "plan.created", origin, driver: "first" },
+        { type: "plan.created", origin: testOrigin, driver: "first" },
         { type: "plan.started", tasks: [{ ...task("a"), taskId: "p.1" }] },
         { type: "task.dispatched", taskId: "p.1", attempt: 1 },
         {
@@ -248,7 +240,7 @@ describe("a log that is away", () => {
     });
     const logger = collectingLogger();
     const engine = engineFor("p1", logger);
-    await engine.accept(origin, "p", handlers);
+    await engine.accept(testOrigin, "p", handlers);
     await runtime.runUntil(() => dispatcher.calls.length > 0);
     away = true;
     await runtime.advance(600_000);
@@ -267,9 +259,9 @@ describe("a log that is away", () => {
       fault: ({ phase }) => (phase === "after" && ++answers === 1 ? unavailable() : undefined),
     });
     const engine = engineFor("p1");
-    await expect(engine.accept(origin, "p", handlers)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
-    expect(await engine.accept(origin, "p", handlers)).toBe(true);
-    expect(await engine.accept(origin, "p", handlers)).toBe(true);
+    await expect(engine.accept(testOrigin, "p", handlers)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    expect(await engine.accept(testOrigin, "p", handlers)).toBe(true);
+    expect(await engine.accept(testOrigin, "p", handlers)).toBe(true);
     expectOneResultEach(log, await settle(runtime, engine.ended("p")));
   });
 
@@ -282,8 +274,8 @@ describe("a log that is away", () => {
       });
       const engine = engineFor("p1");
       await engine
-        .accept(origin, "p", handlers)
-        .catch(() => engine.accept(origin, "p", handlers))
+        .accept(testOrigin, "p", handlers)
+        .catch(() => engine.accept(testOrigin, "p", handlers))
         .catch(() => {});
       for (let tries = 0; !engine.driving().length && tries < 20; tries++) await takeOver(engine, "p1").catch(() => {});
       expectOneResultEach(log, await settle(runtime, engine.ended("p")));
@@ -300,7 +292,7 @@ describe("a log that refuses", () => {
       },
     });
     const engine = engineFor("p1");
-    await engine.accept(origin, "p", handlers);
+    await engine.accept(testOrigin, "p", handlers);
     expectOneResultEach(log, await settle(runtime, engine.ended("p")));
   });
 
@@ -313,7 +305,7 @@ describe("a log that refuses", () => {
       },
     });
     const engine = engineFor("p1");
-    await engine.accept(origin, "p", handlers);
+    await engine.accept(testOrigin, "p", handlers);
     const state = await settle(runtime, engine.ended("p"));
     expect(state).toMatchObject({ status: "failed", failure: { code: "MESSAGE_TOO_LARGE", retryable: false } });
     expect(state?.failure?.hint).toContain("return their keys");
@@ -327,7 +319,7 @@ describe("a log that refuses", () => {
       },
     });
     const engine = engineFor("p1");
-    await engine.accept(origin, "p", handlers);
+    await engine.accept(testOrigin, "p", handlers);
     await runtime.runUntil(() => dispatcher.calls.length > 0);
     refuses = true;
     await expect(settle(runtime, engine.ended("p"))).rejects.toThrow("a bug in the log");
@@ -343,10 +335,10 @@ describe("two engines with one plan", () => {
     const as = (agentId: string): PlanHandlers => ({ ...handlers, onEnd: () => void ends.push(agentId) });
     const first = engineFor("first");
     const second = engineFor("second");
-    await first.accept(origin, "p", as("first"));
+    await first.accept(testOrigin, "p", as("first"));
     await runtime.runUntil(() => dispatcher.calls.length > 0);
     const firstEnd = first.ended("p");
-    expect(await second.accept(origin, "p", as("second"))).toBe(false);
+    expect(await second.accept(testOrigin, "p", as("second"))).toBe(false);
     await takeOver(second, "second", () => as("second"));
     expectOneResultEach(log, await settle(runtime, second.ended("p")));
     expect(dispatcher.calls).toHaveLength(attemptsNeeded);
@@ -376,7 +368,7 @@ describe("two engines with one plan", () => {
         { id: "z", engine: engineFor("z") },
       ] as const;
       const handlersOf = (id: string) => (): PlanHandlers => ({ ...handlers, onEnd: () => void ends.push(id) });
-      void agents[0].engine.accept(origin, "p", handlersOf("x")()).catch(() => {});
+      void agents[0].engine.accept(testOrigin, "p", handlersOf("x")()).catch(() => {});
       await runtime.runUntil(() => log.entries("p").length > 0);
       let resumedLate = 0;
       for (let round = 0; round < 4; round++) {
@@ -408,7 +400,7 @@ describe("two engines with one plan", () => {
   test("a change by somebody who drives nothing is taken in, and the plan goes on", async () => {
     const { runtime, log, dispatcher, engineFor } = setUp();
     const engine = engineFor("p1");
-    await engine.accept(origin, "p", handlers);
+    await engine.accept(testOrigin, "p", handlers);
     await runtime.runUntil(() => dispatcher.calls.length > 0);
     await log
       .as("a worker")
@@ -420,7 +412,7 @@ describe("two engines with one plan", () => {
   test("a task that somebody cancels is aborted, and what depends on it fails", async () => {
     const { runtime, log, dispatcher, engineFor } = setUp();
     const engine = engineFor("p1");
-    await engine.accept(origin, "p", handlers);
+    await engine.accept(testOrigin, "p", handlers);
     await runtime.runUntil(() => dispatcher.calls.length > 0);
     await log.as("a user").record("p", { type: "task.cancelled", taskId: "p.1", reason: "not needed" });
     const state = await settle(runtime, engine.ended("p"));
@@ -433,7 +425,7 @@ test("one seed gives one log", async () => {
   const logOf = async (seed: number) => {
     const { runtime, log, engineFor } = setUp({ seed });
     const engine = engineFor("p1");
-    await engine.accept(origin, "p", handlers);
+    await engine.accept(testOrigin, "p", handlers);
     await settle(runtime, engine.ended("p"));
     return log.entries("p");
   };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { planEngines, testTask as task, testOrigin } from "../../testing/plan-engines.ts";
+import { testOrigin } from "../../testing/plan-changes.ts";
+import { planEngines, testTask as task } from "../../testing/plan-engines.ts";
 import type { ScriptedTask } from "../../testing/scripted-dispatcher.ts";
 import { isSoormaError, NonRetryableError, SoormaError } from "../errors.ts";
 import { sleep } from "../runtime.ts";

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { planEngines, testTask as task, testOrigin } from "../../testing/plan-engines.ts";
+import { testOrigin } from "../../testing/plan-changes.ts";
+import { planEngines, testTask as task } from "../../testing/plan-engines.ts";
 import { silentLogger } from "../log.ts";
 import { sleep } from "../runtime.ts";
 import { createPlanEngine } from "./engine.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { testOrigin as origin, planEngines, testTask as task } from "../../testing/plan-engines.ts";
+import { testOrigin as origin } from "../../testing/plan-changes.ts";
+import { planEngines, testTask as task } from "../../testing/plan-engines.ts";
 import { NonRetryableError, SoormaError } from "../errors.ts";
 import { sleep } from "../runtime.ts";
 import type { PlanHandlers } from "./driver.ts";

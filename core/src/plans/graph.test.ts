@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { changes } from "../../testing/plan-changes.ts";
 import { SoormaError } from "../errors.ts";
 import { checkAddition, checkPlan } from "./graph.ts";
 import { PlanFold } from "./reducer.ts";
@@ -269,18 +270,9 @@ describe("what a planner returned", () => {
 });
 
 describe("tasks added to a plan under way", () => {
-  const origin = {
-    goalId: "g",
-    goalType: "t",
-    goalData: 1,
-    traceId: "t",
-    correlationId: "c",
-    tenantId: "d",
-    planner: "p",
-  };
   const underWay = (maxTasks = 100): PlanFold => {
     const fold = new PlanFold("p");
-    fold.propose({ type: "plan.created", origin }, 1);
+    fold.propose(changes.created(), 1);
     const tasks = checkPlan({ tasks: [task("a"), task("b", "a")] }, "p");
     fold.propose({ type: "plan.started", tasks, grows: true, budget: { maxTasks } }, 2);
     fold.propose({ type: "task.dispatched", taskId: "p.1", attempt: 1 }, 3);

@@ -1,21 +1,13 @@
 import { describe, expect, test } from "bun:test";
+import { planOrigin } from "../../testing/plan-changes.ts";
 import { type Failure, isSoormaError } from "../errors.ts";
 import { checkAddition, checkPlan } from "./graph.ts";
-import type { PlanOrigin } from "./log.ts";
 import { definePlan, type MachineDefinition } from "./machine.ts";
 import { beginMachine, stepMachine } from "./machine-run.ts";
 import { PlanFold } from "./reducer.ts";
 import { dataOf, waitOf } from "./task-data.ts";
 
-const origin: PlanOrigin = {
-  goalId: "g",
-  goalType: "research.goal",
-  goalData: { topic: "bees", least: 2 },
-  traceId: "t",
-  correlationId: "c",
-  tenantId: "default",
-  planner: "planner",
-};
+const origin = planOrigin({ goalType: "research.goal", goalData: { topic: "bees", least: 2 } });
 
 /** Runs a machine on a fold; `ends` say how each task in turn ends. Tells the tasks' names and data or waits, and the end. */
 function run(

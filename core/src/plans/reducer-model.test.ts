@@ -1,20 +1,13 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
-import type { PlanChange, PlanEntry, PlannedTask, PlanOrigin, Status } from "./log.ts";
+import { testOrigin } from "../../testing/plan-changes.ts";
+import type { PlanChange, PlanEntry, PlannedTask, Status } from "./log.ts";
 import { isDeadLetter, isTerminal, PlanFold } from "./reducer.ts";
 
 // Thousands of runs each, on machines that have other things to do.
 setDefaultTimeout(60_000);
 
-const origin: PlanOrigin = {
-  goalId: "g1",
-  goalType: "test.goal",
-  goalData: null,
-  traceId: "t1",
-  correlationId: "c1",
-  tenantId: "default",
-  planner: "tester",
-};
+const origin = testOrigin;
 const boom = { code: "TASK_FAILED", message: "boom", retryable: true };
 const unmet = { code: "DEPENDENCY_FAILED", message: "unmet", retryable: false };
 

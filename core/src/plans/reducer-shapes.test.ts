@@ -1,18 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import type { PlanChange, PlannedTask, PlanOrigin } from "./log.ts";
+import { testOrigin } from "../../testing/plan-changes.ts";
+import type { PlanChange, PlannedTask } from "./log.ts";
 import { isDeadLetter, PlanFold, summarize } from "./reducer.ts";
 import { dataOf, expandGroup, inputsOf, waitOf } from "./task-data.ts";
 
-const origin: PlanOrigin = {
-  goalId: "g1",
-  goalType: "test.goal",
-  goalData: { topic: "bees", items: ["x", "y", "z"] },
-  traceId: "t1",
-  correlationId: "c1",
-  tenantId: "default",
-  planner: "tester",
-  parentPlanId: "above",
-};
+const origin = { ...testOrigin, goalData: { topic: "bees", items: ["x", "y", "z"] }, parentPlanId: "above" };
 const failure = { code: "TASK_FAILED", message: "boom", retryable: true };
 const unmet = { code: "DEPENDENCY_FAILED", message: "unmet", retryable: false };
 const task = (name: string, more: Partial<PlannedTask> = {}): PlannedTask => ({

@@ -1,17 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { PlanChange, PlanEntry, PlannedTask, PlanOrigin } from "./log.ts";
+import { testOrigin } from "../../testing/plan-changes.ts";
+import type { PlanChange, PlanEntry, PlannedTask } from "./log.ts";
 import { foldPlan, isTerminal, PlanFold, summarize } from "./reducer.ts";
 
-const origin: PlanOrigin = {
-  goalId: "g1",
-  goalType: "test.goal",
-  goalData: { q: 1 },
-  traceId: "t1",
-  correlationId: "c1",
-  tenantId: "default",
-  planner: "tester",
-};
+const origin = testOrigin;
 const failure = { code: "TASK_FAILED", message: "boom", retryable: true };
 const entries = (changes: readonly PlanChange[]): PlanEntry[] =>
   changes.map((change, i) => ({ ...change, version: i + 1, timeMs: 1000 + i, by: "p1" }));

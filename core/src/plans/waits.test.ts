@@ -1,16 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { testOrigin } from "../../testing/plan-changes.ts";
 import type { PlanChange, PlanEntry } from "./log.ts";
 import { PlanFold } from "./reducer.ts";
 
-const origin = {
-  goalId: "g",
-  goalType: "test.goal",
-  goalData: null,
-  traceId: "t",
-  correlationId: "c",
-  tenantId: "default",
-  planner: "tester",
-};
+const origin = testOrigin;
 const failure = { code: "TASK_FAILED", message: "boom", retryable: true };
 
 function planOf() {

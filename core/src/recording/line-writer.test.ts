@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { fakeRuntime } from "../../testing/fake-runtime.ts";
+import { planOrigin } from "../../testing/plan-changes.ts";
 import { taskOffer } from "../agents/task-offer.ts";
 import { taskMethods } from "../agents/task-wire.ts";
 import { packEnvelope } from "../events/envelope.ts";
@@ -25,15 +26,7 @@ const offer = taskOffer(
     hasJournal: false,
     mayOverlap: false,
     priority: 0,
-    origin: {
-      goalId: "g",
-      goalType: "x",
-      goalData: null,
-      traceId: "t",
-      correlationId: "c",
-      tenantId: "default",
-      planner: "p",
-    },
+    origin: planOrigin({ tenantId: "default" }),
   } satisfies TaskAssignment,
   { id: "o", time, replyTo: { agentId: "planner", nodeId: "n-planner", address: "a" } },
 );

@@ -1,24 +1,11 @@
 import { expect, test } from "bun:test";
+import { changes } from "../../testing/plan-changes.ts";
 import { stateStage } from "../../testing/state-stage.ts";
 import { isSoormaError, SoormaError } from "../errors.ts";
 import type { PlanChange } from "../plans/log.ts";
 import { trackerMethods } from "./protocol.ts";
 
-const begun: PlanChange[] = [
-  {
-    type: "plan.created",
-    origin: {
-      goalId: "g",
-      goalType: "research",
-      goalData: {},
-      traceId: "t",
-      correlationId: "c",
-      tenantId: "acme",
-      planner: "p",
-    },
-  },
-  { type: "plan.started", tasks: [] },
-];
+const begun: PlanChange[] = [changes.created(), { type: "plan.started", tasks: [] }];
 const completed: PlanChange = { type: "plan.completed", result: { papers: 3 } };
 
 async function setUp() {

@@ -1,25 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { fakeRuntime } from "../../testing/fake-runtime.ts";
+import { changes } from "../../testing/plan-changes.ts";
 import { testStores } from "../../testing/stores.ts";
 import { isSoormaError, type SoormaError } from "../errors.ts";
-import type { PlanChange, PlanEntry, PlanLog, PlanOrigin } from "../plans/log.ts";
+import type { PlanChange, PlanEntry, PlanLog } from "../plans/log.ts";
 import { foldPlan, summarize } from "../plans/reducer.ts";
 import type { Store } from "../store/store.ts";
 import { localQueries } from "./local-log.ts";
 import { createTracker } from "./tracker.ts";
 import { createTrackerStore } from "./tracker-store.ts";
 
-const origin = (fields: Partial<PlanOrigin> = {}): PlanOrigin => ({
-  goalId: "g",
-  goalType: "research",
-  goalData: {},
-  traceId: "t",
-  correlationId: "c",
-  tenantId: "acme",
-  planner: "p",
-  ...fields,
-});
-const created = (fields?: Partial<PlanOrigin>): PlanChange => ({ type: "plan.created", origin: origin(fields) });
+const { created } = changes;
 const started = (...names: string[]): PlanChange => ({
   type: "plan.started",
   tasks: names.map((name) => ({ taskId: name, name, assignedTo: "w" })),

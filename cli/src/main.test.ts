@@ -2,33 +2,14 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runCommandLine } from "./main.ts";
+import { runHere } from "./fixtures/run-here.ts";
 
 /** Runs a command in a folder with these files, and gives back what it wrote. */
 async function run(args: readonly string[], files: Readonly<Record<string, string>> = {}, stdoutColumns?: number) {
   const cwd = mkdtempSync(join(tmpdir(), "soorma-main-"));
   try {
     for (const [name, text] of Object.entries({ "package.json": "{}", ...files })) writeFileSync(join(cwd, name), text);
-    let stdout = "";
-    let stderr = "";
-    const exitCode = await runCommandLine([...args], {
-      cwd,
-      env: { NO_COLOR: "1" },
-      interactive: false,
-      liveStderr: false,
-      stdoutColumns,
-      signal: new AbortController().signal,
-      onStopSignal: () => ({ [Symbol.dispose]() {} }),
-      out: (line) => {
-        stdout += `${line}\n`;
-        return true;
-      },
-      err: (line) => {
-        stderr += `${line}\n`;
-      },
-      errRaw: () => {},
-    });
-    return { stdout, stderr, exitCode, cwd };
+    return { ...(await runHere(args, { cwd, stdoutColumns })), cwd };
   } finally {
     rmSync(cwd, { recursive: true, force: true });
   }

@@ -61,3 +61,13 @@ export async function until<T>(what: string, check: () => T | Promise<T>, timeou
     await Bun.sleep(10);
   }
 }
+
+/** Whether there is such a process; one that has ended and was not waited for counts. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

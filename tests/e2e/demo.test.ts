@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Finished, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
+import { type Finished, isAlive, soorma, startSoorma, tempFolder, until } from "./cli-run.ts";
 
 let folder: ReturnType<typeof tempFolder>;
 /** Where demos make their temporary projects: nothing may be left in it. */
@@ -66,15 +66,6 @@ const demo = (args: readonly string[]): Promise<Finished> =>
 const start = (args: readonly string[]): ReturnType<typeof startSoorma> =>
   startSoorma(["demo", ...args], { cwd: folder.path, env: { TMPDIR: temp } });
 
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** The processes of the demo that runs, as its supervisor last wrote them. */
 function processesOf(): { name: string; pid: number }[] {
   for (const name of readdirSync(temp)) {
@@ -91,7 +82,7 @@ function processesOf(): { name: string; pid: number }[] {
 }
 
 async function expectNothingLeft(processes: readonly { readonly pid: number }[]): Promise<void> {
-  await until("every process to be gone", () => processes.every(({ pid }) => !isRunning(pid)));
+  await until("every process to be gone", () => processes.every(({ pid }) => !isAlive(pid)));
   expect(readdirSync(temp)).toEqual([]);
 }
 
@@ -175,7 +166,7 @@ test(
     await until("the demo to end", () => {
       for (const { name, pid } of processesOf()) {
         seen.set(pid, name);
-        if (name !== "tool" || !isRunning(pid)) continue;
+        if (name !== "tool" || !isAlive(pid)) continue;
         try {
           process.kill(pid, "SIGKILL");
         } catch {

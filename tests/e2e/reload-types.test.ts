@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { silentLogger } from "@soorma/core";
 import { Client, connectMesh } from "soorma";
-import { startSoorma, tempFolder, until } from "./cli-run.ts";
+import { isAlive, startSoorma, tempFolder, until } from "./cli-run.ts";
 
 const repository = join(import.meta.dir, "..", "..");
 
@@ -100,12 +100,3 @@ test("code with a type error never answers a task, and TypeScript's server ends 
     await dev.exited;
   }
 }, 120_000);
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

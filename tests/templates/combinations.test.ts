@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cleanEnv, soorma, until } from "../e2e/cli-run.ts";
+import { cleanEnv, isAlive, soorma, until } from "../e2e/cli-run.ts";
 import { coveringPairs, pairsOf, product, type Row } from "./pairs.ts";
 
 const repository = join(import.meta.dir, "..", "..");
@@ -224,7 +224,7 @@ test("every combination runs with bun run dev, answers, and ends with nothing le
     await reading;
     expect({ row, code: dev.exitCode, ...said }).toMatchObject({ code: 0 });
     for (const line of said.stderr.trimEnd().split("\n")) expect(() => JSON.parse(line)).not.toThrow();
-    expect({ row, left: pids.filter(exists), runs: existsSync(join(project, runFile)) }).toEqual({
+    expect({ row, left: pids.filter(isAlive), runs: existsSync(join(project, runFile)) }).toEqual({
       row,
       left: [],
       runs: false,
@@ -266,15 +266,6 @@ function partsAskedFor({ type, transport, registry }: Row): Parts {
     transport: transport === "yes" ? "mine" : own("transport", "zeromq"),
     registry: registry === "yes" ? "mine" : own("registry", "broker"),
   };
-}
-
-function exists(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 test("what was asked for is there, and nothing else", () => {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { type Finished, soorma, tempFolder } from "./cli-run.ts";
 
-const cli = join(import.meta.dir, "..", "..", "cli");
+const repository = join(import.meta.dir, "..", "..");
+const cli = join(repository, "cli");
 
 export interface DevProject {
   /** A folder of the tests' own, outside of the project. */
@@ -52,4 +53,18 @@ export function devProject(name: string, files: () => Readonly<Record<string, st
       return JSON.parse(stdout) as T;
     },
   };
+}
+
+/** A project in which `soorma` is this repository's, with TypeScript, and a `tsconfig.json` for what is in `src`. */
+export function makeTypedProject(path: string): void {
+  mkdirSync(join(path, "src/agents"), { recursive: true });
+  mkdirSync(join(path, "node_modules"));
+  symlinkSync(cli, join(path, "node_modules/soorma"));
+  for (const name of ["typescript", "bun-types"])
+    symlinkSync(join(repository, "node_modules", name), join(path, "node_modules", name));
+  const { compilerOptions } = JSON.parse(readFileSync(join(repository, "tsconfig.json"), "utf8")) as {
+    compilerOptions: object;
+  };
+  writeFileSync(join(path, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
+  writeFileSync(join(path, "package.json"), JSON.stringify({ name: basename(path), type: "module" }));
 }

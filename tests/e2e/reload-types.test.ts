@@ -1,11 +1,10 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { silentLogger } from "@soorma/core";
 import { Client, connectMesh } from "soorma";
 import { isAlive, startSoorma, tempFolder, until } from "./cli-run.ts";
-
-const repository = join(import.meta.dir, "..", "..");
+import { makeTypedProject } from "./dev-project.ts";
 
 interface Answer {
   readonly version: number;
@@ -26,16 +25,7 @@ test("code with a type error never answers a task, and TypeScript's server ends 
   const project = join(folder.path, "typed");
   const agent = join(project, "src/agents/answers.ts");
   const shared = join(project, "src/step.ts");
-  mkdirSync(join(project, "src/agents"), { recursive: true });
-  mkdirSync(join(project, "node_modules"));
-  for (const name of ["typescript", "bun-types"])
-    symlinkSync(join(repository, "node_modules", name), join(project, "node_modules", name));
-  symlinkSync(join(repository, "cli"), join(project, "node_modules/soorma"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "typed", type: "module" }));
-  const { compilerOptions } = JSON.parse(readFileSync(join(repository, "tsconfig.json"), "utf8")) as {
-    compilerOptions: object;
-  };
-  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
+  makeTypedProject(project);
   writeFileSync(shared, "export const step: number = 1;\n");
   writeFileSync(agent, source(1, true));
 

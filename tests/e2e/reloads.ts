@@ -2,9 +2,10 @@
  * Saves an agent's file many times under `soorma dev`, types checked, and tells what is there before and after:
  * `bun tests/e2e/reloads.ts 1000`.
  */
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startSoorma, tempFolder, until } from "./cli-run.ts";
+import { makeTypedProject } from "./dev-project.ts";
 
 /** What a mesh takes up. */
 export interface Holding {
@@ -35,17 +36,7 @@ export const mostGrowthBytes = 48 * 1024 * 1024;
 export async function reloadMany(count: number): Promise<{ before: Holding; after: Holding }> {
   using folder = tempFolder();
   const project = join(folder.path, "project");
-  mkdirSync(join(project, "src/agents"), { recursive: true });
-  mkdirSync(join(project, "node_modules"));
-  const repository = join(import.meta.dir, "..", "..");
-  symlinkSync(join(repository, "cli"), join(project, "node_modules/soorma"));
-  for (const name of ["typescript", "bun-types"])
-    symlinkSync(join(repository, "node_modules", name), join(project, "node_modules", name));
-  const { compilerOptions } = JSON.parse(readFileSync(join(repository, "tsconfig.json"), "utf8")) as object & {
-    compilerOptions: object;
-  };
-  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "project", type: "module" }));
+  makeTypedProject(project);
   const save = (version: number): void =>
     writeFileSync(
       join(project, "src/agents/one.ts"),

@@ -12,9 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanEnv, isAlive, soorma, until } from "../e2e/cli-run.ts";
+import { packInto, run } from "./packed.ts";
 import { coveringPairs, pairsOf, product, type Row } from "./pairs.ts";
-
-const repository = join(import.meta.dir, "..", "..");
 
 /** What each type may come with. */
 const may: Readonly<Record<string, readonly string[]>> = {
@@ -58,7 +57,7 @@ beforeAll(async () => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "soorma-combinations-")));
   root = join(folder, "root");
   const packages = join(folder, "packages");
-  await run([process.execPath, "cli/scripts/pack.ts", packages], repository);
+  await packInto(packages);
   const made = await soorma(["init", "root", "--type", "worker", "--no-git", "--packages", packages], { cwd: folder });
   if (made.exitCode !== 0 || made.stderr.includes("warning")) throw new Error(made.stderr);
   rmSync(join(root, "src"), { recursive: true });
@@ -102,12 +101,6 @@ function argumentsOf(row: Row, index: number): string[] {
   ];
 }
 
-async function run(command: string[], cwd: string): Promise<{ code: number | null; output: string }> {
-  const child = Bun.spawn(command, { cwd, env: cleanEnv(), stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { code: child.exitCode, output: stdout + stderr };
-}
-
 /** Two at a time. */
 async function each<T>(items: readonly T[], body: (item: T, index: number) => Promise<void>): Promise<void> {
   const left = items.map((item, index) => [item, index] as const);
@@ -134,7 +127,8 @@ async function check(projects: readonly string[]): Promise<void> {
     join(root, "tsconfig.json"),
     JSON.stringify({ extends: "./p0/tsconfig.json", include: projects.map((project) => `${project}/**/*.ts`) }),
   );
-  expect(await run([process.execPath, "run", "typecheck"], root)).toEqual({ code: 0, output: "$ tsc\n" });
+  const typecheck = await run([process.execPath, "run", "typecheck"], root);
+  expect({ code: typecheck.code, output: typecheck.output }).toEqual({ code: 0, output: "$ tsc\n" });
   await each(projects, async (project) => {
     const { code, output } = await run(
       ["../node_modules/.bin/biome", "lint", "--error-on-warnings"],
@@ -215,8 +209,8 @@ test("every combination runs with bun run dev, answers, and ends with nothing le
       pids = runningIn(project);
       const { words, says } = questionOf(row, nameOf(row, index));
       const [command = "", ...rest] = words;
-      const answer = await run([command === "soorma" ? soormaBin : command, ...rest], project);
-      expect({ row, ...answer }).toEqual({ row, code: 0, output: expect.stringContaining(says) });
+      const { code, output } = await run([command === "soorma" ? soormaBin : command, ...rest], project);
+      expect({ row, code, output }).toEqual({ row, code: 0, output: expect.stringContaining(says) });
     } finally {
       dev.kill("SIGTERM");
       await dev.exited;

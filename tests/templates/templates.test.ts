@@ -12,9 +12,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cleanEnv, soorma, until } from "../e2e/cli-run.ts";
+import { soorma, until } from "../e2e/cli-run.ts";
+import { packInto, run } from "./packed.ts";
 
-const repository = join(import.meta.dir, "..", "..");
 let folder: string;
 let packages: string;
 
@@ -22,17 +22,10 @@ let packages: string;
 beforeAll(async () => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), "soorma-templates-")));
   packages = join(folder, "packages");
-  const { code, output } = await run([process.execPath, "cli/scripts/pack.ts", packages], repository);
-  if (code !== 0) throw new Error(`packing failed:\n${output}`);
+  await packInto(packages);
 }, 120_000);
 // Thousands of files, on a machine that may be busy.
 afterAll(() => rmSync(folder, { recursive: true, force: true }), 60_000);
-
-async function run(command: string[], cwd: string): Promise<{ code: number | null; output: string; stdout: string }> {
-  const child = Bun.spawn(command, { cwd, env: cleanEnv(), stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { code: child.exitCode, output: stdout + stderr, stdout };
-}
 
 /** As the user has it: the command of the installed package. */
 const installed = "node_modules/.bin/soorma";

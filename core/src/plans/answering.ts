@@ -1,3 +1,4 @@
+import { isSoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type Runtime, sleep } from "../runtime.ts";
 import type { PlanHandlers } from "./handlers.ts";
@@ -44,6 +45,8 @@ export async function publishAnswer(
     if (access.isStopped) await log.append(planId, version, answered, { epoch });
     else await access.append(version, answered, epoch);
   } catch (error) {
+    // It is there: somebody took the plan for open who did not know yet.
+    if (isSoormaError(error, "PLAN_CONFLICT")) return;
     // Then it is published again by whoever takes the plan; receivers know it by its id.
     logger.warn("plan.answered.unrecorded", { planId, error });
   }

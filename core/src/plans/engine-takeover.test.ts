@@ -109,3 +109,36 @@ test("one that is not in the log is soon forgotten", async () => {
   await runtime.advance(0);
   expect<unknown>([refused, log.entries("p"), engine.driving(), runtime.pending]).toEqual(["STORE_FULL", [], [], 0]);
 });
+
+test.each(["while its answer is published", "after it was answered"])(
+  "a plan claimed in the epoch that it ended in, %s, is answered once in its log",
+  async (when) => {
+    const { engineFor, settle, log, runtime, changes } = planEngines({ slow: () => "done" });
+    const engine = engineFor("a");
+    const published = Promise.withResolvers<void>();
+    let answers = 0;
+    const answering: PlanHandlers = {
+      ...handlers,
+      onEnd() {
+        answers++;
+        return published.promise;
+      },
+    };
+    await settle(engine.accept(testOrigin, "p", answering));
+    await runtime.runUntil(() => answers > 0);
+    // The answer to a claim that was sent before.
+    const claimed = { planId: "p", epoch: 1, version: log.entries("p").length, entries: [...log.entries("p")] };
+    const isLate = when.startsWith("after");
+    if (isLate) {
+      published.resolve();
+      await runtime.runUntil(() => engine.driving().length === 0);
+    }
+    const taken = engine.take(claimed, () => answering);
+    published.resolve();
+    await settle(taken);
+    await runtime.runUntil(() => engine.driving().length === 0);
+    expect(changes("plan.answered")).toHaveLength(1);
+    // Whoever hears it again knows it by its id.
+    expect(answers).toBe(isLate ? 2 : 1);
+  },
+);

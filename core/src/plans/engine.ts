@@ -193,7 +193,8 @@ export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
     }
     // Somebody else drove it in between, and this engine did not notice: it was stopped, say.
     if (known) await (known.isOver ? known.gone : known.yield());
-    const log = entries ?? (await access(planId).read());
+    // What was claimed may be older than what happened here since: an answer to a claim may be long on its way.
+    const log = known || !entries ? await access(planId).read() : entries;
     checkRunning(planId);
     if (drivers.has(planId)) return true;
     const [first] = log;

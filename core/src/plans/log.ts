@@ -252,7 +252,7 @@ export type PlanChange =
   /** The goal's answer was published. The only change of state an ended plan knows. */
   | { readonly type: "plan.answered" };
 
-/** Types of changes that anyone may record whenever they are legal, and that collide with nothing a driver decides. */
+/** Types of changes that anyone may record whenever they are legal, and that, but for two, collide with nothing a driver decides: {@link isFreeChange}. */
 export const freeChanges: ReadonlySet<PlanChange["type"]> = new Set<PlanChange["type"]>([
   "task.stepped",
   "task.waiting",
@@ -267,10 +267,11 @@ export const waitKey = "wait";
 
 /**
  * Whether a driver that has not seen the change may append. It may not when a task that only waits got its answer: the
- * driver might be about to record that it came too late.
+ * driver might be about to record that it came too late. Nor when the goal was answered: it might be about to record that.
  */
 export function isFreeChange(change: PlanChange): boolean {
-  return freeChanges.has(change.type) && !(change.type === "task.signalled" && change.key === waitKey);
+  if (change.type === "task.signalled") return change.key !== waitKey;
+  return freeChanges.has(change.type) && change.type !== "plan.answered";
 }
 
 /** A change with its place in the log. Versions of one plan are 1, 2, 3, … without a gap. */

@@ -149,6 +149,8 @@ export class World {
     const { process, running } = member;
     if (!process?.alive || !running) return;
     this.trace.say(member.name, "is stopped");
+    // Until it is there again nothing has come to rest.
+    member.running = undefined;
     try {
       await running.stop();
       await this.end(process);

@@ -62,6 +62,11 @@ export interface Directory {
   /** When `expire` next has something to do if nothing else happens; looks at every agent. */
   nextExpiry(): number | undefined;
   linkUp(address: Address): void;
+  /**
+   * The link broke, and perhaps only because nobody was there at this end. The agents behind the address stay, and have a lease's
+   * time to renew. @returns whether there are any, behind a link that was up.
+   */
+  linkDoubted(address: Address, now: number): boolean;
   /** All agents behind the address crashed, if the link was up before. */
   linkDown(address: Address): readonly DirectoryEvent[];
   get(agentId: string): Leased | undefined;
@@ -191,6 +196,14 @@ export function createDirectory({ revision = 0, restored }: DirectoryOptions = {
     },
     linkUp(address) {
       if (byAddress.has(address)) up.add(address);
+    },
+    linkDoubted(address, now) {
+      if (!up.has(address)) return false;
+      for (const agentId of byAddress.get(address) ?? []) {
+        const entry = entries.get(agentId);
+        if (entry) entry.passedOverAt ??= now;
+      }
+      return true;
     },
     linkDown(address) {
       // A link that never came up says nothing: the agent may be reachable from elsewhere. Its lease decides.

@@ -275,6 +275,42 @@ test("a broker that was asleep reads what came meanwhile before it lets anybody 
   expect(await find()).toEqual(["a"]);
 });
 
+/** As SIGSTOP and SIGCONT do, with everything that waits for the broker behind it. */
+function sleepFor(ms: number): void {
+  const monotonic = runtime.monotonic;
+  runtime.monotonic = () => monotonic.call(runtime) + ms;
+}
+
+test("links that broke while the broker was asleep are no crashes, if they come up again", async () => {
+  const agent = network.node("agent-1");
+  await register(agentRecord({ agentId: "a", address: "agent-1" }));
+  await runtime.advance(3_000);
+  sleepFor(6_000);
+  agent.stop();
+  await runtime.advance(1_000);
+  expect(await find()).toEqual(["a"]);
+  network.node("agent-1");
+  await runtime.advance(4_000);
+  expect(await call<RenewResult>("renew", { agentIds: ["a"], leaseMs })).toEqual({ unknown: [] });
+  await runtime.advance(6 * leaseMs);
+  expect(await find()).toEqual(["a"]);
+});
+
+test("if they do not, or nobody there renews, they are", async () => {
+  for (const comesUp of [false, true]) {
+    const agent = network.node("agent-1");
+    await register(agentRecord({ agentId: "a", address: "agent-1" }));
+    await runtime.advance(3_000);
+    sleepFor(6_000);
+    agent.stop();
+    await runtime.advance(1_000);
+    expect(await find()).toEqual(["a"]);
+    if (comesUp) network.node("agent-1");
+    await runtime.advance(comesUp ? leaseMs : 1_100);
+    expect(await find()).toEqual([]);
+  }
+});
+
 test(
   "whatever parameters are sent, the answer is an error with a code and the broker goes on",
   async () => {

@@ -13,6 +13,7 @@ import {
   SoormaError,
   type Timer,
 } from "@soorma/core";
+import { Wakefulness } from "@soorma/core/mesh";
 import {
   checkImmutable,
   findSchemas,
@@ -59,6 +60,8 @@ export interface Broker extends AsyncDisposable {
 
 /** The timer fired this late: the broker itself did not run, and what came meanwhile is to be read first. */
 const stalledMs = 500;
+/** Milliseconds that a link has to come up again which broke when the broker itself had not run for a while. */
+const doubtMs = 2_000;
 
 /**
  * Answers the calls of {@link registryMethods} on a node.
@@ -90,6 +93,9 @@ export async function createBroker(options: BrokerOptions): Promise<Broker> {
     records: (tenant) => directory.find(tenant === undefined ? {} : { tenant }),
   });
   const links = new Map<Address, Disposable>();
+  /** Links that may have broken at this end. */
+  const doubted = new Map<Address, Timer>();
+  const awake = new Wakefulness(runtime, { always: true });
   let linkedUp = new Set<Address>();
   let timer: Timer | undefined;
   let timerAt = Number.POSITIVE_INFINITY;
@@ -118,6 +124,12 @@ export async function createBroker(options: BrokerOptions): Promise<Broker> {
     links.get(address)?.[Symbol.dispose]();
     links.delete(address);
     linkedUp.delete(address);
+    believe(address);
+  };
+
+  const believe = (address: Address): void => {
+    doubted.get(address)?.cancel();
+    doubted.delete(address);
   };
 
   /** Tells everybody about changes and brings the disk and the links in line with them. */
@@ -171,13 +183,26 @@ export async function createBroker(options: BrokerOptions): Promise<Broker> {
     if (state === "up") {
       if (!links.has(address)) return;
       linkedUp.add(address);
+      believe(address);
       directory.linkUp(address);
       return;
     }
     linkedUp.delete(address);
     log.debug("peer.down", { address, reason });
     watchers.dropPeer(address);
-    announceUnasked(directory.linkDown(address));
+    const crashed = (): void => {
+      believe(address);
+      announceUnasked(directory.linkDown(address));
+    };
+    if (awake.isCertain()) {
+      crashed();
+      return;
+    }
+    // Who heard nothing of a broker that was stopped has given up the connection, too.
+    if (doubted.has(address) || !directory.linkDoubted(address, now())) return;
+    log.debug("peer.doubted", { address, reason });
+    doubted.set(address, runtime.setTimer(crashed, doubtMs, { background: true }));
+    wakeBy(directory.nextExpiry());
   });
 
   for (const schema of remembered.schemas) keepSchema(schema);
@@ -278,6 +303,7 @@ export async function createBroker(options: BrokerOptions): Promise<Broker> {
   const close = async (): Promise<void> => {
     closed = true;
     timer?.cancel();
+    awake.close();
     onPeer[Symbol.dispose]();
     for (const handler of handled) handler[Symbol.dispose]();
     watchers.close();

@@ -4,6 +4,7 @@ import type { Envelope } from "../events/envelope.ts";
 import { envelopeOf, viewOf } from "../mesh/node.ts";
 import type { AgentStats } from "../mesh/node-stats.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
+import { Wakefulness } from "../mesh/wakefulness.ts";
 import { findUnpackable } from "../plans/packable.ts";
 import { setLongTimer } from "../plans/timing.ts";
 import type { AgentRecord } from "../registry/records.ts";
@@ -33,7 +34,6 @@ import {
   readRecorded,
   taskMethods,
 } from "./task-wire.ts";
-import { Wakefulness } from "./wakefulness.ts";
 
 export type TaskHandler<T = unknown, R = unknown> = (task: Task<T>, context: PlatformContext) => R | Promise<R>;
 

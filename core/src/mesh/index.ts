@@ -2,3 +2,4 @@
 export { type Codec, createCodec } from "../events/codec.ts";
 export { askStats, type NodeStats, type ProcessUsage, statsMethod } from "./node-stats.ts";
 export { createPeerRpc, type PeerRpc, type PeerRpcOptions, type RpcStats } from "./peer-rpc.ts";
+export { Wakefulness, type WakefulnessOptions } from "./wakefulness.ts";

@@ -3,10 +3,10 @@ import { fakeRuntime } from "../../testing/fake-runtime.ts";
 import { SimulatedProcess } from "../../testing/simulated-process.ts";
 import { Wakefulness } from "./wakefulness.ts";
 
-function asleepFor(ms: number) {
+function asleepFor(ms: number, always = false) {
   const world = fakeRuntime();
   const process = new SimulatedProcess({ name: "p", world, seed: 1 });
-  const awake = new Wakefulness(process.runtime);
+  const awake = new Wakefulness(process.runtime, { always });
   return {
     awake,
     process,
@@ -56,4 +56,17 @@ test("one that nobody asked for a while is not, and has set no timers meanwhile"
   expect(process.pending).toBe(1);
   awake.close();
   expect([process.pending, awake.isCertain(), process.pending]).toEqual([0, false, 0]);
+});
+
+test("one that always looks knows whenever it is asked", async () => {
+  const { awake, process, sleep, world } = asleepFor(5_000, true);
+  expect(awake.isCertain()).toBe(true);
+  await world.advance(60_000);
+  expect(awake.isCertain()).toBe(true);
+  await sleep();
+  expect(awake.isCertain()).toBe(false);
+  await world.advance(1_200);
+  expect(awake.isCertain()).toBe(true);
+  awake.close();
+  expect(process.pending).toBe(0);
 });

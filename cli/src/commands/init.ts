@@ -53,6 +53,9 @@ function tellNextSteps(plan: InitPlan, installed: Outcome, io: Io): void {
   io.out("Next:");
   if (folder !== ".") io.out(`  cd ${folder}`);
   if (installed !== "done") io.out("  bun install");
-  io.out("  bun run dev     # in one terminal");
-  io.out(`  ${projectTypeFacts[plan.type].tryIt(plan)}   # in another`);
+  io.out("  bun run dev");
+  io.out("");
+  // On lines of their own: they are long, and there to be copied.
+  io.out(`In another terminal${folder === "." ? "" : `, in ${folder}`}:`);
+  io.out(`  ${projectTypeFacts[plan.type].tryIt(plan)}`);
 }

@@ -1,13 +1,12 @@
-import type { AgentHandle, Client, SchemaRef } from "@soorma/core";
+import type { AgentHandle, Client } from "@soorma/core";
 import { isSoormaError } from "@soorma/core/errors";
-import { typeText } from "../types/schema-type.ts";
 import { printAnswer } from "../ui/answer.ts";
 import { CommandError } from "../ui/errors.ts";
 import { readJsonArgument } from "../ui/json-source.ts";
 import { listOf, suggest } from "../ui/suggest.ts";
-import { oneLine } from "../ui/text.ts";
 import { connect } from "./connect.ts";
 import { oneShot } from "./one-shot.ts";
+import { withType } from "./payload.ts";
 
 interface CallOptions {
   readonly timeout?: number;
@@ -95,19 +94,5 @@ async function explained(error: unknown, agent: AgentHandle, operation: string, 
     });
   }
   const input = agent.record.operations.find(({ name }) => name === operation)?.input;
-  if (isSoormaError(error, "PAYLOAD_INVALID") && error.message.startsWith("data of") && input) {
-    const type = await typeOf(client, input);
-    if (type === undefined) return error;
-    return new CommandError(error.code, error.message, {
-      hint: `${operation} takes ${type}`,
-      cause: error,
-      details: error.details,
-    });
-  }
-  return error;
-}
-
-async function typeOf(client: Client, { name, version }: SchemaRef): Promise<string | undefined> {
-  const [schema] = await client.registry.querySchemas({ name, version });
-  return schema && oneLine(typeText(schema.schema));
+  return await withType(error, client, operation, input);
 }

@@ -1,4 +1,4 @@
-import type { Client, GoalProgress, GoalRun, SubmitOptions } from "@soorma/core";
+import type { Client, GoalProgress, GoalRun, SchemaRef, SubmitOptions } from "@soorma/core";
 import { isSoormaError } from "@soorma/core/errors";
 import { printAnswer } from "../ui/answer.ts";
 import type { Colors } from "../ui/colors.ts";
@@ -10,6 +10,7 @@ import { bar, createLive, type Live } from "../ui/live.ts";
 import { suggest } from "../ui/suggest.ts";
 import { oneLine } from "../ui/text.ts";
 import { connect } from "./connect.ts";
+import { withType } from "./payload.ts";
 import type { RunCommand } from "./spec.ts";
 
 interface GoalOptions {
@@ -96,11 +97,17 @@ async function submit(client: Client, type: string, data: unknown, options: Subm
   try {
     return await client.submitGoal(type, data, options);
   } catch (error) {
+    if (isSoormaError(error, "PAYLOAD_INVALID")) throw await withType(error, client, type, await inputOf(client, type));
     if (!isSoormaError(error, "NO_RESPONDER")) throw error;
     const known = Array.isArray(error.details?.known) ? (error.details.known as string[]) : [];
     const hint = suggest(type, known, error.hint ?? "");
     throw new CommandError(error.code, error.message, { ...(hint === "" ? {} : { hint }), cause: error });
   }
+}
+
+async function inputOf(client: Client, type: string): Promise<SchemaRef | undefined> {
+  const agents = await client.registry.query({});
+  return agents.flatMap(({ record }) => record.goals).find(({ name }) => name === type)?.input;
 }
 
 async function show(progress: AsyncIterable<GoalProgress>, live: Live, io: Io): Promise<void> {

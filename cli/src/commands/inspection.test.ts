@@ -197,6 +197,17 @@ describe("call", () => {
   });
 });
 
+describe("goal", () => {
+  test("who sends what a goal does not take is told what it takes", async () => {
+    await fails(
+      ["goal", "summarize.goal"],
+      'data of goal "summarize.goal" does not match its schema: /topic is missing',
+      "summarize.goal takes { topic: string }",
+    );
+    await fails(["goal", "sumarize.goal"], "no planner in the mesh took goal", "did you mean summarize.goal?");
+  });
+});
+
 describe("publish", () => {
   test("who publishes is told who gets it, and what is wrong with it", async () => {
     const lost = await run("publish", "paper.found", "{}");

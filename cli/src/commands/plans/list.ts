@@ -41,7 +41,8 @@ export const runList = oneShot(async ({ options, io }) => {
     return undefined;
   }
   if (plans.length === 0) {
-    io.err("no such plans");
+    const isFiltered = [status, goal, planner, parent, since, until].some((filter) => filter !== undefined);
+    io.err(isFiltered ? "no such plans" : "there are no plans yet: `soorma goal <goal>` makes one");
     return undefined;
   }
   const colors = colorsForStdout(io);

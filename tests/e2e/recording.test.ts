@@ -157,6 +157,9 @@ test("a recording is sent again, and what ends differently is told", async () =>
   expect(different.exitCode).toBe(1);
   expect(different.stdout).toContain("✗ goal count.goal");
   expect(different.stdout).toContain("    result.count.words: 3 → 4\n");
+  expect(different.stderr).toBe(
+    "0 the same, 1 different\nhint: what may differ is left out by --ignore result.count.words\n",
+  );
   const ignored = await run("replay", "again.jsonl", "--ignore", "words", "--only", "count.*", "--json");
   expect(ignored.exitCode).toBe(0);
   expect(JSON.parse(ignored.stdout)).toMatchObject({ same: 1, inputs: [{ type: "count.goal", verdict: "same" }] });

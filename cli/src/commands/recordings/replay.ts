@@ -48,7 +48,7 @@ export const runReplay: RunCommand = async ({ args: [path = ""], options, io }) 
     timeoutMs: (timeout ?? defaultTimeoutSeconds) * 1_000,
     signal: io.signal,
     ...(only === undefined ? {} : { only }),
-    ...(json ? {} : { onEnd: (input) => linesOf(input, colors).map((line) => print(line, io)) }),
+    ...(json ? {} : { onEnd: (input) => linesOf(input, colors, io).map((line) => print(line, io)) }),
   }).catch((error) => {
     throw io.signal.aborted ? new Interrupted("interrupted; what was sent goes on") : error;
   });
@@ -86,20 +86,28 @@ function print(line: string, io: Io): void {
 
 const marks = { same: "✓", different: "✗", sent: "→", skipped: "–" } as const;
 
-function linesOf(input: ReplayedInput, colors: Colors): string[] {
+function linesOf(input: ReplayedInput, colors: Colors, { stdoutColumns }: Io): string[] {
   const { kind, type, verdict, tookMs, recordedMs, why, differences } = input;
   const paint = { same: colors.green, different: colors.red, sent: colors.cyan, skipped: colors.yellow }[verdict];
   const then = recordedMs === undefined ? "" : `, was ${formatDuration(recordedMs)}`;
   const took = tookMs === undefined ? "" : colors.dim(`  ${formatDuration(tookMs)}${then}`);
   return [
     `${paint(marks[verdict])} ${kind} ${oneLine(type)}${took}${why === undefined ? "" : `  ${why}`}`,
-    ...differences.map((difference) => `    ${differenceOf(difference, colors)}`),
+    ...differences.flatMap((difference) => differenceOf(difference, colors, stdoutColumns)),
   ];
 }
 
-function differenceOf({ path, recorded, actual }: Difference, colors: Colors): string {
-  const where = path === "" ? "" : `${oneLine(path)}: `;
-  return `${where}${colors.red(shown(recorded))} ${colors.dim("→")} ${colors.green(shown(actual))}`;
+/** On one line, or where that is too long for the terminal one below the other, each from its beginning. */
+function differenceOf(
+  { path, recorded, actual }: Difference,
+  colors: Colors,
+  columns = Number.POSITIVE_INFINITY,
+): string[] {
+  const where = path === "" ? [] : [`${oneLine(path)}:`];
+  const [before, now] = [colors.red(shown(recorded)), colors.green(shown(actual))];
+  const line = `    ${[...where, before, colors.dim("→"), now].join(" ")}`;
+  if (Bun.stringWidth(line) <= columns) return [line];
+  return [...where.map((name) => `    ${name}`), `      ${before}`, `    ${colors.dim("→")} ${now}`];
 }
 
 const longest = 100;
@@ -110,7 +118,7 @@ function shown(value: unknown): string {
   return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }
 
-function tell({ same, different, sent, skipped }: ReplayReport, io: Io): void {
+function tell({ inputs, same, different, sent, skipped }: ReplayReport, io: Io): void {
   const colors = colorsFor(io);
   const parts = [
     `${same} the same`,
@@ -119,4 +127,16 @@ function tell({ same, different, sent, skipped }: ReplayReport, io: Io): void {
     ...(skipped > 0 ? [`${skipped} skipped`] : []),
   ];
   io.err(parts.join(", "));
+  // As ids and times are: a list's places say nothing of that.
+  const differing = inputs.flatMap(({ differences }) =>
+    differences.map(({ path }) => path.replaceAll(/\.\d+(?=\.|$)/g, ".*")),
+  );
+  const paths = [...new Set(differing)].filter((path) => path !== "");
+  if (paths.length > 0)
+    io.err(
+      `${colors.cyan("hint")}: what may differ is left out by --ignore ${paths.slice(0, mostIgnored).map(oneLine).join(",")}`,
+    );
 }
+
+/** Paths named in a hint. */
+const mostIgnored = 5;

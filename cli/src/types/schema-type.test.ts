@@ -29,6 +29,10 @@ test.each([
   ],
   [{ $ref: "https://elsewhere" }, "export type T = unknown;"],
   [
+    { $ref: "#/$defs/a_b", $defs: { "a-b": { type: "string" }, a_b: { type: "number" } } },
+    "export type T = TAB2;\nexport type TAB = string;\nexport type TAB2 = number;",
+  ],
+  [
     {
       type: "object",
       properties: { next: { $ref: "#" }, "it's": { $ref: "#/$defs/a b" } },

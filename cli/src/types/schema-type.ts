@@ -31,12 +31,16 @@ export interface WrittenType {
  */
 export function writeType(name: string, schema: Schema, comment?: string): WrittenType {
   const references = new Map<string, string>([["#", name]]);
+  const taken = new Set([name]);
   const definitions: [string, Schema][] = [];
   for (const holder of ["$defs", "definitions"]) {
     for (const [key, definition] of Object.entries(asSchema(schema[holder]) ?? {})) {
       const named = asSchema(definition);
       if (!named) continue;
-      const typeName = `${name}${pascalCase(key)}`;
+      // `a-b` and `a_b` are two.
+      let typeName = `${name}${pascalCase(key)}`;
+      for (let count = 2; taken.has(typeName); count++) typeName = `${name}${pascalCase(key)}${count}`;
+      taken.add(typeName);
       references.set(`#/${holder}/${key}`, typeName);
       references.set(key, typeName);
       if (typeof named.$id === "string") references.set(named.$id, typeName);

@@ -51,8 +51,8 @@ export const runTail: RunCommand = async ({ args: [pattern = everything], option
   };
   const show = (event: Envelope): void => {
     if (shown >= limit || !wanted(event)) return;
+    if (!say(json ? JSON.stringify(event) : eventLine(event, drawing))) return;
     shown++;
-    say(json ? JSON.stringify(event) : eventLine(event, drawing));
     if (shown >= limit) over.resolve("enough");
   };
   /** What this command itself missed. What others did comes as an event, to whoever wants it. */

@@ -40,7 +40,8 @@ beforeAll(async () => {
     "# Installing\n\nIt is installed with one command, `bun install`.\n",
   );
 }, 120_000);
-afterAll(() => temporary[Symbol.dispose]());
+// Thousands of files, on a machine that may be busy.
+afterAll(() => temporary[Symbol.dispose](), 60_000);
 
 test("there are blocks to run", () => {
   expect(scripts.filter(({ notRun }) => notRun === undefined).length).toBeGreaterThan(4);

@@ -73,7 +73,8 @@ beforeAll(async () => {
     if (exitCode !== 0) throw new Error(`${JSON.stringify(row)}: ${stderr}`);
   });
 }, 120_000);
-afterAll(() => rmSync(join(root, ".."), { recursive: true, force: true }));
+// Thousands of files, on a machine that may be busy.
+afterAll(() => rmSync(join(root, ".."), { recursive: true, force: true }), 60_000);
 
 /** The types that `soorma init` knows. */
 async function typesOfHelp(): Promise<string[]> {

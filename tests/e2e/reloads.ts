@@ -21,7 +21,7 @@ export interface Holding {
 interface RunFile {
   readonly supervisor: { readonly pid: number };
   readonly processes: readonly { name: string; state: string; restarts: number; process?: { pid: number } }[];
-  readonly standbys?: readonly unknown[];
+  readonly standbys?: readonly { readonly pid: number }[];
   readonly typeServer?: { readonly pid: number };
 }
 
@@ -80,13 +80,18 @@ await tool.run();`,
 
 /** Waits until the versions before are gone and the next process stands by. */
 async function atRest(project: string, runFile: () => RunFile | undefined): Promise<Holding> {
-  // Broker, state node, the agent, the one that stands by, the sentinel, and TypeScript's server.
-  const expected = 6;
   const supervisor = runFile()?.supervisor.pid ?? 0;
-  await until(
-    "everything to come to rest",
-    () => runFile()?.standbys?.length === 1 && childrenOf(supervisor).length <= expected,
-  );
+  await until("everything to come to rest", () => {
+    const { processes = [], standbys = [], typeServer } = runFile() ?? {};
+    const own = new Set([
+      ...processes.map(({ process }) => process?.pid),
+      ...standbys.map(({ pid }) => pid),
+      typeServer?.pid,
+    ]);
+    // Besides them there is the sentinel; a version before that has not ended yet would be one more.
+    const others = childrenOf(supervisor).filter((pid) => !own.has(pid));
+    return standbys.length === 1 && typeServer !== undefined && others.length <= 1;
+  });
   const named = (runFile()?.processes ?? []).filter(({ name }) => name === "broker" || name === "state");
   const pids = Object.fromEntries([
     ["supervisor", supervisor],

@@ -30,16 +30,28 @@ function defaultMesh(): core.Mesh {
   return shared;
 }
 
+const stopSignals = ["SIGTERM", "SIGINT"] as const;
+
 /** A process that stands by is in the mesh before it has an agent. */
 const ahead = process.env[standbyVariable] === undefined ? undefined : openAhead();
 
 async function openAhead(): Promise<core.Mesh | undefined> {
+  for (const signal of stopSignals) process.on(signal, leave);
   const mesh = defaultMesh();
   // Why it cannot be opened is told to the agent that tries again.
   return await mesh.acquire().then(
     () => mesh,
     () => undefined,
   );
+}
+
+/** Without an agent there is nothing to finish, but the files of sockets would outlive the process. */
+function leave(signal: NodeJS.Signals): void {
+  for (const one of stopSignals) process.off(one, leave);
+  void ahead
+    ?.then((mesh) => mesh?.release())
+    .catch(() => {})
+    .then(() => process.kill(process.pid, signal));
 }
 
 /** Agents of this process that run or are about to. */
@@ -75,7 +87,10 @@ let attended = false;
 function attend(): void {
   if (attended) return;
   attended = true;
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, drain);
+  for (const signal of stopSignals) {
+    process.off(signal, leave);
+    process.on(signal, drain);
+  }
   if (process.env[supervisedVariable] === undefined) return;
   structureConsole();
   onParentMessage(({ soorma }) => {
@@ -113,8 +128,7 @@ async function activity(): Promise<Activity> {
 }
 
 function drain(signal: NodeJS.Signals): void {
-  process.off("SIGTERM", drain);
-  process.off("SIGINT", drain);
+  for (const one of stopSignals) process.off(one, drain);
   const most = Number(process.env[drainVariable] ?? Number.POSITIVE_INFINITY);
   const stops = [...hosted].map((agent) => agent.stop({ drainMs: Math.min(agent.drainMs, most) }));
   void Promise.allSettled(stops).then(async () => {

@@ -18,3 +18,13 @@ test.if(process.platform === "linux")(
   },
   60_000 + count * 3_000,
 );
+
+test.if(process.platform === "linux")(
+  "a process that stood by, and is not needed any more, leaves no socket behind",
+  async () => {
+    const { before, after } = await reloadMany(3, "packages");
+    expect(after.sockets).toBe(before.sockets);
+    expect(after.processes).toBe(before.processes);
+  },
+  60_000,
+);

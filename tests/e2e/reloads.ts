@@ -2,7 +2,7 @@
  * Saves an agent's file many times under `soorma dev`, types checked, and tells what is there before and after:
  * `bun tests/e2e/reloads.ts 1000`.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startSoorma, tempFolder, until } from "./cli-run.ts";
 import { makeTypedProject } from "./dev-project.ts";
@@ -32,8 +32,15 @@ const restMs = 1_000;
 /** More than a heap that was just not collected yet may differ by. */
 export const mostGrowthBytes = 48 * 1024 * 1024;
 
-/** Reloads an agent so many times, one after the other, and looks when everything has come to rest. */
-export async function reloadMany(count: number): Promise<{ before: Holding; after: Holding }> {
+/**
+ * Reloads an agent so many times, one after the other, and looks when everything has come to rest.
+ *
+ * @param saved - `packages`: what is installed changes instead, so that only the process that stands by is another.
+ */
+export async function reloadMany(
+  count: number,
+  saved: "agent" | "packages" = "agent",
+): Promise<{ before: Holding; after: Holding }> {
   using folder = tempFolder();
   const project = join(folder.path, "project");
   makeTypedProject(project);
@@ -68,9 +75,17 @@ await tool.run();`,
         return now?.state === "ready" && now.process?.pid !== before;
       });
     };
+    const renew = async (): Promise<void> => {
+      const before = runFile()?.standbys?.[0]?.pid;
+      writeFileSync(join(project, "package.json"), JSON.stringify({ name: "project", version: `1.0.${++version}` }));
+      await until(`standby ${version}`, () => {
+        const next = runFile()?.standbys?.[0]?.pid;
+        return next !== undefined && next !== before && hasSocketFile(next);
+      });
+    };
     for (let i = 0; i < warmUp; i++) await reload();
     const before = await atRest(project, runFile);
-    for (let i = 0; i < count; i++) await reload();
+    for (let i = 0; i < count; i++) await (saved === "agent" ? reload() : renew());
     return { before, after: await atRest(project, runFile) };
   } finally {
     child.kill("SIGTERM");
@@ -90,7 +105,8 @@ async function atRest(project: string, runFile: () => RunFile | undefined): Prom
     ]);
     // Besides them there is the sentinel; a version before that has not ended yet would be one more.
     const others = childrenOf(supervisor).filter((pid) => !own.has(pid));
-    return standbys.length === 1 && typeServer !== undefined && others.length <= 1;
+    const [standby] = standbys;
+    return standby !== undefined && hasSocketFile(standby.pid) && typeServer !== undefined && others.length <= 1;
   });
   const named = (runFile()?.processes ?? []).filter(({ name }) => name === "broker" || name === "state");
   const pids = Object.fromEntries([
@@ -119,6 +135,22 @@ async function atRest(project: string, runFile: () => RunFile | undefined): Prom
     return performance.now() - since > restMs;
   });
   return last;
+}
+
+/** Whether a process listens at a path: one that stands by does some time after it was started. See proc_pid_net(5). */
+function hasSocketFile(pid: number): boolean {
+  try {
+    const listening = new Set(
+      readFileSync(`/proc/${pid}/net/unix`, "utf8")
+        .split("\n")
+        .map((line) => line.trim().split(/\s+/))
+        .flatMap(([, , , , , , inode, path]) => (path?.startsWith("/") ? [`socket:[${inode}]`] : [])),
+    );
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => listening.has(readlinkSync(`/proc/${pid}/fd/${fd}`)));
+  } catch {
+    // It ended, or closed one meanwhile.
+    return false;
+  }
 }
 
 function childrenOf(pid: number): number[] {

@@ -58,20 +58,21 @@ export function createStandbys({ most, quietMs, onChange }: StandbysOptions): St
     onChange();
     schedule();
   };
-  const end = (agent: string): void => {
+  const end = (agent: string, atOnce = false): void => {
     const process = alive.get(agent);
     if (!process) return;
     alive.delete(agent);
-    // It does nothing yet that it would have to finish.
-    process.kill();
+    // It does nothing yet that it would have to finish, but takes away what it opened in the mesh.
+    if (atOnce) process.kill();
+    else void process.stop();
     const ended = process.exited.then(() => void ending.delete(ended));
     ending.add(ended);
   };
-  const close = (): void => {
+  const close = (atOnce: boolean): void => {
     if (timer) clearTimeout(timer);
     begun = false;
     wanted.clear();
-    for (const agent of [...alive.keys()]) end(agent);
+    for (const agent of [...alive.keys()]) end(agent, atOnce);
   };
 
   return {
@@ -102,9 +103,9 @@ export function createStandbys({ most, quietMs, onChange }: StandbysOptions): St
       schedule();
     },
     async stop() {
-      close();
+      close(false);
       await Promise.all(ending);
     },
-    kill: close,
+    kill: () => close(true),
   };
 }

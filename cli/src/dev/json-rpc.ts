@@ -56,12 +56,15 @@ export function connectJsonRpc(input: Bun.FileSink, output: ReadableStream<Uint8
       const id = ++lastId;
       const answer = Promise.withResolvers<unknown>();
       waiting.set(id, answer);
-      // Whoever asked may have been told of a failed write already.
+      // It may be closed while this is being written.
       answer.promise.catch(() => {});
       const text = JSON.stringify({ jsonrpc: "2.0", id, method, params });
-      await input.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
-      // That it is not read is told by the end of the process.
-      void Promise.resolve(input.flush()).catch(() => {});
+      try {
+        await input.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+        await input.flush();
+      } catch {
+        // Nobody reads it: why is known when the process has ended, and told by `close`.
+      }
       return await answer.promise;
     },
     close,

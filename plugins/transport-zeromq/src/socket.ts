@@ -1,4 +1,4 @@
-import { SoormaError } from "@soorma/core";
+import { SoormaError, systemRuntime, type Timer } from "@soorma/core";
 import { checkIpcPath, ipcPath, isIpcTaken, removeSocketFile } from "./ipc.ts";
 import type { MonitorEvent } from "./monitor.ts";
 import type { Pointer } from "./native.ts";
@@ -38,6 +38,8 @@ interface Receiver {
   readonly reject: (reason: unknown) => void;
 }
 
+/** Milliseconds after which sends that wait are tried again though nothing was heard of room for them. */
+const againMs = 20;
 const batchMessages = 1000;
 const keptViews = 3;
 const batchBytes = 4 * 1024 * 1024;
@@ -66,6 +68,7 @@ export class Socket implements Pollable, AsyncDisposable {
   #receivers: Receiver[] = [];
   #onMessage: ((frames: readonly Uint8Array[]) => void) | undefined;
   #paused = false;
+  #again: Timer | undefined;
   #closing: Promise<void> | undefined;
   #monitor: Monitor | undefined;
   readonly #ipcPaths = new Set<string>();
@@ -162,11 +165,11 @@ export class Socket implements Pollable, AsyncDisposable {
   disconnect(endpoint: string): void {
     this.#check("disconnecting");
     const { native } = this.#reactor;
+    this.#reactor.touch(this);
     if (native.zmq_disconnect(this.#handle, cString(endpoint)) !== 0) {
       const number = native.zmq_errno();
       if (number !== errno.noEntry) throw zmqError(`disconnecting from ${endpoint}`, number);
     }
-    this.#reactor.touch(this);
   }
 
   subscribe(prefix: Frame): void {
@@ -199,11 +202,13 @@ export class Socket implements Pollable, AsyncDisposable {
   send(message: Message, options?: WaitOptions): void | Promise<void> {
     if (message instanceof Uint8Array && this.#waiting === 0) {
       this.#check("sending");
-      if (this.#sendFrame(message, flag.dontWait)) {
-        if (this.#onMessage !== undefined || this.#receivers.length > 0) this.#reactor.touch(this);
-        return undefined;
+      let taken = false;
+      try {
+        taken = this.#sendFrame(message, flag.dontWait);
+      } finally {
+        this.#lookAfter();
       }
-      return this.#wait([message], "", options?.signal);
+      return taken ? undefined : this.#wait([message], "", options?.signal);
     }
     const frames = toFrames(message);
     const key = this.#keyOf(frames);
@@ -215,10 +220,16 @@ export class Socket implements Pollable, AsyncDisposable {
   trySend(frames: readonly Uint8Array[], key: string = this.#keyOf(frames)): boolean {
     this.#check("sending");
     if (this.#waiting > 0 && this.#waiters.has(key)) return false;
-    const taken = this.#sendFrames(frames);
-    // The call may have processed the command that says that a message came.
+    try {
+      return this.#sendFrames(frames);
+    } finally {
+      this.#lookAfter();
+    }
+  }
+
+  /** After a send, also one that failed: it may have processed the command that says that a message came, and nothing else tells. */
+  #lookAfter(): void {
     if (this.#onMessage !== undefined || this.#receivers.length > 0 || this.#waiting > 0) this.#reactor.touch(this);
-    return taken;
   }
 
   /**
@@ -324,8 +335,22 @@ export class Socket implements Pollable, AsyncDisposable {
     if (this.#closing !== undefined) return result;
     // Draining to the end processes all commands; when there was no such end they are processed here.
     if (!this.#reads) this.#getNumber(option.events);
-    if (this.#waiting > 0 && this.#retry()) result |= worked;
+    if (this.#waiting === 0) return result;
+    if (this.#retry()) result |= worked;
+    // The attempts may have processed commands about messages, and looking for these such about room.
+    if (this.#reads) result |= this.#drain();
+    if (this.#waiting > 0) this.#tryAgainSoon();
     return result;
+  }
+
+  #tryAgainSoon(): void {
+    if (this.#closing !== undefined) return;
+    const again = (): void => {
+      this.#again = undefined;
+      if (this.#closing === undefined) this.#reactor.touch(this);
+    };
+    // The descriptors are real, and so is the time.
+    this.#again ??= systemRuntime.setTimer(again, againMs, { background: true });
   }
 
   get #reads(): boolean {
@@ -502,6 +527,7 @@ export class Socket implements Pollable, AsyncDisposable {
     }
     this.#waiters.clear();
     this.#waiting = 0;
+    this.#again?.cancel();
     for (const receiver of this.#receivers.splice(0)) receiver.reject(reason);
     setOption(native, this.#handle, "lingerMs", option.linger, new Int32Array([lingerMs]));
     // A monitor tells when what lingers is sent, without blocking anybody.
@@ -530,8 +556,8 @@ export class Socket implements Pollable, AsyncDisposable {
   #call(what: string, body: (native: Reactor["native"]) => number): void {
     this.#check(what);
     const { native } = this.#reactor;
-    if (body(native) !== 0) throw zmqError(what, native.zmq_errno());
     this.#reactor.touch(this);
+    if (body(native) !== 0) throw zmqError(what, native.zmq_errno());
   }
 
   #setBytes(name: string, number: number, value: Frame): void {

@@ -78,3 +78,17 @@ test("what is not watched any more is not told", async () => {
   file("a", "2");
   expect(await told(() => file("b", "2"))).toEqual(["b"]);
 });
+
+test("what came into a new folder before it was watched is told", async () => {
+  const folder = join(root, "agents");
+  watcher.setFiles([folder]);
+  const first = changed.promise;
+  mkdirSync(folder);
+  file("agents/one.ts", "1");
+  await first;
+  file("agents/two.ts", "2");
+  const second = changed.promise;
+  watcher.setFiles([folder]);
+  await second;
+  expect(changes).toEqual([["agents"], ["agents"]]);
+});

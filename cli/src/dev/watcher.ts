@@ -50,6 +50,8 @@ export function createWatcher(onChange: (paths: ReadonlySet<string>) => void): W
         if (folders.has(folder) || !isFolder(folder)) continue;
         try {
           folders.set(folder, watch(folder, schedule));
+          // What came into it before nobody was told of.
+          schedule();
         } catch {
           // Gone again, or no more watches left: the file is not reloaded, which is all that can be said of it.
         }

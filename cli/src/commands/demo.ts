@@ -4,12 +4,13 @@ import { defaultQuestion } from "../demo/documentation.ts";
 import { createDemoMesh, type DemoMesh } from "../demo/mesh.ts";
 import { createPlainProgress, progressLines } from "../demo/progress.ts";
 import { keyWords } from "../demo/question.ts";
-import { count, reportLines, type Timings } from "../demo/show.ts";
+import { reportLines, type Timings } from "../demo/show.ts";
 import { leftOutLines, readFolder, readOwn, resolveFolder, type Source } from "../demo/source.ts";
 import { type Colors, colorsFor } from "../ui/colors.ts";
 import { CommandError, UsageError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import { createLive, type Live } from "../ui/live.ts";
+import { count } from "../ui/text.ts";
 import type { RunCommand } from "./spec.ts";
 
 interface DemoOptions {

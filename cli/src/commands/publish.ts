@@ -3,6 +3,7 @@ import { colorsFor } from "../ui/colors.ts";
 import { UsageError } from "../ui/errors.ts";
 import { readJsonArgument } from "../ui/json-source.ts";
 import { listOf, suggest } from "../ui/suggest.ts";
+import { count } from "../ui/text.ts";
 import { connect } from "./connect.ts";
 import { oneShot } from "./one-shot.ts";
 
@@ -57,10 +58,6 @@ function toWhom(
 
 function groupText({ group, members }: { readonly group: string; readonly members: number }): string {
   return members === 1 ? group : `${group} ×${members}`;
-}
-
-function count(many: number, what: string): string {
-  return `${many} ${what}${many === 1 ? "" : "s"}`;
 }
 
 /** What might have been meant by a type that nobody takes. */

@@ -1,12 +1,13 @@
 import { type AgentRecord, type OutputOf, silentLogger } from "@soorma/core";
 import { Client } from "../agents.ts";
 import { connectMesh } from "../mesh.ts";
+import { count } from "../ui/text.ts";
 import type { Activity } from "./activity.ts";
 import { asking, indexing, textAnalysis, usage } from "./contracts.ts";
 import type { DemoMesh } from "./mesh.ts";
 import type { Ask } from "./plan.ts";
 import type { ProgressView } from "./progress.ts";
-import { count, type ProcessReport } from "./show.ts";
+import type { ProcessReport } from "./show.ts";
 
 export type DemoAnswer = OutputOf<typeof asking>;
 

@@ -1,6 +1,6 @@
 import type { Colors } from "../ui/colors.ts";
 import { bar } from "../ui/live.ts";
-import { printable } from "./show.ts";
+import { oneLine } from "../ui/text.ts";
 
 export interface ProgressView {
   /** Of all tasks, from 0 to 1. */
@@ -25,8 +25,8 @@ export function progressLines(view: ProgressView, colors: Colors): string[] {
     ...view.workers.map(({ name, done, now, last }) => {
       const others = now.length > 1 ? colors.dim(` and ${now.length - 1} more`) : "";
       // Short tasks begin and end in one entry of the log; what was last is news enough.
-      const before = last === undefined ? "waits" : `${printable(last)} ✓`;
-      const doing = now.length === 0 ? colors.dim(before) : `${printable(now.at(-1) ?? "")}${others}`;
+      const before = last === undefined ? "waits" : `${oneLine(last)} ✓`;
+      const doing = now.length === 0 ? colors.dim(before) : `${oneLine(now.at(-1) ?? "")}${others}`;
       return `  ${name.padEnd(width)} ${colors.dim(`${String(done).padStart(4)} done`)}  ${doing}`;
     }),
   ];

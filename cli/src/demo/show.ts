@@ -1,4 +1,6 @@
 import type { Colors } from "../ui/colors.ts";
+import { count, oneLine, printable } from "../ui/text.ts";
+import { formatDuration } from "../ui/time.ts";
 import type { DemoAnswer } from "./ask.ts";
 import type { Answer } from "./contracts.ts";
 
@@ -65,7 +67,7 @@ function answerLines(question: string, result: Answer, columns: number, colors: 
     lines.push("", colors.bold("Sources"));
     for (const { n, file, line, heading } of citations) {
       lines.push(
-        `  ${colors.green(`[${n}]`)} ${printable(file)}:${line}${heading === "" ? "" : ` — ${printable(heading)}`}`,
+        `  ${colors.green(`[${n}]`)} ${oneLine(file)}:${line}${heading === "" ? "" : ` — ${oneLine(heading)}`}`,
       );
     }
   }
@@ -82,7 +84,7 @@ function processLines(reports: readonly ProcessReport[], colors: Colors): string
     name,
     pid === undefined ? "" : String(pid),
     did,
-    busyMs === undefined ? "" : duration(busyMs),
+    busyMs === undefined ? "" : formatDuration(busyMs),
     share === undefined ? "" : `${Math.round(share * 100)} %`,
   ]);
   const header = ["process", "pid", "did", "busy", "share"];
@@ -108,26 +110,7 @@ function timingLine(timings: Timings): string {
     ["answering", timings.answeringMs],
     ["total", timings.totalMs],
   ] as const;
-  return parts.map(([name, ms]) => `${name} ${duration(ms)}`).join(" · ");
-}
-
-/** `38 ms`, `1.24 s`, `12.3 s` */
-export function duration(ms: number): string {
-  if (ms < 0.5) return ms > 0 ? "<1 ms" : "0 ms";
-  if (ms < 999.5) return `${Math.round(ms)} ms`;
-  return ms < 9_995 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 1000).toFixed(1)} s`;
-}
-
-/** `1 file`, `12,345 files`, `2 entries`, `6 processes` */
-export function count(amount: number, noun: string): string {
-  const many = noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}${noun.endsWith("s") ? "es" : "s"}`;
-  return `${amount.toLocaleString("en-US")} ${amount === 1 ? noun : many}`;
-}
-
-/** Without what a terminal would act on: file names and documents are anybody's. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  return Bun.stripANSI(text).replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, " ");
+  return parts.map(([name, ms]) => `${name} ${formatDuration(ms)}`).join(" · ");
 }
 
 /** Breaks a line between words. A word longer than the width stays whole. */

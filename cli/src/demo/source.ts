@@ -1,9 +1,9 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { CommandError } from "../ui/errors.ts";
+import { count } from "../ui/text.ts";
 import { ownDocumentation } from "./documentation.ts";
 import { type Documents, findDocuments, type LeftOut, mostFiles, reasonOf } from "./documents.ts";
-import { count } from "./show.ts";
 
 /** What the question is asked of. */
 export interface Source extends Documents {

@@ -1,4 +1,5 @@
 import type { LogLevel } from "@soorma/core";
+import { agentNameOf } from "../ui/agent-name.ts";
 import { levelOrder, type MeshLogLine } from "./log-line.ts";
 
 export interface LogFilter {
@@ -31,7 +32,7 @@ export function isOf(name: string, agent: string): boolean {
 export function agentsIn(lines: readonly MeshLogLine[]): Map<string, readonly string[]> {
   const found = new Map<string, readonly string[]>();
   for (const { name, event, fields } of lines) {
-    const [, agent] = event === "agent.ready" ? (/^(.+)-[0-9a-z]{10}$/.exec(String(fields?.agentId)) ?? []) : [];
+    const agent = event === "agent.ready" ? agentNameOf(String(fields?.agentId)) : undefined;
     if (agent === undefined || found.get(agent)?.includes(name)) continue;
     found.set(agent, [...(found.get(agent) ?? []), name]);
   }

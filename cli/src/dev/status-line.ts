@@ -1,6 +1,6 @@
 import { formatRate } from "../ui/amounts.ts";
 import type { Colors } from "../ui/colors.ts";
-import { clip } from "../ui/text.ts";
+import { clip, count } from "../ui/text.ts";
 
 /** What `soorma dev` shows below the log. */
 export interface DevStatus {
@@ -54,8 +54,4 @@ export function drawHelp(width: number, colors: Colors): string[] {
     else lines.push(part);
   }
   return lines;
-}
-
-function count(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? "" : "s"}`;
 }

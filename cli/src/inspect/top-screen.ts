@@ -1,6 +1,6 @@
 import { formatBytes, formatRate } from "../ui/amounts.ts";
 import type { Colors } from "../ui/colors.ts";
-import { clip, oneLine } from "../ui/text.ts";
+import { clip, count, oneLine } from "../ui/text.ts";
 import { formatDuration } from "../ui/time.ts";
 import { processTable } from "./process-table.ts";
 import { type ProcessView, totalsOf } from "./processes.ts";
@@ -65,7 +65,7 @@ export function headOf(
     `memory ${formatBytes(totals.rssBytes)}`,
     colors.bold(`${totals.running} running`),
     ...(totals.waiting > 0 ? [colors.yellow(`${totals.waiting} waiting`)] : []),
-    `${totals.plans} plan${totals.plans === 1 ? "" : "s"}`,
+    count(totals.plans, "plan"),
     `events ${formatRate(totals.eventsInPerSecond)} in, ${formatRate(totals.eventsOutPerSecond)} out/s`,
     `${formatRate(totals.donePerSecond)} done/s`,
     ...(totals.missed > 0 ? [colors.red(`${totals.missed} events missed`)] : []),

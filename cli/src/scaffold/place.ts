@@ -12,6 +12,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { diskFault } from "../ui/disk-fault.ts";
 import { CommandError } from "../ui/errors.ts";
+import { count } from "../ui/text.ts";
 import type { ProjectFile } from "./template.ts";
 
 /** A project that is being built where nobody looks, and appears at its place all at once. */
@@ -39,10 +40,8 @@ function checkEmpty(target: string, own: string | undefined): void {
     new CommandError("TARGET_EXISTS", what, { hint: "choose another name or --dir; nothing was changed" });
   if (!existsSync(target)) throw refuse(`${target} exists and is a link that leads nowhere`);
   if (!statSync(target).isDirectory()) throw refuse(`${target} exists and is a file`);
-  const count = attempt(target, () => readdirSync(target)).filter((name) => name !== own).length;
-  if (count === 0) return;
-  const entries = count === 1 ? "1 entry" : `${count} entries`;
-  throw refuse(`the folder ${target} exists and is not empty: it has ${entries}`);
+  const entries = attempt(target, () => readdirSync(target)).filter((name) => name !== own).length;
+  if (entries > 0) throw refuse(`the folder ${target} exists and is not empty: it has ${count(entries, "entry")}`);
 }
 
 /** What the disk says instead of doing it becomes an error that says what to do next. */

@@ -1,4 +1,5 @@
 import { UsageError } from "./errors.ts";
+import { count } from "./text.ts";
 
 /**
  * Reads JSON a person typed.
@@ -14,9 +15,11 @@ export function parseJsonArgument(text: string, what: string, otherwise?: string
     // What is before it is right, so only the surroundings are of interest.
     const from = Math.max(0, at - 40);
     const around = text.slice(from, at + 20).replace(/\s/g, " ");
-    const reason = at >= text.length ? "it ends too early" : `${JSON.stringify(text[at])} was not expected there`;
+    const isCut = at >= text.length;
+    const reason = isCut ? "it ends too early" : `${JSON.stringify(text[at])} was not expected there`;
+    const place = isCut ? `after ${count(text.length, "character")}` : `character ${at + 1} of ${text.length}`;
     throw new UsageError(
-      `${what} is not JSON: ${reason} (${at >= text.length ? `after ${text.length === 1 ? "1 character" : `${text.length} characters`}` : `character ${at + 1} of ${text.length}`})\n  ${around}\n  ${" ".repeat(at - from)}^`,
+      `${what} is not JSON: ${reason} (${place})\n  ${around}\n  ${" ".repeat(at - from)}^`,
       `names and texts stand in double quotes, and for the shell all of it in single ones: '{"key":"value"}'${otherwise === undefined ? "" : `; ${otherwise}`}`,
     );
   }

@@ -1,6 +1,6 @@
 import type { EventWhere, PlanState, Status, TaskState, WaitState } from "@soorma/core";
 import type { Colors } from "./colors.ts";
-import { clip, cut, oneLine } from "./text.ts";
+import { clip, count, cut, oneLine } from "./text.ts";
 import { formatDuration } from "./time.ts";
 
 export interface DrawOptions {
@@ -187,7 +187,7 @@ function rowOf({ task, note, also }: Row, lead: string, options: DrawOptions): {
     task.reused ? "taken over" : "",
     task.status === "running" && task.fraction > 0 ? `${Math.floor(task.fraction * 100)} %` : "",
     waiting ? waitText(waiting.on, waiting.untilMs, nowMs) : "",
-    task.steps && task.steps.length > 0 ? `${task.steps.length} step${task.steps.length === 1 ? "" : "s"}` : "",
+    task.steps && task.steps.length > 0 ? count(task.steps.length, "step") : "",
     task.status === "running" && task.message ? oneLine(task.message) : "",
   ].filter((fact) => fact !== "");
   const failure = task.failure && task.status !== "completed" ? colors.red(oneLine(task.failure.message)) : "";

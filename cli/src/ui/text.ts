@@ -1,6 +1,6 @@
-/** Text that somebody else wrote, without what would move a terminal's cursor or colour it. */
+/** Text that somebody else wrote, without what would move a terminal's cursor, colour it, or turn its direction. */
 export function printable(text: string): string {
-  return Bun.stripANSI(text).replace(/(?![\n\t])\p{Cc}/gu, "");
+  return Bun.stripANSI(text).replace(/(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "");
 }
 
 /** The same on one line. */
@@ -28,4 +28,10 @@ export function clip(text: string, width: number): string {
 /** The same; that something is missing is seen. */
 export function cut(text: string, width: number): string {
   return Bun.stringWidth(text) <= width ? text : width < 1 ? "" : `${clip(text, width - 1)}…`;
+}
+
+/** `1 file`, `12,345 files`, `2 entries`, `6 processes` */
+export function count(amount: number, noun: string): string {
+  const many = noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}${noun.endsWith("s") ? "es" : "s"}`;
+  return `${amount.toLocaleString("en-US")} ${amount === 1 ? noun : many}`;
 }

@@ -1,4 +1,5 @@
 import type { Envelope } from "@soorma/core";
+import { agentNameOf } from "../../ui/agent-name.ts";
 import type { Colors } from "../../ui/colors.ts";
 import { clip, oneLine } from "../../ui/text.ts";
 
@@ -20,7 +21,7 @@ export function eventLine(event: Envelope, { colors, width, ids }: LineOptions):
   const line = [
     colors.dim(timeText(event.time)),
     colors.bold(oneLine(type)),
-    colors.cyan(nameOf(source)),
+    colors.cyan(oneLine(agentNameOf(source) ?? source)),
     ...(subject === undefined ? [] : [oneLine(subject)]),
     oneLine(JSON.stringify(data) ?? "null"),
   ].join("  ");
@@ -60,9 +61,4 @@ function timeText(time: number): string {
   const two = (number: number): string => String(number).padStart(2, "0");
   const clock = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
   return `${clock}.${String(date.getMilliseconds()).padStart(3, "0")}`;
-}
-
-/** Agents' ids are their names and ten random characters. */
-function nameOf(source: string): string {
-  return oneLine(source.replace(/-[a-z0-9]{10}$/, ""));
 }

@@ -2,6 +2,7 @@ import type { Client, Envelope, Topic } from "@soorma/core";
 import { colorsForStdout } from "../../ui/colors.ts";
 import { Interrupted, UsageError } from "../../ui/errors.ts";
 import { createLineWriter } from "../../ui/line-writer.ts";
+import { count } from "../../ui/text.ts";
 import { connect } from "../connect.ts";
 import { watchMeshLife } from "../mesh-life.ts";
 import { findPlanId } from "../plans/find.ts";
@@ -80,7 +81,7 @@ export const runTail: RunCommand = async ({ args: [pattern = everything], option
   }
   unread += writer.takeDropped();
   const sums = [
-    `${shown} event${shown === 1 ? "" : "s"}`,
+    count(shown, "event"),
     ...(missed > 0 ? [`${missed} missed`] : []),
     ...(unread > 0 ? [`${unread} not shown`] : []),
   ].join(", ");

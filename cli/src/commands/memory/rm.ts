@@ -2,7 +2,7 @@ import type { Client } from "@soorma/core";
 import { confirmRemoval } from "../../ui/ask.ts";
 import { CommandError, UsageError } from "../../ui/errors.ts";
 import type { Io } from "../../ui/io.ts";
-import { oneLine } from "../../ui/text.ts";
+import { count, oneLine } from "../../ui/text.ts";
 import { connect } from "../connect.ts";
 import { oneShot } from "../one-shot.ts";
 import { keyNotFound } from "./entry.ts";
@@ -27,7 +27,7 @@ export const runRm = oneShot(async ({ args: [key = ""], options, io }) => {
   }
   await using client = await connect(io, { tenantId: tenant });
   const removed = prefix ? await removeAll(client, key, yes, io) : await removeOne(client, key, ifVersion);
-  io.out(json ? JSON.stringify({ key, removed }) : `removed ${prefix ? entries(removed) : oneLine(key)}`);
+  io.out(json ? JSON.stringify({ key, removed }) : `removed ${prefix ? count(removed, "entry") : oneLine(key)}`);
   return undefined;
 });
 
@@ -43,7 +43,7 @@ async function removeAll(client: Client, prefix: string, yes: boolean, io: Io): 
       hint: "`soorma memory ls` lists them",
     });
   if (!yes) {
-    const many = first.length < pageSize ? entries(first.length) : `${pageSize} entries or more`;
+    const many = first.length < pageSize ? count(first.length, "entry") : `${pageSize} entries or more`;
     const what = prefix === "" ? `all of memory (${many})` : `${many} beginning with ${oneLine(prefix)}`;
     await confirmRemoval(io, what);
   }
@@ -59,8 +59,4 @@ async function removeAll(client: Client, prefix: string, yes: boolean, io: Io): 
     if (here === 0) break;
   }
   return removed;
-}
-
-function entries(count: number): string {
-  return count === 1 ? "1 entry" : `${count} entries`;
 }

@@ -1,7 +1,7 @@
 import type { PlanEntry, WaitSpec } from "@soorma/core";
 import type { Colors } from "../../ui/colors.ts";
 import { eventText } from "../../ui/plan-graph.ts";
-import { oneLine } from "../../ui/text.ts";
+import { count, oneLine } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
 
 /** An entry of a plan's log as a line: when, what, and what is worth knowing about it. */
@@ -27,7 +27,7 @@ function detailOf(entry: PlanEntry): string {
     case "plan.started":
     case "task.delegated":
     case "task.expanded":
-      return `${entry.tasks.length} task${entry.tasks.length === 1 ? "" : "s"}`;
+      return count(entry.tasks.length, "task");
     case "plan.transitioned":
       return [entry.to === undefined ? "" : `to ${entry.to}`, entry.tasks ? `${entry.tasks.length} more tasks` : ""]
         .filter((part) => part !== "")

@@ -5,7 +5,7 @@ import { whyUnwritten } from "../../ui/disk-fault.ts";
 import { CommandError, Interrupted, UsageError } from "../../ui/errors.ts";
 import { type Io, writeAll } from "../../ui/io.ts";
 import { createLive } from "../../ui/live.ts";
-import { printable } from "../../ui/text.ts";
+import { count, printable } from "../../ui/text.ts";
 import { formatDuration } from "../../ui/time.ts";
 import { watchMeshLife } from "../mesh-life.ts";
 import type { RunCommand } from "../spec.ts";
@@ -54,9 +54,7 @@ export const runRecord: RunCommand = async ({ args: [path = ""], options, io }) 
     const startedMs = performance.now();
     const { agents, nodes } = recorder.recorded;
     const where = path === stdout ? "stdout" : printable(path);
-    io.err(
-      `recording ${count(agents, "agent")} in ${count(nodes, "process", "processes")} to ${where}; Ctrl-C ends it`,
-    );
+    io.err(`recording ${count(agents, "agent")} in ${count(nodes, "process")} to ${where}; Ctrl-C ends it`);
     if (!isWhole) io.err("warning: not every process answers; what it sends is recorded when it does");
     using life = watchMeshLife(io);
     const stopped = Promise.race([life.ended.catch(() => "mesh" as const), unread.promise]);
@@ -164,8 +162,4 @@ function writeError(path: string, cause: unknown): CommandError {
     cause,
     hint: "name a file in a folder that can be written",
   });
-}
-
-function count(number: number, one: string, several = `${one}s`): string {
-  return `${number.toLocaleString("en")} ${number === 1 ? one : several}`;
 }

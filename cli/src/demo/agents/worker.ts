@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isSoormaError, type PlatformContext, type Task } from "@soorma/core";
 import { Worker } from "../../agents.ts";
+import { count } from "../../ui/text.ts";
 import { writeAnswer } from "../answer.ts";
 import {
   answering,
@@ -17,7 +18,6 @@ import {
 import { decodeText } from "../decode.ts";
 import { passageKey } from "../passage-key.ts";
 import { splitPassages } from "../passages.ts";
-import { count } from "../show.ts";
 
 /** Passages of one file on their way to memory at the same time. */
 const storesAtOnce = 64;

@@ -5,13 +5,14 @@ import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.
 import { channelOf, channelPrefix, type Pattern } from "../events/pattern.ts";
 import type { Topic } from "../events/topics.ts";
 import type { Logger } from "../log.ts";
-import type { Address, Transport } from "../plugin/transport.ts";
+import type { Transport } from "../plugin/transport.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { type Runtime, sleep, type Timer } from "../runtime.ts";
 import type { Balance } from "./balance.ts";
 import type { DirectoryView, KnownNode } from "./directory-view.ts";
 import { type Gap, GapDetector } from "./gap-detector.ts";
 import { isPeerTrouble } from "./peer-rpc.ts";
+import { PublisherLinks } from "./publisher-links.ts";
 import { RecentIds } from "./recent-ids.ts";
 import type { Rpc } from "./rpc.ts";
 import type { Tap } from "./tap.ts";
@@ -81,7 +82,7 @@ export class EventFabric {
   readonly #subscriptions = new Set<Subscription>();
   /** Subscriptions at the transport, counted by prefix. */
   readonly #prefixes = new Map<string, number>();
-  readonly #joined = new Map<Address, { nodeId: string; ready: Promise<void>; abort: AbortController }>();
+  readonly #publishers: PublisherLinks;
   readonly #sequences = new Map<string, number>();
   readonly #uncounted = new Set<string>();
   readonly #gaps = new GapDetector();
@@ -105,8 +106,19 @@ export class EventFabric {
 
   constructor(options: EventFabricOptions) {
     this.#o = options;
+    this.#publishers = new PublisherLinks({
+      nodeId: options.nodeId,
+      directory: options.directory,
+      transport: options.transport,
+      log: options.log,
+      subscriptions: this.#subscriptions,
+      onGone: (nodeId) => {
+        this.#gaps.forgetPublisher(nodeId);
+        this.#subscribers.delete(nodeId);
+      },
+    });
     this.#handle = options.rpc.handle(deliverMethod, ({ params }) => this.#takeForGroup(params));
-    this.#watching = options.directory.onChange(() => this.#follow());
+    this.#watching = options.directory.onChange(() => this.#publishers.follow());
   }
 
   /**
@@ -156,11 +168,11 @@ export class EventFabric {
     const prefix = channelPrefix(tenantId, subscription.pattern, subscription.topic);
     const count = this.#prefixes.get(prefix) ?? 0;
     this.#prefixes.set(prefix, count + 1);
-    this.#follow();
+    this.#publishers.follow();
     this.#hearsCounts ??= transport.subscribe(countsChannel);
     if (count === 0) await transport.subscribe(prefix);
     await this.#hearsCounts;
-    await Promise.all([...this.#joined.values()].map((join) => join.ready));
+    await this.#publishers.ready();
   }
 
   unsubscribe(subscription: Subscription): void {
@@ -176,13 +188,13 @@ export class EventFabric {
     if (this.#closed) return;
     transport.unsubscribe(prefix);
     this.#gaps.forget((channel) => channel.startsWith(prefix) && !this.#hears(channel));
-    this.#follow();
+    this.#publishers.follow();
   }
 
   /** Resolves when every live publisher of something subscribed to is connected and has the subscriptions. */
   async joined(): Promise<void> {
-    this.#follow();
-    await Promise.all([...this.#joined.values()].map((join) => join.ready));
+    this.#publishers.follow();
+    await this.#publishers.ready();
   }
 
   /**
@@ -261,7 +273,7 @@ export class EventFabric {
     this.#countsTimer?.cancel();
     this.#handle[Symbol.dispose]();
     this.#watching[Symbol.dispose]();
-    for (const join of this.#joined.values()) join.abort.abort(new SoormaError("NODE_STOPPED", "the node has stopped"));
+    this.#publishers.close();
     for (const wake of [...this.#subscriberWaiters]) wake();
   }
 
@@ -322,53 +334,6 @@ export class EventFabric {
   /** True when some subscription of this node is for the channel. */
   #hears(channel: string): boolean {
     for (const prefix of this.#prefixes.keys()) if (channel.startsWith(prefix)) return true;
-    return false;
-  }
-
-  /** Joins the publishers that announce something subscribed to here, and leaves the others. */
-  #follow(): void {
-    if (this.#closed) return;
-    const { directory, nodeId, transport, log } = this.#o;
-    for (const [address, join] of this.#joined) {
-      const node = this.#nodeAt(address);
-      if (node && this.#wants(node)) continue;
-      this.#joined.delete(address);
-      join.abort.abort(new SoormaError("PEER_UNREACHABLE", `${join.nodeId} left the mesh`));
-      transport.leave(address);
-      if (!node) {
-        this.#gaps.forgetPublisher(join.nodeId);
-        this.#subscribers.delete(join.nodeId);
-      }
-    }
-    for (const node of directory.nodes()) {
-      if (node.nodeId === nodeId || this.#joined.has(node.address) || !this.#wants(node)) continue;
-      const abort = new AbortController();
-      const ready = transport.join(node.address, { signal: abort.signal }).catch((error) => {
-        // It stays joined: the transport goes on connecting, and a peer that is really gone leaves the directory.
-        if (!abort.signal.aborted) log.debug("join.failed", { node: node.nodeId, error });
-      });
-      this.#joined.set(node.address, { nodeId: node.nodeId, ready, abort });
-    }
-  }
-
-  #nodeAt(address: Address): KnownNode | undefined {
-    for (const node of this.#o.directory.nodes()) if (node.address === address) return node;
-    return undefined;
-  }
-
-  #wants(node: KnownNode): boolean {
-    for (const agent of node.agents.values()) {
-      for (const { type, topic } of agent.produces) {
-        const produced = this.#o.directory.pattern(type);
-        for (const subscription of this.#subscriptions) {
-          if (subscription.group !== undefined || !produced) continue;
-          if (subscription.topic !== undefined && topic !== undefined && subscription.topic !== topic) continue;
-          // A publisher may announce a pattern; rather connect once too often than miss something.
-          if (produced.exact ? subscription.pattern.matches(type) : overlap(produced, subscription.pattern))
-            return true;
-        }
-      }
-    }
     return false;
   }
 
@@ -497,10 +462,6 @@ function memberOf(id: string, members: readonly AgentRecord[]): AgentRecord | un
 
 function matches(subscription: Subscription, { type, topic }: Envelope): boolean {
   return (subscription.topic === undefined || subscription.topic === topic) && subscription.pattern.matches(type);
-}
-
-function overlap(a: Pattern, b: Pattern): boolean {
-  return a.prefix.startsWith(b.prefix) || b.prefix.startsWith(a.prefix);
 }
 
 function isSequence(value: unknown): value is number {

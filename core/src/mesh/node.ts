@@ -1,7 +1,6 @@
 import { releasedVersions, type SchemaVersioning } from "../contracts.ts";
-import { isSoormaError, SoormaError } from "../errors.ts";
-import { createCodec, namePart } from "../events/codec.ts";
-import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.ts";
+import { createCodec } from "../events/codec.ts";
+import { type Envelope, unpackEnvelope } from "../events/envelope.ts";
 import type { Logger } from "../log.ts";
 import type { RegistryBackend, RegistryDeps } from "../plugin/registry.ts";
 import type { Address, Transport } from "../plugin/transport.ts";
@@ -12,19 +11,13 @@ import { Balance } from "./balance.ts";
 import { DirectoryView } from "./directory-view.ts";
 import { EventFabric } from "./event-fabric.ts";
 import type { Gap } from "./gap-detector.ts";
+import { type HostedAgent, HostedAgents } from "./hosted-agents.ts";
 import { Membership } from "./membership.ts";
-import {
-  type AgentStats,
-  askStats,
-  callError,
-  type NodeAnswer,
-  type NodeStats,
-  type ProcessUsage,
-  statsMethod,
-} from "./node-stats.ts";
+import { askStats, callError, type NodeAnswer, type NodeStats, type ProcessUsage, statsMethod } from "./node-stats.ts";
 import type { NodeObserver } from "./observer.ts";
-import { createPeerRpc, defaultCallTimeoutMs, type PeerRpc } from "./peer-rpc.ts";
-import type { CallOptions, Rpc, RpcCall } from "./rpc.ts";
+import { createPeerRpc, type PeerRpc } from "./peer-rpc.ts";
+import { requestOneOf } from "./request.ts";
+import type { CallOptions, Rpc } from "./rpc.ts";
 import { createStateCaller } from "./state-link.ts";
 import { recorderCapability, recordMethod, Tap } from "./tap.ts";
 
@@ -36,7 +29,6 @@ const defaultRenewMs = 3_000;
 const agentCall = "agent.call";
 /** Milliseconds a recorder has to take what is left when a node closes. */
 const drainTapMs = 500;
-const nobody: ReadonlySet<string> = new Set();
 const syncMethod = "mesh.sync";
 
 export interface NodeOptions {
@@ -60,17 +52,6 @@ export interface NodeOptions {
   readonly usage?: () => ProcessUsage;
   /** Sees what the node's agents do. Default: nobody does. */
   readonly observer?: NodeObserver;
-}
-
-/** An agent as its node needs to know it. */
-export interface HostedAgent {
-  readonly agentId: string;
-  /** What the directory shall say of it now. */
-  record(): AgentRecord;
-  /** What it does now. */
-  stats(): AgentStats;
-  /** Answers a directed call of another agent. */
-  onCall(method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown;
 }
 
 /** Where an agent is: what a call to it needs. */
@@ -98,7 +79,7 @@ export class MeshNode {
   readonly #rpc: PeerRpc;
   readonly #transport: Transport;
   readonly #membership: Membership;
-  readonly #agents = new Map<string, HostedAgent>();
+  readonly #agents: HostedAgents;
   readonly #contacted = new Set<Address>();
   readonly #gapListeners = new Set<(gap: Gap) => void>();
   /** Ends the waits of {@link until}, so that none outlives the node. */
@@ -135,6 +116,11 @@ export class MeshNode {
     this.observer = options.observer;
     this.directory = parts.directory;
     this.balance = new Balance(options.runtime);
+    this.#agents = new HostedAgents({
+      runtime: options.runtime,
+      codec: this.#codec,
+      here: { address: parts.address, nodeId: parts.nodeId },
+    });
     this.rpc = parts.rpc;
     this.registry = parts.registry;
     this.#rpc = parts.rpc;
@@ -151,7 +137,7 @@ export class MeshNode {
     });
     this.events = parts.events(this);
     this.state = createStateCaller(this);
-    parts.rpc.handle(agentCall, (call) => this.#serve(call));
+    parts.rpc.handle(agentCall, (call) => this.#agents.serve(call));
     parts.rpc.handle(syncMethod, async ({ params, signal }) => {
       if (typeof params === "number") await this.revision(params, signal);
       return this.directory.revision;
@@ -238,7 +224,7 @@ export class MeshNode {
 
   /** Registers an agent, or what changed of it, and resolves when this node's directory has it. */
   async put(agent: HostedAgent): Promise<number> {
-    this.#agents.set(agent.agentId, agent);
+    this.#agents.add(agent);
     try {
       const revision = await this.#membership.put(agent.record());
       await this.revision(revision);
@@ -332,7 +318,7 @@ export class MeshNode {
   }
 
   #call<Result>(agent: AgentPlace, method: string, params: unknown, options?: CallOptions): Promise<Result> {
-    if (agent.nodeId === this.nodeId) return this.#callHere<Result>(agent.agentId, method, params, options);
+    if (agent.nodeId === this.nodeId) return this.#agents.call<Result>(agent.agentId, method, params, options);
     this.#contacted.add(agent.address);
     return this.rpc.call<Result>(agent.address, agentCall, [agent.agentId, method, params], options);
   }
@@ -341,81 +327,21 @@ export class MeshNode {
   async tellAgent(agent: AgentPlace, method: string, params: unknown): Promise<void> {
     this.#tap?.note(agent.agentId, method, params);
     if (agent.nodeId === this.nodeId) {
-      await this.#callHere(agent.agentId, method, params);
+      await this.#agents.call(agent.agentId, method, params);
       return;
     }
     this.#contacted.add(agent.address);
     await this.rpc.notify(agent.address, agentCall, [agent.agentId, method, params]);
   }
 
-  /**
-   * Sends a request to one of the agents `candidates` names, waiting until there is one, and resolves with its answer.
-   * An agent that is lost or overloaded is replaced by another until the deadline.
-   *
-   * @throws {SoormaError} `TIMEOUT` or `NO_RESPONDER` naming the deadline; what the handler failed with.
-   */
-  async request(
+  /** Sends a request to one of the agents `candidates` names: see {@link requestOneOf}. */
+  request(
     method: string,
     envelope: Envelope,
     candidates: () => readonly AgentRecord[],
-    options: CallOptions = {},
+    options?: CallOptions,
   ): Promise<unknown> {
-    const { timeoutMs = defaultCallTimeoutMs, signal } = options;
-    const packed = packEnvelope(envelope);
-    const deadline = this.runtime.monotonic() + timeoutMs;
-    let failed: ReadonlySet<string> = nobody;
-    let last: unknown;
-    for (;;) {
-      const left = deadline - this.runtime.monotonic();
-      const usable = failed.size === 0 ? candidates() : candidates().filter((agent) => !failed.has(agent.agentId));
-      const agent = this.balance.pick(usable);
-      if (!agent) {
-        const more =
-          left > 0 &&
-          (await this.until(
-            () => candidates().some((a) => !failed.has(a.agentId)),
-            Math.min(left, failed.size > 0 ? 50 : left),
-            signal,
-          ));
-        if (more) continue;
-        if (this.#closing) throw stopped(envelope.type);
-        if (this.runtime.monotonic() < deadline) {
-          // Everybody failed once; they may be back.
-          failed = nobody;
-          continue;
-        }
-        throw unanswered(envelope.type, timeoutMs, last);
-      }
-      if (left <= 0) throw unanswered(envelope.type, timeoutMs, last);
-      this.balance.enter(agent.agentId);
-      try {
-        return await this.callAgent(agent, method, packed, {
-          timeoutMs: Math.max(1, left),
-          ...(signal ? { signal } : {}),
-        });
-      } catch (error) {
-        if (isSoormaError(error, "TIMEOUT") && this.runtime.monotonic() >= deadline - 1) {
-          throw new SoormaError(
-            "TIMEOUT",
-            `request "${envelope.type}" got no answer from ${agent.name} in ${timeoutMs} ms`,
-            {
-              cause: error,
-              details: { type: envelope.type, timeoutMs, agentId: agent.agentId },
-            },
-          );
-        }
-        const elsewhere =
-          isSoormaError(error, "PEER_UNREACHABLE") ||
-          isSoormaError(error, "OVERLOADED") ||
-          isSoormaError(error, "NO_RESPONDER") ||
-          isSoormaError(error, "NODE_STOPPED");
-        if (!elsewhere || this.#closing) throw namePart(error, envelope.data, "data", `"${envelope.type}"`);
-        last = error;
-        failed = new Set([...failed, agent.agentId]);
-      } finally {
-        this.balance.leave(agent.agentId);
-      }
-    }
+    return requestOneOf(this, { method, envelope, candidates }, options);
   }
 
   stats(): NodeStats {
@@ -426,7 +352,7 @@ export class MeshNode {
       pid: this.pid,
       uptimeMs: this.runtime.monotonic() - this.#openedAt,
       ...(this.#usage ? { process: this.#usage() } : {}),
-      agents: [...this.#agents.values()].map((agent) => agent.stats()),
+      agents: this.#agents.stats(),
       events: this.events.stats(),
       calls: this.#rpc.stats(),
       transport: this.#transport.stats(),
@@ -482,64 +408,6 @@ export class MeshNode {
     return this.#closing;
   }
 
-  async #callHere<Result>(
-    agentId: string,
-    method: string,
-    params: unknown,
-    options: CallOptions = {},
-  ): Promise<Result> {
-    const { timeoutMs = defaultCallTimeoutMs } = options;
-    const controller = new AbortController();
-    const gone = Promise.withResolvers<never>();
-    gone.promise.catch(() => {});
-    const end = (error: unknown): void => {
-      controller.abort(error);
-      gone.reject(error);
-    };
-    const timer = this.runtime.setTimer(
-      () => end(new SoormaError("TIMEOUT", `"${method}" of ${agentId} got no answer in ${timeoutMs} ms`)),
-      timeoutMs,
-    );
-    const onAbort = (): void => end(options.signal?.reason);
-    options.signal?.addEventListener("abort", onAbort, { once: true });
-    try {
-      // Packed and unpacked as if it came from elsewhere: agents that share a process share no objects.
-      const copied = this.#codec.decode(this.#codec.encode([params]));
-      const answer = this.#dispatch(agentId, method, Array.isArray(copied) ? copied[0] : undefined, {
-        peer: { address: this.address, nodeId: this.nodeId },
-        signal: controller.signal,
-      });
-      const result = await Promise.race([answer, gone.promise]);
-      const back = this.#codec.decode(this.#packAnswer(result));
-      return (Array.isArray(back) ? back[0] : undefined) as Result;
-    } finally {
-      timer.cancel();
-      options.signal?.removeEventListener("abort", onAbort);
-    }
-  }
-
-  #packAnswer(result: unknown): Uint8Array {
-    try {
-      return this.#codec.encode([result]);
-    } catch (error) {
-      throw namePart(error, result, "answer", "what the handler returned cannot be sent");
-    }
-  }
-
-  #serve(call: RpcCall): unknown {
-    const { params } = call;
-    if (!Array.isArray(params) || typeof params[0] !== "string" || typeof params[1] !== "string") {
-      throw new SoormaError("MESSAGE_MALFORMED", "a call names no agent or no method");
-    }
-    return this.#dispatch(params[0], params[1], params[2], call);
-  }
-
-  #dispatch(agentId: string, method: string, params: unknown, call: Pick<RpcCall, "peer" | "signal">): unknown {
-    const agent = this.#agents.get(agentId);
-    if (!agent) throw new SoormaError("NO_RESPONDER", `${agentId.slice(0, 100)} is not on this node (any more)`);
-    return agent.onCall(method, params, call);
-  }
-
   /** Has what this node sends copied for as long as somebody records, from the first message on that is sent after both are there. */
   #followRecorders(): void {
     if (this.#closing) return;
@@ -582,16 +450,4 @@ export function viewOf<T extends object>({ observer }: MeshNode, given: T): T {
 /** Reads the envelope out of a directed call. */
 export function envelopeOf(params: unknown): Envelope {
   return unpackEnvelope(params);
-}
-
-function stopped(what: string): SoormaError {
-  return new SoormaError("NODE_STOPPED", `"${what}" cannot be called: this node has stopped`);
-}
-
-function unanswered(type: string, timeoutMs: number, last: unknown): SoormaError {
-  return new SoormaError("NO_RESPONDER", `nobody in the mesh answered "${type}" within ${timeoutMs} ms`, {
-    ...(last === undefined ? {} : { cause: last }),
-    details: { type, timeoutMs },
-    hint: "Check with `soorma dev --status` that an agent with that operation or capability runs.",
-  });
 }

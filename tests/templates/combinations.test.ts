@@ -288,7 +288,7 @@ test("what a user will own can be read in two minutes", () => {
       .join("\n")
       .split("\n")
       .filter((line) => line.trim() !== "");
-    const most = type.startsWith("plugin") ? 600 : 200;
+    const most = type.startsWith("plugin") ? 280 : 200;
     expect({ type, lines: words.length, fits: words.length <= most }).toEqual({
       type,
       lines: words.length,

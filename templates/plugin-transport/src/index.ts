@@ -1,13 +1,14 @@
 import { definePlugin } from "@soorma/core";
+import { createStreamTransport, streamSupports } from "@soorma/core/streams";
 import { Type } from "typebox";
-import { supports, TcpTransport } from "./transport.ts";
+import { tcpNetwork } from "./network.ts";
 
 /** Messages over plain TCP, a connection for each peer. */
 export default definePlugin({
   kind: "transport",
   name: "{{name}}",
   api: 1,
-  supports,
+  supports: streamSupports,
   options: Type.Object(
     {
       host: Type.String({
@@ -19,5 +20,5 @@ export default definePlugin({
     },
     { additionalProperties: false },
   ),
-  create: async (options, deps) => new TcpTransport(options, deps),
+  create: async ({ host, retryMs }, deps) => createStreamTransport({ network: tcpNetwork(host), retryMs }, deps),
 });

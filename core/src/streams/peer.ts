@@ -1,20 +1,9 @@
-import { type Address, type PeerChange, type Runtime, SoormaError, type Timer } from "@soorma/core";
-import { parseAddress } from "./address.ts";
+import { SoormaError } from "../errors.ts";
+import type { Address } from "../plugin/transport.ts";
+import type { Timer } from "../runtime.ts";
+import { parseTarget } from "./address.ts";
+import type { Host } from "./host.ts";
 import { decode, encode, type Kind, kinds, Wire } from "./wire.ts";
-
-/** What a connection needs of the transport it belongs to. */
-export interface Host {
-  readonly runtime: Runtime;
-  readonly nodeId: string;
-  readonly maxFrameBytes: number;
-  readonly retryMs: number;
-  /** This node's subscriptions. */
-  readonly prefixes: ReadonlySet<string>;
-  onMessage(content: Uint8Array, from: Address): void;
-  onEvent(content: Uint8Array): void;
-  onPeer(change: PeerChange): void;
-  onSubscriber(nodeId: string): void;
-}
 
 interface Waiter {
   resolve(): void;
@@ -29,7 +18,8 @@ export class Peer {
   /** Of whoever listens there, while the connection is up. */
   nodeId: string | undefined;
   readonly #host: Host;
-  readonly #target: { readonly host: string; readonly port: number; readonly nodeId: string | undefined };
+  readonly #place: Address;
+  readonly #expected: string | undefined;
   readonly #joins = new Set<Waiter>();
   readonly #fences = new Map<string, Waiter>();
   #sends: (Waiter & { readonly frame: Uint8Array })[] = [];
@@ -40,11 +30,13 @@ export class Peer {
 
   /** @throws {SoormaError} `ADDRESS_INVALID` */
   constructor(host: Host, address: Address) {
-    const target = parseAddress(address);
+    const target = parseTarget(address);
     if (target.kind === "route")
       throw new SoormaError("ADDRESS_INVALID", `${address} is a route; nobody listens there`);
+    host.network.check(target.place);
     this.#host = host;
-    this.#target = target;
+    this.#place = target.place;
+    this.#expected = target.nodeId;
     this.address = address;
   }
 
@@ -53,33 +45,20 @@ export class Peer {
     return this.nodeId === undefined ? undefined : this.#wire;
   }
 
+  /** Sends that wait for a connection. */
   get waiting(): number {
     return this.#sends.length;
   }
 
   send(frame: Uint8Array): void | Promise<void> {
     if (this.wire) return this.wire.write(kinds.message, frame);
-    this.linked = true;
-    this.dial();
+    this.link();
     return new Promise((resolve, reject) => void this.#sends.push({ frame, resolve, reject }));
   }
 
-  /** Resolves when the peer knows all subscriptions of this node. */
-  join(): Promise<void> {
-    this.joined = true;
-    this.dial();
-    return this.wire
-      ? this.fence([...this.#host.prefixes])
-      : new Promise((resolve, reject) => void this.#joins.add({ resolve, reject }));
-  }
-
-  /** Tells a connected peer of subscriptions; resolves when they are in place there. */
-  fence(prefixes: readonly string[]): Promise<void> {
-    const id = String(++this.#lastFence);
-    return new Promise((resolve, reject) => {
-      this.#fences.set(id, { resolve, reject });
-      this.wire?.write(kinds.subscribe, encode(JSON.stringify({ id, prefixes })));
-    });
+  link(): void {
+    this.linked = true;
+    this.#dial();
   }
 
   /** Frames that wait are dropped. */
@@ -90,12 +69,34 @@ export class Peer {
     if (!this.joined) this.giveUp(gone);
   }
 
+  /** Resolves when the peer knows all subscriptions of this node. */
+  join(): Promise<void> {
+    this.joined = true;
+    this.#dial();
+    return this.wire
+      ? this.subscribe([...this.#host.prefixes])
+      : new Promise((resolve, reject) => void this.#joins.add({ resolve, reject }));
+  }
+
   leave(): void {
     this.joined = false;
     const gone = new SoormaError("PEER_UNREACHABLE", `${this.address} was left`);
     this.#failJoins(gone);
-    if (this.linked) this.wire?.write(kinds.unsubscribe, encode(JSON.stringify([...this.#host.prefixes])));
+    if (this.linked) this.unsubscribe([...this.#host.prefixes]);
     else this.giveUp(gone);
+  }
+
+  /** Tells a connected peer of subscriptions; resolves when they are in place there. */
+  subscribe(prefixes: readonly string[]): Promise<void> {
+    const id = String(++this.#lastFence);
+    return new Promise((resolve, reject) => {
+      this.#fences.set(id, { resolve, reject });
+      this.wire?.write(kinds.subscribe, encode(JSON.stringify({ id, prefixes })));
+    });
+  }
+
+  unsubscribe(prefixes: readonly string[]): void {
+    this.wire?.write(kinds.unsubscribe, encode(JSON.stringify(prefixes)));
   }
 
   /** Ends it for good. */
@@ -107,32 +108,23 @@ export class Peer {
     this.#wire?.end();
   }
 
-  dial(): void {
+  #dial(): void {
     if (this.#wire || this.#isDialing) return;
     this.#isDialing = true;
     this.#timer?.cancel();
-    Bun.connect<Wire>({
-      hostname: this.#target.host,
-      port: this.#target.port,
-      socket: {
-        open: (socket) => {
-          this.#isDialing = false;
-          const wire = new Wire(socket, this.#host.maxFrameBytes, {
-            onFrame: (kind, content) => this.#take(wire, kind, content),
-            onClose: (problem) => this.#lost(problem ?? "disconnected"),
-          });
-          socket.data = wire;
-          this.#wire = wire;
-          if (this.linked || this.joined) wire.write(kinds.hello, encode(this.#host.nodeId));
-          else wire.end();
-        },
-        data: (socket, chunk) => socket.data.read(chunk),
-        drain: (socket) => socket.data.flush(),
-        close: (socket) => socket.data?.end(),
-        error: (socket) => socket.data?.end(),
-        connectError: () => {},
-      },
-    }).catch(() => this.#lost("cannot connect"));
+    const { network, maxFrameBytes, nodeId } = this.#host;
+    const connecting = network.connect(this.#place, (stream) => {
+      this.#isDialing = false;
+      const wire = new Wire(stream, maxFrameBytes, {
+        onFrame: (kind, content) => this.#take(wire, kind, content),
+        onClose: (problem) => this.#lost(problem ?? "disconnected"),
+      });
+      this.#wire = wire;
+      if (this.linked || this.joined) wire.write(kinds.hello, encode(nodeId));
+      else wire.end();
+      return wire;
+    });
+    connecting.catch(() => this.#lost("cannot connect"));
   }
 
   #take(wire: Wire, kind: Kind, content: Uint8Array): void {
@@ -146,8 +138,7 @@ export class Peer {
   }
 
   #up(wire: Wire, nodeId: string): void {
-    const { nodeId: expected = nodeId } = this.#target;
-    if (nodeId !== expected) {
+    if (nodeId !== (this.#expected ?? nodeId)) {
       wire.end(`${nodeId} listens there`);
       return;
     }
@@ -160,7 +151,7 @@ export class Peer {
     if (!this.joined) return;
     const joins = [...this.#joins];
     this.#joins.clear();
-    this.fence([...this.#host.prefixes]).then(
+    this.subscribe([...this.#host.prefixes]).then(
       () => joins.forEach((join) => void join.resolve()),
       (reason) => joins.forEach((join) => void join.reject(reason)),
     );
@@ -170,12 +161,12 @@ export class Peer {
     const wasUp = this.nodeId !== undefined;
     this.#isDialing = false;
     this.#wire = this.nodeId = undefined;
-    for (const fence of this.#fences.values())
-      fence.reject(new SoormaError("PEER_UNREACHABLE", `${this.address}: ${reason}`));
+    const lost = new SoormaError("PEER_UNREACHABLE", `${this.address}: ${reason}`);
+    for (const fence of this.#fences.values()) fence.reject(lost);
     this.#fences.clear();
     if (!this.linked && !this.joined) return;
     if (wasUp) this.#host.onPeer({ address: this.address, state: "down", reason });
-    this.#timer = this.#host.runtime.setTimer(() => this.dial(), this.#host.retryMs, { background: true });
+    this.#timer = this.#host.runtime.setTimer(() => this.#dial(), this.#host.retryMs, { background: true });
   }
 
   #failJoins(reason: SoormaError): void {

@@ -1,18 +1,22 @@
-import {
-  type Address,
-  SoormaError,
-  type Transport,
-  type TransportDeps,
-  type TransportOpenOptions,
-  type TransportStats,
-} from "@soorma/core";
-import type { TCPSocketListener } from "bun";
-import { parseAddress } from "./address.ts";
+import { SoormaError } from "../errors.ts";
+import type {
+  Address,
+  Transport,
+  TransportDeps,
+  TransportOpenOptions,
+  TransportStats,
+  TransportSupports,
+} from "../plugin/transport.ts";
+import { atMost } from "../runtime.ts";
+import { parseTarget } from "./address.ts";
 import { Caller } from "./caller.ts";
-import { type Host, Peer } from "./peer.ts";
-import { encode, kinds } from "./wire.ts";
+import type { Host } from "./host.ts";
+import type { StreamListener, StreamNetwork } from "./network.ts";
+import { Peer } from "./peer.ts";
+import { kinds } from "./wire.ts";
 
-export const supports = {
+/** What every transport over streams can do. */
+export const streamSupports = {
   // What a slow peer does not read yet waits in memory.
   backpressure: false,
   peerEvents: true,
@@ -20,16 +24,28 @@ export const supports = {
   interprocess: true,
   joins: true,
   security: ["none"],
-} as const;
+} as const satisfies TransportSupports;
 
-export interface Options {
-  readonly host: string;
+export interface StreamTransportOptions {
+  readonly network: StreamNetwork;
+  /** Milliseconds after which a peer that cannot be reached is tried again. */
   readonly retryMs: number;
 }
 
-export class TcpTransport implements Transport {
-  readonly supports = supports;
-  readonly #options: Options;
+/** Milliseconds to send what was handed over before everything is closed. */
+const drainMs = 1_000;
+
+/** A transport over connections that carry bytes in order, one for each peer: TCP, TLS, pipes, whatever the network is. */
+export function createStreamTransport(
+  options: StreamTransportOptions,
+  deps: Pick<TransportDeps, "runtime">,
+): Transport {
+  return new StreamTransport(options, deps);
+}
+
+class StreamTransport implements Transport {
+  readonly supports = streamSupports;
+  readonly #options: StreamTransportOptions;
   readonly #runtime: TransportDeps["runtime"];
   readonly #peers = new Map<Address, Peer>();
   readonly #callers = new Set<Caller>();
@@ -38,76 +54,68 @@ export class TcpTransport implements Transport {
   readonly #events: Uint8Array[] = [];
   readonly #counts = { sent: 0, received: 0, malformed: 0 };
   #host: Host | undefined;
-  #listener: TCPSocketListener<Caller> | undefined;
+  #listener: StreamListener | undefined;
   #closing: Promise<void> | undefined;
   #isDelivering = false;
   #lastRoute = 0;
 
-  constructor(options: Options, { runtime }: Pick<TransportDeps, "runtime">) {
+  constructor(options: StreamTransportOptions, { runtime }: Pick<TransportDeps, "runtime">) {
     this.#options = options;
     this.#runtime = runtime;
   }
 
   async open(options: TransportOpenOptions): Promise<Address> {
-    if (this.#host || this.#closing) throw closed(`open as ${options.nodeId}`);
-    const target =
-      options.listen === undefined
-        ? ({ kind: "peer", host: this.#options.host, port: 0 } as const)
-        : parseAddress(options.listen);
-    if (target.kind === "route") throw new SoormaError("ADDRESS_INVALID", `nobody can listen at ${options.listen}`);
+    const { nodeId, listen } = options;
+    if (this.#host || this.#closing) throw closed(`open as ${nodeId}`);
+    const { network } = this.#options;
+    const target = listen === undefined ? undefined : parseTarget(listen);
+    if (target?.kind === "route") throw new SoormaError("ADDRESS_INVALID", `nobody can listen at ${listen}`);
+    if (target) network.check(target.place);
     const host = this.#hostOf(options);
-    try {
-      this.#listener = Bun.listen<Caller>({
-        hostname: target.host,
-        port: target.port,
-        socket: {
-          open: (socket) => {
-            socket.data = new Caller(host, socket, {
-              hello: (caller) => {
-                caller.route ||= `route:${++this.#lastRoute}#${caller.nodeId}`;
-                this.#routes.set(caller.route, caller);
-              },
-              gone: (caller, problem) => {
-                this.#callers.delete(caller);
-                this.#routes.delete(caller.route);
-                if (problem !== undefined) this.#counts.malformed++;
-              },
-            });
-            this.#callers.add(socket.data);
-          },
-          data: (socket, chunk) => socket.data.wire.read(chunk),
-          drain: (socket) => socket.data.wire.flush(),
-          close: (socket) => socket.data.wire.end(),
-          error: (socket) => socket.data.wire.end(),
-        },
-      });
-    } catch (cause) {
-      throw new SoormaError("ADDRESS_IN_USE", `${options.nodeId} cannot listen at ${target.host}:${target.port}`, {
-        cause,
-      });
-    }
     this.#host = host;
-    const name = target.host.includes(":") ? `[${target.host}]` : target.host;
-    return `tcp://${name}:${this.#listener.port}#${options.nodeId}`;
+    try {
+      this.#listener = await network.listen(target?.place, (stream) => {
+        const caller = new Caller(host, stream, {
+          hello: (one) => {
+            const route = `route:${++this.#lastRoute}#${one.nodeId}`;
+            this.#routes.set(route, one);
+            return route;
+          },
+          gone: (one, problem) => {
+            this.#callers.delete(one);
+            if (one.route !== undefined) this.#routes.delete(one.route);
+            if (problem !== undefined) this.#counts.malformed++;
+          },
+        });
+        this.#callers.add(caller);
+        return caller.wire;
+      });
+    } catch (error) {
+      this.#host = undefined;
+      throw error;
+    }
+    return `${this.#listener.address}#${nodeId}`;
   }
 
   nodeIdOf(address: Address): string | undefined {
-    return /#([a-z0-9-]+)$/.exec(address)?.[1];
+    return parseTarget(address).nodeId;
   }
 
   send(to: Address, frame: Uint8Array): void | Promise<void> {
     this.#check("send", frame);
-    this.#counts.sent++;
-    if (parseAddress(to).kind === "peer") return this.#peer(to).send(frame);
+    if (parseTarget(to).kind === "peer") {
+      const peer = this.#peer(to);
+      this.#counts.sent++;
+      return peer.send(frame);
+    }
     const route = this.#routes.get(to);
     if (!route) throw new SoormaError("PEER_UNREACHABLE", `the peer behind ${to} is gone`);
+    this.#counts.sent++;
     route.wire.write(kinds.message, frame);
   }
 
   link(address: Address): void {
-    const peer = this.#peer(address);
-    peer.linked = true;
-    peer.dial();
+    this.#peer(address).link();
   }
 
   unlink(address: Address): void {
@@ -130,17 +138,13 @@ export class TcpTransport implements Transport {
     this.#prefixes.add(prefix);
     const joined = [...this.#peers.values()].filter((peer) => peer.joined && peer.wire);
     // A publisher that goes away has nothing to say any more.
-    await abortable(
-      signal,
-      Promise.all(joined.map((peer) => peer.fence([prefix]).catch(() => this.#check("subscribe")))),
-    );
+    const told = joined.map((peer) => peer.subscribe([prefix]).catch(() => void this.#check("subscribe")));
+    await abortable(signal, Promise.all(told));
   }
 
   unsubscribe(prefix: string): void {
     this.#prefixes.delete(prefix);
-    for (const peer of this.#peers.values()) {
-      if (peer.joined) peer.wire?.write(kinds.unsubscribe, encode(JSON.stringify([prefix])));
-    }
+    for (const peer of this.#peers.values()) if (peer.joined) peer.unsubscribe([prefix]);
   }
 
   async join(address: Address, { signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -173,15 +177,15 @@ export class TcpTransport implements Transport {
   async #close(): Promise<void> {
     this.#listener?.stop();
     const wires = [...this.#callers, ...this.#peers.values()].map(({ wire }) => wire);
-    const timeout = new Promise<void>((resolve) => void this.#runtime.setTimer(resolve, 1_000, { background: true }));
     // Those that wait for a connection hear it at once.
     for (const peer of this.#peers.values()) if (!peer.wire) peer.giveUp(closed("send"));
-    await Promise.race([Promise.all(wires.map((wire) => wire?.drained())), timeout]);
+    await atMost(this.#runtime, drainMs, Promise.all(wires.map((wire) => wire?.drained())));
     for (const peer of this.#peers.values()) peer.giveUp(closed("go on"));
     for (const { wire } of this.#callers) wire.end();
     this.#peers.clear();
   }
 
+  /** @throws {SoormaError} `TRANSPORT_CLOSED`, `MESSAGE_TOO_LARGE` */
   #check(what: string, frame?: Uint8Array): Host {
     if (!this.#host || this.#closing) throw closed(what);
     const { maxFrameBytes } = this.#host;
@@ -205,10 +209,10 @@ export class TcpTransport implements Transport {
 
   #hostOf({ nodeId, maxFrameBytes, handlers }: TransportOpenOptions): Host {
     return {
+      ...this.#options,
       runtime: this.#runtime,
       nodeId,
       maxFrameBytes,
-      retryMs: this.#options.retryMs,
       prefixes: this.#prefixes,
       onMessage: (content, from) => {
         this.#counts.received++;
@@ -216,7 +220,7 @@ export class TcpTransport implements Transport {
       },
       onEvent: (content) => {
         this.#counts.received++;
-        this.#events.push(content);
+        this.#events.push(content.slice());
         if (!this.#isDelivering) void this.#deliver(handlers);
       },
       onPeer: (change) => {

@@ -1,0 +1,3 @@
+/** Transports over connections that carry bytes in order: a plugin brings the network, everything else is here. */
+export type { Stream, StreamAccept, StreamHandler, StreamListener, StreamNetwork } from "./network.ts";
+export { createStreamTransport, type StreamTransportOptions, streamSupports } from "./transport.ts";

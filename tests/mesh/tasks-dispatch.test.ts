@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { AgentRecord, AnyData, Client, Mesh, Task } from "@soorma/core";
+import type { AgentRecord, AnyData, Client, GoalRun, Mesh, Task } from "@soorma/core";
 import { waitFor } from "@soorma/core/testing";
 import { failureOf } from "./failure-of.ts";
 import { type Answers, fakeAgent } from "./fixtures/fake-agents.ts";
@@ -55,14 +55,26 @@ async function fakeWorker(mesh: TestMesh, agentId: string, answers: Answers = {}
 
 const single = [{ name: "main", assignedTo: "main" }];
 
+/** A plan of one task, which was offered to a fake worker. */
+async function offerToFake(mesh: TestMesh, answers: Answers = {}) {
+  await startPlanner(mesh);
+  const worker = await fakeWorker(mesh, "fake-1", answers);
+  const client = await mesh.client();
+  const run = await client.submitGoal("run", single);
+  const offer = await worker.offer();
+  return { worker, client, run, offer, [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };
+}
+
+/** Waits until the plan's log says who has its task. */
+async function assigned(run: GoalRun): Promise<void> {
+  await waitFor(async () => (await run.plan()).tasks[0]?.agentId === "fake-1");
+}
+
 describe("what a worker says of a task", () => {
   test("counts once, however often it says it, and is acknowledged every time", async () => {
     await using mesh = await inProcessMesh();
-    await startPlanner(mesh);
-    await using worker = await fakeWorker(mesh, "fake-1");
-    const client = await mesh.client();
-    const run = await client.submitGoal("run", single);
-    const offer = await worker.offer();
+    await using taken = await offerToFake(mesh);
+    const { worker, client, run, offer } = taken;
     await Promise.all([worker.result(offer, "first"), worker.result(offer, "second"), worker.result(offer, "third")]);
     expect(await run.result({ timeoutMs: 20_000 })).toEqual({ main: "first" });
     await worker.result(offer, "late");
@@ -106,11 +118,8 @@ describe("what a worker says of a task", () => {
 
   test("counts only if the task is its own and the attempt the current one", async () => {
     await using mesh = await inProcessMesh();
-    await startPlanner(mesh);
-    await using worker = await fakeWorker(mesh, "fake-1");
-    const client = await mesh.client();
-    const run = await client.submitGoal("run", single);
-    const first = await worker.offer();
+    await using taken = await offerToFake(mesh);
+    const { worker, run, offer: first } = taken;
     // What is acknowledged was not necessarily taken.
     await worker.result(first, "foreign", { agentId: "fake-2" });
     await worker.result(first, "future", { attempt: 2 });
@@ -124,12 +133,9 @@ describe("what a worker says of a task", () => {
 
   test("is acknowledged only when it is in the log", async () => {
     await using mesh = await inProcessMesh();
-    await startPlanner(mesh);
-    await using worker = await fakeWorker(mesh, "fake-1");
-    const client = await mesh.client();
-    const run = await client.submitGoal("run", single);
-    const offer = await worker.offer();
-    await waitFor(async () => (await run.plan()).tasks[0]?.agentId === "fake-1");
+    await using taken = await offerToFake(mesh);
+    const { worker, run, offer } = taken;
+    await assigned(run);
     mesh.hub.partition(mesh.stateNodeId, "*");
     const early = await worker
       .call(offer.replyTo, "task.result", { ...offer, agentId: "fake-1", ok: true, result: 5 }, 200)
@@ -143,17 +149,19 @@ describe("what a worker says of a task", () => {
 
   test("is missed when it says that it does not have it any more", async () => {
     await using mesh = await inProcessMesh();
-    await startPlanner(mesh);
     let asked = 0;
     const holds = (): string[] => {
       asked++;
       return ["unknown"];
     };
-    await using worker = await fakeWorker(mesh, "fake-1", { "task.attach": holds });
-    const client = await mesh.client();
-    const run = await client.submitGoal("run", single);
-    const { replyTo, taskId } = await worker.offer();
-    await waitFor(async () => (await run.plan()).tasks[0]?.agentId === "fake-1");
+    await using taken = await offerToFake(mesh, { "task.attach": holds });
+    const {
+      worker,
+      client,
+      run,
+      offer: { replyTo, taskId },
+    } = taken;
+    await assigned(run);
     const others = [{ taskId: "nobody's.1", attempt: 1, epoch: 1, suspended: false }];
     await worker.tell(replyTo, "task.holding", { agentId: "fake-1", attempts: others });
     const again = await worker.offer(1);
@@ -170,18 +178,15 @@ describe("what a worker says of a task", () => {
 
   test("is not called stale before the log says so: another planner may know better", async () => {
     await using mesh = await inProcessMesh();
-    await startPlanner(mesh);
     let asked = 0;
     const holds = (): string[] => {
       asked++;
       return ["unknown"];
     };
-    await using worker = await fakeWorker(mesh, "fake-1", { "task.attach": holds });
-    const client = await mesh.client();
-    const run = await client.submitGoal("run", single);
-    const offer = await worker.offer();
+    await using taken = await offerToFake(mesh, { "task.attach": holds });
+    const { worker, run, offer } = taken;
     const { replyTo, taskId } = offer;
-    await waitFor(async () => (await run.plan()).tasks[0]?.agentId === "fake-1");
+    await assigned(run);
     mesh.hub.partition(mesh.stateNodeId, "*");
     await worker.tell(replyTo, "task.holding", { agentId: "fake-1", attempts: [] });
     await waitFor(() => asked === 1);
@@ -203,17 +208,14 @@ describe("what a worker says of a task", () => {
 
   test("is not missed for a note that was sent before it took the task", async () => {
     await using mesh = await inProcessMesh();
-    await startPlanner(mesh);
     let asked = 0;
     const holds = (): string[] => {
       asked++;
       return ["running"];
     };
-    await using worker = await fakeWorker(mesh, "fake-1", { "task.attach": holds });
-    const client = await mesh.client();
-    const run = await client.submitGoal("run", single);
-    const offer = await worker.offer();
-    await waitFor(async () => (await run.plan()).tasks[0]?.agentId === "fake-1");
+    await using taken = await offerToFake(mesh, { "task.attach": holds });
+    const { worker, run, offer } = taken;
+    await assigned(run);
     await worker.tell(offer.replyTo, "task.holding", { agentId: "fake-1", attempts: [] });
     await waitFor(() => asked === 1);
     await worker.result(offer, "kept");

@@ -3,20 +3,13 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Socket } from "bun";
 import { transportContract, waitFor } from "../../testing/index.ts";
 import { SoormaError } from "../errors.ts";
 import { definePlugin } from "../plugin/plugin.ts";
 import type { Transport } from "../plugin/transport.ts";
 import { systemRuntime } from "../runtime.ts";
 import { Type } from "../schema.ts";
-import {
-  createStreamTransport,
-  type StreamAccept,
-  type StreamHandler,
-  type StreamNetwork,
-  streamSupports,
-} from "./index.ts";
+import { bunSocketHandlers, createStreamTransport, type StreamNetwork, streamSupports } from "./index.ts";
 
 let folder: string;
 beforeAll(() => {
@@ -28,18 +21,6 @@ let last = 0;
 const freePath = (): string => join(folder, `s${++last}`);
 const scheme = "unix://";
 
-type Connection = Socket<StreamHandler | undefined>;
-
-const eventsFor = (accept: StreamAccept) => ({
-  open(socket: Connection) {
-    socket.data = accept(socket);
-  },
-  data: ({ data }: Connection, bytes: Uint8Array) => data?.read(bytes),
-  drain: ({ data }: Connection) => data?.drain(),
-  close: ({ data }: Connection) => data?.closed(),
-  error: ({ data }: Connection) => data?.closed(),
-});
-
 /** Unix sockets, in a folder of these tests. */
 const network: StreamNetwork = {
   check(address) {
@@ -48,11 +29,11 @@ const network: StreamNetwork = {
   async listen(address = `${scheme}${freePath()}`, accept) {
     const unix = address.slice(scheme.length);
     if (existsSync(unix)) throw new SoormaError("ADDRESS_IN_USE", `${unix} is taken`);
-    const listener = Bun.listen({ unix, socket: eventsFor(accept) });
+    const listener = Bun.listen({ unix, socket: bunSocketHandlers(accept) });
     return { address, stop: () => listener.stop() };
   },
   async connect(address, accept) {
-    await Bun.connect({ unix: address.slice(scheme.length), socket: { ...eventsFor(accept), connectError() {} } });
+    await Bun.connect({ unix: address.slice(scheme.length), socket: bunSocketHandlers(accept) });
   },
 };
 

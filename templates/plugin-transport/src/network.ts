@@ -1,6 +1,5 @@
 import { SoormaError } from "@soorma/core";
-import type { StreamAccept, StreamHandler, StreamNetwork } from "@soorma/core/streams";
-import type { Socket } from "bun";
+import { bunSocketHandlers, type StreamNetwork } from "@soorma/core/streams";
 
 /** How nodes reach each other: at `tcp://127.0.0.1:7411`. */
 export function tcpNetwork(defaultHost: string): StreamNetwork {
@@ -9,7 +8,7 @@ export function tcpNetwork(defaultHost: string): StreamNetwork {
     async listen(address, accept) {
       const { hostname, port } = address === undefined ? { hostname: defaultHost, port: 0 } : parse(address);
       try {
-        const listener = Bun.listen({ hostname, port, socket: eventsFor(accept) });
+        const listener = Bun.listen({ hostname, port, socket: bunSocketHandlers(accept) });
         const name = hostname.includes(":") ? `[${hostname}]` : hostname;
         return { address: `tcp://${name}:${listener.port}`, stop: () => listener.stop() };
       } catch (cause) {
@@ -17,7 +16,7 @@ export function tcpNetwork(defaultHost: string): StreamNetwork {
       }
     },
     async connect(address, accept) {
-      await Bun.connect({ ...parse(address), socket: { ...eventsFor(accept), connectError() {} } });
+      await Bun.connect({ ...parse(address), socket: bunSocketHandlers(accept) });
     },
   };
 }
@@ -30,19 +29,4 @@ function parse(address: string): { hostname: string; port: number } {
   throw new SoormaError("ADDRESS_INVALID", `"${address}" is no address of this transport`, {
     hint: "write it like tcp://127.0.0.1:7411",
   });
-}
-
-type Connection = Socket<StreamHandler | undefined>;
-
-/** A socket of Bun is a stream as it is: what its `write` does not take, it wants again after `drain`. */
-function eventsFor(accept: StreamAccept) {
-  return {
-    open(socket: Connection) {
-      socket.data = accept(socket);
-    },
-    data: ({ data }: Connection, bytes: Uint8Array) => data?.read(bytes),
-    drain: ({ data }: Connection) => data?.drain(),
-    close: ({ data }: Connection) => data?.closed(),
-    error: ({ data }: Connection) => data?.closed(),
-  };
 }

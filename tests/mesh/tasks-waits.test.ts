@@ -80,7 +80,7 @@ describe("a handler that waits", () => {
     await waitFor(async () => (await run.plan()).tasks[0]?.failure?.code === "PEER_UNREACHABLE");
     await client.bus.publish("door.opened", { by: "wind" });
     await build().run();
-    await expect(await run.result({ timeoutMs: 20_000 })).toEqual({ main: [{ by: "wind" }, 2] });
+    expect(await run.result({ timeoutMs: 20_000 })).toEqual({ main: [{ by: "wind" }, 2] });
     const { tasks } = await run.plan();
     expect(tasks[0]?.failures).toBe(0);
   });

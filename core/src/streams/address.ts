@@ -5,6 +5,15 @@ export type Target =
   | { readonly kind: "peer"; readonly place: Address; readonly nodeId: string | undefined }
   | { readonly kind: "route"; readonly nodeId: string };
 
+/** See `TransportOpenOptions.nodeId`. */
+const nodeIdPattern = /^[a-z0-9-]{1,64}$/;
+
+/** Who a peer says it is. @throws {TypeError} for what is no node id. */
+export function readNodeId(text: string): string {
+  if (!nodeIdPattern.test(text)) throw new TypeError("it does not say which node it is");
+  return text;
+}
+
 const withNode = /^(.*)#([a-z0-9-]{1,64})$/s;
 const route = /^route:\d+$/;
 

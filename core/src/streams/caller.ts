@@ -1,4 +1,5 @@
 import type { Address } from "../plugin/transport.ts";
+import { readNodeId } from "./address.ts";
 import type { Host } from "./host.ts";
 import type { Stream } from "./network.ts";
 import { decode, encode, type Kind, kinds, Wire } from "./wire.ts";
@@ -36,7 +37,7 @@ export class Caller {
 
   #take(kind: Kind, content: Uint8Array): void {
     if (kind === kinds.hello) {
-      this.nodeId ??= decode(content);
+      this.nodeId ??= readNodeId(decode(content));
       this.route ??= this.#on.hello(this);
       this.wire.write(kinds.hello, encode(this.#host.nodeId));
       return;

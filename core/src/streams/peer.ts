@@ -1,7 +1,7 @@
 import { SoormaError } from "../errors.ts";
 import type { Address } from "../plugin/transport.ts";
 import type { Timer } from "../runtime.ts";
-import { parseTarget } from "./address.ts";
+import { parseTarget, readNodeId } from "./address.ts";
 import type { Host } from "./host.ts";
 import { decode, encode, type Kind, kinds, Wire } from "./wire.ts";
 
@@ -128,7 +128,7 @@ export class Peer {
   }
 
   #take(wire: Wire, kind: Kind, content: Uint8Array): void {
-    if (kind === kinds.hello) this.#up(wire, decode(content));
+    if (kind === kinds.hello) this.#up(wire, readNodeId(decode(content)));
     else if (kind === kinds.subscribed) {
       const id = decode(content);
       this.#fences.get(id)?.resolve();

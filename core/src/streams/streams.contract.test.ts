@@ -99,6 +99,7 @@ test("frames come whole, however their bytes are cut", async () => {
 
 test.each([
   ["a frame before a greeting", [frame(1, "a")]],
+  ["a greeting from nobody", [frame(0, "some body")]],
   ["a frame that is too long", [frame(0, "somebody"), frame(1, Buffer.alloc(1_000_001))]],
   ["subscriptions that are none", [frame(0, "somebody"), frame(3, "{")]],
   ["a kind that there is not", [frame(0, "somebody"), frame(9, "")]],

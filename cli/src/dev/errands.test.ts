@@ -9,5 +9,5 @@ test("an errand takes more than an argument has room for", async () => {
   // It is told before anybody looks for a mesh.
   const input = `{"text":"${"x".repeat(200_000)}`;
   expect(await errands.run(["goal", "some.goal", "-"], (line) => lines.push(line), input)).toBe(2);
-  expect(lines[0]).toContain(`it ends too early (after ${input.length} characters)`);
+  expect(lines[0]).toContain(`it ends too early (after ${input.length.toLocaleString("en-US")} characters)`);
 });

@@ -14,13 +14,17 @@ async function member() {
   const log = collectingLogger();
   const inner = memoryRegistry({ runtime }).connect();
   const trouble: { code: ErrorCode | undefined } = { code: undefined };
+  /** While it is there, calls get no answer until it rejects. */
+  const silence: { promise: Promise<never> | undefined } = { promise: undefined };
   const registry: RegistryBackend = {
     ...inner,
     supports: inner.supports,
     async register(record, options) {
       if (trouble.code) throw new SoormaError(trouble.code, "the registry has trouble");
-      return await inner.register(record, options);
+      return await (silence.promise ?? inner.register(record, options));
     },
+    renew: async (ids, options) => await (silence.promise ?? inner.renew(ids, options)),
+    deregister: async (ids) => await (silence.promise ?? inner.deregister(ids)),
   };
   const directory = new DirectoryView("default");
   const membership = new Membership({ registry, directory, runtime, log, leaseMs: 10_000, renewMs: 3_000 });
@@ -35,7 +39,7 @@ async function member() {
     return outcome;
   };
   await end(membership.start());
-  return { runtime, trouble, directory, membership, log, end };
+  return { runtime, trouble, silence, directory, membership, log, end };
 }
 
 for (const code of ["REGISTRY_UNAVAILABLE", "STORE_FULL"] as const) {
@@ -64,4 +68,22 @@ test("a first registration, and a record that is refused, fail at once", async (
   expect(await end(membership.put(record))).toBe("done");
   trouble.code = "REGISTRY_REFUSED";
   expect(await end(membership.put(record))).toBe("REGISTRY_REFUSED");
+});
+
+test("a node that leaves while the registry is away waits a moment, and makes nothing of it", async () => {
+  const { runtime, silence, membership, log, end } = await member();
+  const record = agentRecord({ agentId: "a" });
+  expect(await end(membership.put(record))).toBe("done");
+  const closed = Promise.withResolvers<never>();
+  silence.promise = closed.promise;
+  const changed = membership.put({ ...record, description: "changed" });
+  await runtime.advance(3_000);
+  const leftAt = runtime.monotonic();
+  expect(await end(membership.close())).toBe("done");
+  expect(runtime.monotonic() - leftAt).toBe(1_000);
+  // As a registry's client ends the calls of a node that closes it.
+  closed.reject(new SoormaError("REGISTRY_UNAVAILABLE", "it is closed"));
+  expect(await end(changed)).toBe("done");
+  await runtime.advance(60_000);
+  expect(log.events("warn")).toEqual([]);
 });

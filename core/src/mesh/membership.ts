@@ -1,5 +1,5 @@
 import { isSoormaError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { LogFields, Logger } from "../log.ts";
 import type { RegistryBackend, RegistryWatch } from "../plugin/registry.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { atMost, type Runtime, type Timer } from "../runtime.ts";
@@ -60,7 +60,7 @@ export class Membership {
    */
   async put(record: AgentRecord): Promise<number> {
     const known = this.#own.has(record.agentId);
-    const { registry, leaseMs, log } = this.#options;
+    const { registry, leaseMs } = this.#options;
     if (known) this.#own.set(record.agentId, record);
     try {
       const { revision } = await registry.register(record, { leaseMs });
@@ -68,7 +68,7 @@ export class Membership {
       return revision;
     } catch (error) {
       if (!known || !isPassing(error)) throw error;
-      log.warn("register.postponed", { agent: record.name, error });
+      this.#warn("register.postponed", { agent: record.name, error });
       this.#missing.add(record.agentId);
       return this.#options.directory.revision;
     }
@@ -92,9 +92,14 @@ export class Membership {
 
   /** Says good-bye, without waiting long for a registry that is away: the leases end by themselves. */
   async #deregister(agentIds: readonly string[]): Promise<void> {
-    const { registry, runtime, log } = this.#options;
-    const failed = (error: unknown): void => log.warn("deregister.failed", { agentIds, error });
+    const { registry, runtime } = this.#options;
+    const failed = (error: unknown): void => this.#warn("deregister.failed", { agentIds, error });
     await atMost(runtime, farewellMs, registry.deregister(agentIds).catch(failed));
+  }
+
+  /** Calls that end with the node itself are no news. */
+  #warn(event: string, fields: LogFields): void {
+    if (!this.#closed) this.#options.log.warn(event, fields);
   }
 
   #lost(agentIds: readonly string[]): void {
@@ -133,7 +138,7 @@ export class Membership {
       if (this.#outage) log.info("registry.back");
       this.#outage = false;
     } catch (error) {
-      if (!this.#outage) log.warn("registry.unavailable", { error });
+      if (!this.#outage) this.#warn("registry.unavailable", { error });
       this.#outage = true;
     } finally {
       this.#renewing = false;

@@ -60,8 +60,9 @@ export const runRecord: RunCommand = async ({ args: [path = ""], options, io }) 
     const stopped = Promise.race([life.ended.catch(() => "mesh" as const), unread.promise]);
     const why = await Promise.race([over(recorder, { io, seconds, stopped }), failed.promise]);
     const tookMs = performance.now() - startedMs;
-    await recorder.stop();
+    // First: without its broker the recorder takes some seconds to leave.
     if (why === "mesh") io.err("the mesh was stopped, and the recording with it");
+    await recorder.stop();
     tell(recorder.recorded, { path, where, tookMs, json, io });
     return undefined;
   } catch (error) {

@@ -17,4 +17,6 @@ export interface StateCaller {
   onNote(method: string, listener: (params: unknown) => void): Disposable;
   /** Called when a state node is there (again) after it was lost; watches then start over. */
   onReconnect(listener: () => void): Disposable;
+  /** Aborts with `NODE_STOPPED` when there will be no answers any more: nobody has to pause for the next attempt. */
+  readonly closed: AbortSignal;
 }

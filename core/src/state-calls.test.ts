@@ -5,9 +5,13 @@ import type { StateCaller } from "./state-caller.ts";
 import { createStateCalls } from "./state-calls.ts";
 
 /** Calls a state node that answers so, one code after the other, and then well. */
-async function outcome(codes: readonly ErrorCode[]): Promise<{ result: unknown; elapsedMs: number; left: number }> {
+async function outcome(
+  codes: readonly ErrorCode[],
+  closed?: AbortController,
+): Promise<{ result: unknown; elapsedMs: number; left: number }> {
   const runtime = fakeRuntime();
   const left = [...codes];
+  if (closed) runtime.setTimer(() => closed.abort(new SoormaError("NODE_STOPPED", "this node has stopped")), 1_000);
   const caller: StateCaller = {
     async call<R>() {
       const code = left.shift();
@@ -16,6 +20,7 @@ async function outcome(codes: readonly ErrorCode[]): Promise<{ result: unknown; 
     },
     onNote: () => ({ [Symbol.dispose]() {} }),
     onReconnect: () => ({ [Symbol.dispose]() {} }),
+    closed: closed?.signal ?? new AbortController().signal,
   };
   let result: unknown;
   createStateCalls({ caller, runtime })("tracker.append", {}, "appending").then(
@@ -23,6 +28,7 @@ async function outcome(codes: readonly ErrorCode[]): Promise<{ result: unknown; 
     (error: SoormaError) => (result = error.code),
   );
   await runtime.runUntil(() => result !== undefined);
+  expect(runtime.pending).toBe(0);
   return { result, elapsedMs: runtime.elapsedMs, left: left.length };
 }
 
@@ -43,4 +49,9 @@ test("a state node that stays away is an error at the deadline", async () => {
   const { result, elapsedMs } = await outcome(Array.from({ length: 1_000 }, () => "NO_RESPONDER" as const));
   expect(result).toBe("STORE_UNAVAILABLE");
   expect(elapsedMs).toBeLessThanOrEqual(30_000);
+});
+
+test("who pauses for the next attempt is done when its node stops", async () => {
+  const { result, elapsedMs } = await outcome(Array(1_000).fill("NO_RESPONDER"), new AbortController());
+  expect({ result, elapsedMs }).toEqual({ result: "NODE_STOPPED", elapsedMs: 1_000 });
 });

@@ -36,7 +36,8 @@ const passing: readonly string[] = [
  *
  * What is called may be done twice if its answer is lost: pass an `operationId` where that matters.
  *
- * @returns a function that throws `STORE_UNAVAILABLE` at the deadline, saying what was attempted (`what`) and how often.
+ * @returns a function that throws `STORE_UNAVAILABLE` at the deadline, saying what was attempted (`what`) and how often, and
+ * `NODE_STOPPED` as soon as this node stops.
  */
 export function createStateCalls(options: StateCallsOptions): StateCall {
   const { caller, runtime, deadlineMs = 30_000, attemptMs = 5_000 } = options;
@@ -63,7 +64,7 @@ export function createStateCalls(options: StateCallsOptions): StateCall {
             },
           );
         }
-        await sleep(runtime, pauseMs, signal);
+        await sleep(runtime, pauseMs, signal ? AbortSignal.any([signal, caller.closed]) : caller.closed);
       }
     }
   };

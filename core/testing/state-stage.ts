@@ -53,6 +53,7 @@ export function stateStage(store: Store = createMemoryStore()): StateStage {
           if (!state) throw new SoormaError("NO_RESPONDER", `nobody answers "${method}"`);
           return node.call(stageHome, method, params, options);
         },
+        closed: new AbortController().signal,
         onNote: (method, listener) => node.handle(method, ({ params }) => listener(params)),
         onReconnect(listener) {
           reconnects.add(listener);

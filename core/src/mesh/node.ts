@@ -1,4 +1,5 @@
 import { releasedVersions, type SchemaVersioning } from "../contracts.ts";
+import { SoormaError } from "../errors.ts";
 import { createCodec } from "../events/codec.ts";
 import { type Envelope, unpackEnvelope } from "../events/envelope.ts";
 import type { Logger } from "../log.ts";
@@ -89,6 +90,7 @@ export class MeshNode {
   readonly #openedAt: number;
   /** Only there while somebody records the mesh. */
   #tap: Tap | undefined;
+  readonly #closed = new AbortController();
   #counter = 0;
   #closing: Promise<void> | undefined;
 
@@ -388,14 +390,20 @@ export class MeshNode {
     return this.#tap;
   }
 
+  /** Aborts with `NODE_STOPPED` when {@link close} is called. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
   /** True from the call of {@link close} on. */
   get isClosing(): boolean {
-    return this.#closing !== undefined;
+    return this.#closed.signal.aborted;
   }
 
   /** Leaves the mesh: deregisters what is still registered and closes every socket. A second call waits for the first. */
   close(): Promise<void> {
     this.#closing ??= (async () => {
+      this.#closed.abort(new SoormaError("NODE_STOPPED", "this node has stopped"));
       for (const giveUp of [...this.#waits]) giveUp();
       if (this.#tap) await atMost(this.runtime, drainTapMs, this.#tap.drain());
       this.#tap?.close();

@@ -37,6 +37,7 @@ export function createStateCaller(node: MeshNode): StateCaller {
       if (method === trackerMethods.record) node.tap.order(params, sent);
       return sent;
     },
+    closed: node.closed,
     onNote: (method, listener) => node.rpc.handle(method, ({ params }) => listener(params)),
     onReconnect(listener) {
       reconnects.add(listener);

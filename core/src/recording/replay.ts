@@ -85,10 +85,11 @@ export async function replayRecording(recording: Recording, options: ReplayOptio
   const firstAt = selected[0]?.message.time ?? 0;
   const ends = new Map<RecordedInput, Promise<ReplayedInput>>();
   const sender = new InputSender(options, runtime);
-  for (const input of selected) {
+  for (const [index, input] of selected.entries()) {
     signal?.throwIfAborted();
     const { time } = input.message;
-    const before = selected.filter(({ endedAt }) => endedAt !== undefined && endedAt <= time);
+    const left = selected.slice(index);
+    const before = selected.filter((one) => one.endedAt !== undefined && one.endedAt <= time && !needs(one, left));
     await Promise.all(before.map((one) => ends.get(one)));
     const waitMs = (time - firstAt) / speed - (runtime.monotonic() - began);
     if (waitMs > 0) await sleep(runtime, waitMs, signal);
@@ -111,6 +112,17 @@ export async function replayRecording(recording: Recording, options: ReplayOptio
     sent: count("sent"),
     skipped: count("skipped"),
   };
+}
+
+/**
+ * Whether a goal may have ended only because of something that is still to be sent: an order and what comes of it may have
+ * the same time, which is in whole milliseconds.
+ */
+function needs({ message, endedAt = 0 }: RecordedInput, left: readonly RecordedInput[]): boolean {
+  return (
+    message.kind === "goal" &&
+    left.some(({ message: { kind, goalId, time } }) => kind === "order" && goalId === message.id && time <= endedAt)
+  );
 }
 
 async function replayInput(

@@ -16,11 +16,14 @@ async function member() {
   const trouble: { code: ErrorCode | undefined } = { code: undefined };
   /** While it is there, calls get no answer until it rejects. */
   const silence: { promise: Promise<never> | undefined } = { promise: undefined };
+  /** What is on the way to the registry gets there after it. */
+  const delay: { promise: Promise<void> | undefined } = { promise: undefined };
   const registry: RegistryBackend = {
     ...inner,
     supports: inner.supports,
     async register(record, options) {
       if (trouble.code) throw new SoormaError(trouble.code, "the registry has trouble");
+      await delay.promise;
       return await (silence.promise ?? inner.register(record, options));
     },
     renew: async (ids, options) => await (silence.promise ?? inner.renew(ids, options)),
@@ -39,7 +42,7 @@ async function member() {
     return outcome;
   };
   await end(membership.start());
-  return { runtime, trouble, silence, directory, membership, log, end };
+  return { runtime, trouble, silence, delay, directory, membership, log, end };
 }
 
 for (const code of ["REGISTRY_UNAVAILABLE", "STORE_FULL"] as const) {
@@ -86,4 +89,20 @@ test("a node that leaves while the registry is away waits a moment, and makes no
   expect(await end(changed)).toBe("done");
   await runtime.advance(60_000);
   expect(log.events("warn")).toEqual([]);
+});
+
+test("of an agent that changes while it is registered, the latest stays in the directory", async () => {
+  const { runtime, delay, directory, membership, end } = await member();
+  const record = agentRecord({ agentId: "a" });
+  expect(await end(membership.put(record))).toBe("done");
+  const late = Promise.withResolvers<void>();
+  delay.promise = late.promise;
+  const first = membership.put({ ...record, description: "first" });
+  delay.promise = undefined;
+  const second = membership.put({ ...record, description: "second" });
+  await runtime.advance(100);
+  late.resolve();
+  expect(await end(Promise.all([first, second]))).toBe("done");
+  await runtime.advance(100);
+  expect(directory.get("a")?.description).toBe("second");
 });

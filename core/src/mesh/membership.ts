@@ -1,6 +1,6 @@
 import { isSoormaError } from "../errors.ts";
 import type { LogFields, Logger } from "../log.ts";
-import type { RegistryBackend, RegistryWatch } from "../plugin/registry.ts";
+import type { Registered, RegistryBackend, RegistryWatch } from "../plugin/registry.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { atMost, type Runtime, type Timer } from "../runtime.ts";
 import type { DirectoryView } from "./directory-view.ts";
@@ -27,6 +27,8 @@ export class Membership {
   readonly #own = new Map<string, AgentRecord>();
   /** Agents the registry is not known to have. */
   readonly #missing = new Set<string>();
+  /** The latest registration of each agent that is under way. */
+  readonly #registering = new Map<string, Promise<Registered>>();
   #watch: RegistryWatch | undefined;
   #timer: Timer | undefined;
   #renewing = false;
@@ -60,11 +62,10 @@ export class Membership {
    */
   async put(record: AgentRecord): Promise<number> {
     const known = this.#own.has(record.agentId);
-    const { registry, leaseMs } = this.#options;
     if (known) this.#own.set(record.agentId, record);
     try {
-      const { revision } = await registry.register(record, { leaseMs });
-      this.#own.set(record.agentId, record);
+      const { revision } = await this.#register(record);
+      if (!known) this.#own.set(record.agentId, record);
       return revision;
     } catch (error) {
       if (!known || !isPassing(error)) throw error;
@@ -72,6 +73,27 @@ export class Membership {
       this.#missing.add(record.agentId);
       return this.#options.directory.revision;
     }
+  }
+
+  /**
+   * One after the other: a call that has to be tried again may come after one that was made later, and what it says of the
+   * agent would stand.
+   */
+  #register(record: AgentRecord): Promise<Registered> {
+    const { agentId } = record;
+    const { registry, directory, leaseMs } = this.#options;
+    const before = this.#registering.get(agentId);
+    const isKnown = this.#own.has(agentId);
+    const register = async (): Promise<Registered> => {
+      // It left while it waited for its turn.
+      if (isKnown && !this.#own.has(agentId)) return { revision: directory.revision };
+      return await registry.register(record, { leaseMs });
+    };
+    const registering = (before ? before.then(register, register) : register()).finally(() => {
+      if (this.#registering.get(agentId) === registering) this.#registering.delete(agentId);
+    });
+    this.#registering.set(agentId, registering);
+    return registering;
   }
 
   async remove(agentId: string): Promise<void> {
@@ -130,7 +152,7 @@ export class Membership {
       for (const id of [...this.#missing]) {
         const record = this.#own.get(id);
         if (record) {
-          await registry.register(record, { leaseMs });
+          await this.#register(record);
           log.info("registered.again", { agent: record.name, agentId: id });
         }
         this.#missing.delete(id);

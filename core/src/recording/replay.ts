@@ -85,11 +85,13 @@ export async function replayRecording(recording: Recording, options: ReplayOptio
   const firstAt = selected[0]?.message.time ?? 0;
   const ends = new Map<RecordedInput, Promise<ReplayedInput>>();
   const sender = new InputSender(options, runtime);
+  const lastNeeded = lastNeededBy(selected);
   for (const [index, input] of selected.entries()) {
     signal?.throwIfAborted();
     const { time } = input.message;
-    const left = selected.slice(index);
-    const before = selected.filter((one) => one.endedAt !== undefined && one.endedAt <= time && !needs(one, left));
+    const before = selected.filter(
+      (one) => one.endedAt !== undefined && one.endedAt <= time && (lastNeeded.get(one) ?? -1) < index,
+    );
     await Promise.all(before.map((one) => ends.get(one)));
     const waitMs = (time - firstAt) / speed - (runtime.monotonic() - began);
     if (waitMs > 0) await sleep(runtime, waitMs, signal);
@@ -115,14 +117,17 @@ export async function replayRecording(recording: Recording, options: ReplayOptio
 }
 
 /**
- * Whether a goal may have ended only because of something that is still to be sent: an order and what comes of it may have
- * the same time, which is in whole milliseconds.
+ * For each goal, the place of the last order that it may have ended because of: an order and what comes of it may have the same
+ * time, which is in whole milliseconds. Until that is sent nobody may wait for the goal.
  */
-function needs({ message, endedAt = 0 }: RecordedInput, left: readonly RecordedInput[]): boolean {
-  return (
-    message.kind === "goal" &&
-    left.some(({ message: { kind, goalId, time } }) => kind === "order" && goalId === message.id && time <= endedAt)
-  );
+function lastNeededBy(inputs: readonly RecordedInput[]): ReadonlyMap<RecordedInput, number> {
+  const goals = new Map(inputs.flatMap((input) => (input.message.kind === "goal" ? [[input.message.id, input]] : [])));
+  const last = new Map<RecordedInput, number>();
+  for (const [index, { message }] of inputs.entries()) {
+    const goal = message.kind === "order" && message.goalId !== undefined ? goals.get(message.goalId) : undefined;
+    if (goal && message.time <= (goal.endedAt ?? 0)) last.set(goal, index);
+  }
+  return last;
 }
 
 async function replayInput(

@@ -1,5 +1,6 @@
 import { ptr } from "bun:ffi";
 import { Worker } from "node:worker_threads";
+import { Linger } from "./linger.ts";
 import { loadNative, type Native, type Pointer } from "./native.ts";
 // @ts-expect-error the module's text, so that a bundle carries it inside
 import workerSource from "./reactor-worker.ts" with { type: "text" };
@@ -22,8 +23,6 @@ export interface Pollable {
 export const worked = 1;
 export const unfinished = 2;
 
-/** How long to go on looking for messages after the last one: saves the thread switch of a doorbell (DESIGN section 3). */
-const lingerMs = 0.2;
 const maxSockets = 16_384;
 const arenaBytes = 256 * 1024;
 
@@ -61,7 +60,7 @@ export class Reactor {
   #hot: Pollable[] = [];
   #scheduled = false;
   #armed = false;
-  #lastWork = 0;
+  readonly #linger = new Linger();
   #users = 0;
   #keepAlive = 0;
   #monitors = 0;
@@ -97,6 +96,7 @@ export class Reactor {
     });
     this.#worker.on("message", () => {
       this.#armed = false;
+      this.#linger.rang(performance.now());
       this.#tick();
     });
     this.#ended = new Promise((resolve, reject) => {
@@ -222,8 +222,7 @@ export class Reactor {
       }
     }
     const now = performance.now();
-    if (moved) this.#lastWork = now;
-    const lingers = now - this.#lastWork < lingerMs;
+    const lingers = this.#linger.looked(now, moved);
     // While there is nothing to do, libzmq's thread goes first: without this a looking main thread takes the processor
     // that the message it looks for needs (measured on 2 busy cores: round trip 370 µs, with it 52 µs).
     if (lingers && !moved) this.native.sched_yield();

@@ -1,9 +1,11 @@
-import { close, fsync, constants as modes, open, readFileSync, rmSync, write } from "node:fs";
+import { close, fsync, constants as modes, open, readFileSync, rmSync, write, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
+import type { Runtime } from "../runtime.ts";
 import type { Writes } from "./engine.ts";
 import { errnoOf } from "./lock-file.ts";
+import { Pace } from "./pace.ts";
 
 const magic = 0x6a_72_6e_31;
 const headerBytes = 4096;
@@ -11,6 +13,9 @@ const headerBytes = 4096;
 const recordHeaderBytes = 16;
 /** Of a write: length of the key, length of the value and 1; 0 for a deletion. */
 const writeHeaderBytes = 6;
+
+/** Milliseconds a write and its flush may take on this thread. Meanwhile the process reads no messages. */
+const fastMs = 0.25;
 
 const openFile = promisify(open);
 const closeFile = promisify(close);
@@ -20,7 +25,8 @@ const flushFile = promisify(fsync);
  * A file of two halves of which one is written while what the other one holds is brought elsewhere.
  *
  * Its blocks are written once when it is made, so that a record changes nothing of the file but its bytes: one write to a descriptor
- * of which each write is flushed, by a thread of the process's pool.
+ * of which each write is flushed. While the disk is fast that is done by this thread: the way to a thread of the process's pool and
+ * back costs more than the wait saves (a record of 700 bytes: 0.085 ms and 38 µs of processor time; by the pool 0.105 ms and 60 µs).
  */
 export class Journal {
   /** What records of this file are told by from those of another. */
@@ -28,18 +34,21 @@ export class Journal {
   readonly #path: string;
   readonly #file: number;
   readonly #halfBytes: number;
+  readonly #runtime: Runtime;
+  readonly #pace = new Pace(fastMs);
   #half = 0;
   #end = 0;
 
-  private constructor(path: string, file: number, salt: number, halfBytes: number) {
+  private constructor(path: string, file: number, salt: number, halfBytes: number, runtime: Runtime) {
     this.#path = path;
     this.#file = file;
     this.salt = salt;
     this.#halfBytes = halfBytes;
+    this.#runtime = runtime;
   }
 
   /** Makes the file anew. When it cannot be made there is none. */
-  static async create(path: string, salt: number, halfBytes: number): Promise<Journal> {
+  static async create(path: string, salt: number, halfBytes: number, runtime: Runtime): Promise<Journal> {
     rmSync(path, { force: true });
     try {
       const blank = await openFile(path, modes.O_CREAT | modes.O_EXCL | modes.O_WRONLY, 0o600);
@@ -57,7 +66,8 @@ export class Journal {
       // Its name, too.
       const folder = await openFile(dirname(path), modes.O_RDONLY, 0);
       await flushFile(folder).finally(() => closeFile(folder));
-      return new Journal(path, await openFile(path, modes.O_WRONLY | modes.O_DSYNC, 0), salt, halfBytes);
+      const file = await openFile(path, modes.O_WRONLY | modes.O_DSYNC, 0);
+      return new Journal(path, file, salt, halfBytes, runtime);
     } catch (error) {
       rmSync(path, { force: true });
       throw error;
@@ -71,7 +81,11 @@ export class Journal {
 
   /** Resolves once the record is on disk. One at a time. */
   async append(record: Buffer): Promise<void> {
-    await writeAll(this.#file, record, headerBytes + this.#half * this.#halfBytes + this.#end);
+    const at = headerBytes + this.#half * this.#halfBytes + this.#end;
+    const startMs = this.#runtime.monotonic();
+    if (this.#pace.isFast) writeAllHere(this.#file, record, at);
+    else await writeAll(this.#file, record, at);
+    this.#pace.took(this.#runtime.monotonic() - startMs);
     this.#end += record.length;
   }
 
@@ -100,10 +114,22 @@ function writeAll(file: number, bytes: Buffer, position: number): Promise<void> 
         if (error) reject(error);
         else if (from + written >= bytes.length) resolve();
         else if (written > 0) next(from + written);
-        else reject(new Error(`nothing of ${bytes.length - from} bytes was written`));
+        else reject(nothingWritten(bytes.length - from));
       });
     next(0);
   });
+}
+
+function writeAllHere(file: number, bytes: Buffer, position: number): void {
+  for (let from = 0; from < bytes.length; ) {
+    const written = writeSync(file, bytes, from, bytes.length - from, position + from);
+    if (written === 0) throw nothingWritten(bytes.length - from);
+    from += written;
+  }
+}
+
+function nothingWritten(bytes: number): Error {
+  return new Error(`nothing of ${bytes} bytes was written`);
 }
 
 /** Writes that are to be kept together, as they are written to a journal. `size` as of {@link recordBytes}. */

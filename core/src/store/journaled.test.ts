@@ -15,7 +15,7 @@ import { collectingLogger } from "../../testing/collecting-logger.ts";
 import { fakeRuntime } from "../../testing/fake-runtime.ts";
 import { waitFor } from "../../testing/wait-for.ts";
 import { isSoormaError, SoormaError } from "../errors.ts";
-import { systemRuntime } from "../runtime.ts";
+import { type Runtime, systemRuntime } from "../runtime.ts";
 import { type Base, CommitRefused, type Writes } from "./engine.ts";
 import { readJournal } from "./journal.ts";
 import { type JournaledBase, journaled, markKey, replayJournal } from "./journaled.ts";
@@ -79,14 +79,21 @@ async function inUse(
   base: FakeBase,
   path: string,
   bytes = 8192,
+  runtime: Runtime = systemRuntime,
 ): Promise<{ store: Base; log: ReturnType<typeof collectingLogger> }> {
   const log = collectingLogger();
-  const store = journaled(base, { path, bytes, runtime: systemRuntime, log });
+  const store = journaled(base, { path, bytes, runtime, log });
   await waitFor(async () => {
     await store.commit(new Map([["none", null]]));
     return log.events().includes("journal.opened");
   });
   return { store, log };
+}
+
+/** By this clock everything takes 10 ms. */
+function slowDisk(): Runtime {
+  let now = 0;
+  return { ...systemRuntime, monotonic: () => (now += 10) };
 }
 
 /** What a process finds that starts after this moment's crash. */
@@ -127,40 +134,46 @@ function lastRecord(path: string, salt: number): { at: number; end: number } {
 const saltOf = (base: FakeBase): number => Buffer.from(base.data.get(markKey) ?? []).readUInt32LE(0);
 
 describe("a base with a journal", () => {
-  test("has after a crash at any time what was committed, whatever was overwritten, deleted, large or on its way", async () => {
-    const { random } = fakeRuntime({ seed: 7 });
-    const below = (n: number): number => Math.floor(random() * n);
-    const base = new FakeBase();
-    const path = newFile();
-    const { store } = await inUse(base, path, 32 * 1024);
-    const model: Bytes = new Map();
-    let journaledOnly = 0;
-    for (let n = 0; n < 1_500; n++) {
-      const writes = new Map<string, Uint8Array | null>();
-      for (let i = below(9) === 0 ? 200 : 1 + below(4); i > 0; i--) {
-        const size = below(100) === 0 ? 20_000 : below(60);
-        writes.set(`key${below(300)}`, below(4) === 0 ? null : new Uint8Array(size).fill(n));
+  test.each([
+    ["fast", systemRuntime],
+    ["slow", slowDisk()],
+  ])(
+    "on a %s disk has after a crash at any time what was committed, whatever was overwritten, deleted, large or on its way",
+    async (_, runtime) => {
+      const { random } = fakeRuntime({ seed: 7 });
+      const below = (n: number): number => Math.floor(random() * n);
+      const base = new FakeBase();
+      const path = newFile();
+      const { store } = await inUse(base, path, 32 * 1024, runtime);
+      const model: Bytes = new Map();
+      let journaledOnly = 0;
+      for (let n = 0; n < 1_500; n++) {
+        const writes = new Map<string, Uint8Array | null>();
+        for (let i = below(9) === 0 ? 200 : 1 + below(4); i > 0; i--) {
+          const size = below(100) === 0 ? 20_000 : below(60);
+          writes.set(`key${below(300)}`, below(4) === 0 ? null : new Uint8Array(size).fill(n));
+        }
+        base.hasRoomNow = below(50) > 0;
+        const before = base.commits;
+        await store.commit(writes);
+        if (base.commits === before) journaledOnly++;
+        for (const [key, value] of writes) {
+          if (value) model.set(key, value);
+          else model.delete(key);
+        }
+        // Some time for what goes on in the background: none, or several turns.
+        for (let turns = below(4); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
+        if (n % 7 === 0) expect(plain(contents(store))).toEqual(plain(model));
+        if (n % 5 === 0) expect(plain(await afterCrash(base, path))).toEqual(plain(model));
+        const key = `key${below(300)}`;
+        expect(store.get(key)).toEqual(model.get(key));
       }
-      base.hasRoomNow = below(50) > 0;
-      const before = base.commits;
-      await store.commit(writes);
-      if (base.commits === before) journaledOnly++;
-      for (const [key, value] of writes) {
-        if (value) model.set(key, value);
-        else model.delete(key);
-      }
-      // Some time for what goes on in the background: none, or several turns.
-      for (let turns = below(4); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
-      if (n % 7 === 0) expect(plain(contents(store))).toEqual(plain(model));
-      if (n % 5 === 0) expect(plain(await afterCrash(base, path))).toEqual(plain(model));
-      const key = `key${below(300)}`;
-      expect(store.get(key)).toEqual(model.get(key));
-    }
-    expect(journaledOnly).toBeGreaterThan(500);
-    await store.close();
-    expect(plain(contents(base))).toEqual(plain(model));
-    expect(existsSync(path)).toBe(false);
-  });
+      expect(journaledOnly).toBeGreaterThan(500);
+      await store.close();
+      expect(plain(contents(base))).toEqual(plain(model));
+      expect(existsSync(path)).toBe(false);
+    },
+  );
 
   test("has nothing of a record that was not written to its end, and everything before it", async () => {
     const base = new FakeBase();

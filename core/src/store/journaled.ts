@@ -47,8 +47,7 @@ class Half {
 }
 
 /**
- * Commits to a journal, and in the background from there to `base`. So a commit is one flushed write of what was committed, by another
- * thread.
+ * Commits to a journal, and in the background from there to `base`. So a commit is one flushed write of what was committed.
  *
  * Records have sequence numbers, and the base knows up to which one it has them: what one half of the journal holds is written to the
  * base before that half is used again, and doing that twice changes nothing. Commits that are large, or that the base might have no
@@ -73,7 +72,7 @@ export function journaled(base: JournaledBase, { path, bytes, runtime, log }: Jo
   const make = async (): Promise<void> => {
     if (!base.hasRoomFor(bytes)) return;
     try {
-      made = await Journal.create(path, Math.floor(runtime.random() * 2 ** 32), halfBytes);
+      made = await Journal.create(path, Math.floor(runtime.random() * 2 ** 32), halfBytes, runtime);
     } catch (error) {
       // The base alone does it, too.
       log.warn("journal.failed", { path, error });

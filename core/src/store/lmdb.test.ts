@@ -1,3 +1,4 @@
+import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,3 +53,30 @@ for (const [name, runtime, journalBytes] of [
     },
   });
 }
+
+test.each([0, 1024 * 1024])(
+  "with a journal of %d bytes, who makes one transaction after the other leaves others their turns",
+  async (journalBytes) => {
+    const path = mkdtempSync(join(tmpdir(), "soorma-store-"));
+    const log = collectingLogger();
+    // On this clock every commit is over at once, so that none is made elsewhere.
+    const runtime: Runtime = { ...systemRuntime, monotonic: () => 0 };
+    const store = await openLmdbStore({ path, runtime, journalBytes, log });
+    const put = (n: number): Promise<unknown> => store.transact((tx) => tx.put(["n"], n));
+    await waitFor(async () => {
+      await put(0);
+      return journalBytes === 0 || log.events().includes("journal.opened");
+    });
+    let turns = 0;
+    const turn = (): void => {
+      turns++;
+      next = setImmediate(turn);
+    };
+    let next = setImmediate(turn);
+    for (let n = 0; n < 200; n++) await put(n);
+    clearImmediate(next);
+    expect(turns).toBeGreaterThanOrEqual(20);
+    await store.close();
+    rmSync(path, { recursive: true });
+  },
+);

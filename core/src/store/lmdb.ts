@@ -8,7 +8,9 @@ import { CommitRefused, createStoreEngine, type Writes } from "./engine.ts";
 import { type JournaledBase, journaled, markKey, replayJournal } from "./journaled.ts";
 import { checkDataFile } from "./lmdb-file.ts";
 import { acquireLockFile, errnoOf, type LockFile } from "./lock-file.ts";
+import { Pace } from "./pace.ts";
 import type { Store } from "./store.ts";
+import { takingTurns } from "./turn-taking.ts";
 
 export interface LmdbStoreOptions {
   /** Folder; made if it is not there. Holds `data.mdb`, `lock.mdb`, `owner.lock` and, while it is open, `journal`. */
@@ -59,7 +61,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
     const replayed = await replayJournal(base, journal);
     log.info("opened", { replayed });
     const flushed = journalBytes > 0 ? journaled(base, { path: journal, bytes: journalBytes, runtime, log }) : base;
-    return createStoreEngine(flushed, `the store in ${path}`);
+    return createStoreEngine(takingTurns(flushed, runtime), `the store in ${path}`);
   } catch (error) {
     await db?.close();
     lock.release();
@@ -111,7 +113,7 @@ function lmdbBase(
   { mapSizeBytes: limitBytes, runtime }: LmdbStoreOptions,
   log: Logger,
 ): JournaledBase {
-  const pace = new Pace();
+  const pace = new Pace(fastMs);
   const limits: Limits = { limitBytes, reserveBytes: reservedBytes };
   const commit = async (writes: Writes, within: Limits): Promise<void> => {
     const bytes = sizeOf(writes);
@@ -175,20 +177,6 @@ function lmdbBase(
 const maxBytesHere = 512 * 1024;
 /** Milliseconds a commit on this thread may take. Meanwhile the process reads no messages. */
 const fastMs = 2;
-
-/** How long commits take lately. */
-class Pace {
-  #ms = 0;
-
-  get isFast(): boolean {
-    return this.#ms < fastMs;
-  }
-
-  took(ms: number): void {
-    // One hiccup of a fast disk is forgotten after a few commits.
-    this.#ms += (Math.min(ms, 4 * fastMs) - this.#ms) / 4;
-  }
-}
 
 /**
  * Commits on this thread: with a disk that flushes fast the way to lmdb's thread and back costs more than the wait saves

@@ -49,14 +49,18 @@ export async function run(only: readonly string[] = []): Promise<BenchRow[]> {
     const rate = (of: string) => middle(of, kind, (f) => f.rate);
     const alone = (of: string) => middle(of, kind, (f) => f.medianMs);
     const what = kind === "tasks" ? "plan's tasks" : "steps in a handler";
+    const long = (of: string) => middle(of, kind, (f) => f.longRate);
     const [many, three] = [`${what}, 50 in flight`, `three ${what}, one plan at a time`];
+    const hundred = `${many}, a hundred in a plan`;
     return [
       limited(many, "steps/s", rate("soorma"), "at least 20,000", rate("soorma") >= 20_000),
+      limited(hundred, "steps/s", long("soorma"), "at least 20,000", long("soorma") >= 20_000),
       limited(three, "ms", alone("soorma"), "under 2", alone("soorma") < 2),
       ...wanted
         .filter((name) => name !== "soorma")
         .flatMap((name): BenchRow[] => [
           row(`${many}, against ${name}`, "steps/s", rate("soorma"), rate(name), 10),
+          row(`${hundred}, against ${name}`, "steps/s", long("soorma"), long(name), 10),
           row(`${three}, against ${name}`, "ms", alone("soorma"), alone(name), undefined),
         ]),
     ];
@@ -76,9 +80,10 @@ async function one(name: PeerName, kind: Kind, folder: string): Promise<StepFigu
   return JSON.parse(answer) as StepFigures;
 }
 
-function describe({ rate, medianMs, p95Ms, cpuUs }: StepFigures): string {
+function describe({ rate, longRate, medianMs, p95Ms, cpuUs }: StepFigures): string {
   const cpu = Object.entries(cpuUs).map(([process, us]) => `${process} ${us.toFixed(0)}`);
-  return `${Math.round(rate).toLocaleString("en")} steps/s; three steps ${medianMs.toFixed(2)} ms (95 %: ${p95Ms.toFixed(2)}); processor µs a step: ${cpu.join(", ")}`;
+  const perSecond = (figure: number): string => Math.round(figure).toLocaleString("en");
+  return `${perSecond(rate)} steps/s, ${perSecond(longRate)} in long plans; three steps ${medianMs.toFixed(2)} ms (95 %: ${p95Ms.toFixed(2)}); processor µs a step: ${cpu.join(", ")}`;
 }
 
 function limited(name: string, unit: string, ours: number, limit: string, holds: boolean): BenchRow {

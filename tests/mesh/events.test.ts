@@ -1,0 +1,212 @@
+import { describe, expect, test } from "bun:test";
+import { defineEvent, type EventMessage, isSoormaError } from "@soorma/core";
+import { waitFor } from "@soorma/core/testing";
+import Type from "typebox";
+import { failureOf } from "./failure-of.ts";
+import { inProcessMesh } from "./in-process.ts";
+
+const quick = { state: false };
+
+describe("publish and subscribe", () => {
+  test("what is published right after subscribe() resolved arrives, in order", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const publisher = await mesh.client({ produces: ["order.created"] });
+    const subscriber = await mesh.client();
+    const seen: number[] = [];
+    await subscriber.bus.subscribe("order.*", ({ data }) => void seen.push(data.n));
+    for (let n = 0; n < 100; n++) await publisher.bus.publish("order.created", { n });
+    await waitFor(() => seen.length === 100);
+    expect(seen).toEqual(Array.from({ length: 100 }, (_, n) => n));
+  });
+
+  test("a type nobody announced before reaches subscribers that were there first", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const subscriber = await mesh.client();
+    const seen: EventMessage[] = [];
+    await subscriber.bus.subscribe("invoice.sent", (event) => void seen.push(event));
+    const publisher = await mesh.client();
+    await publisher.bus.publish("invoice.sent", { n: 1 });
+    await waitFor(() => seen.length === 1);
+    expect(seen[0]?.data).toEqual({ n: 1 });
+    expect(seen[0]?.topic).toBe("business-facts");
+  });
+
+  test("one instance of a name gets each event, and every name gets all", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const got: Record<string, number[]> = { a1: [], a2: [], b: [] };
+    for (const [key, name] of [
+      ["a1", "alpha"],
+      ["a2", "alpha"],
+      ["b", "beta"],
+    ] as const) {
+      const worker = mesh.worker({ name });
+      worker.onEvent("job.done", ({ data }) => void got[key]?.push(data));
+      await worker.run();
+    }
+    const publisher = await mesh.client();
+    for (let n = 0; n < 60; n++) await publisher.bus.publish("job.done", n);
+    await waitFor(() => got.b?.length === 60 && (got.a1?.length ?? 0) + (got.a2?.length ?? 0) === 60);
+    expect([...(got.a1 ?? []), ...(got.a2 ?? [])].sort((x, y) => x - y)).toEqual(
+      Array.from({ length: 60 }, (_, n) => n),
+    );
+    expect(got.a1?.length).toBeGreaterThan(5);
+    expect(got.a2?.length).toBeGreaterThan(5);
+  });
+
+  test("one event type on two topics is two things", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const seen: string[] = [];
+    const subscriber = await mesh.client();
+    await subscriber.bus.subscribe("thing.happened", () => void seen.push("billing"), { topic: "billing-events" });
+    await subscriber.bus.subscribe("thing.happened", () => void seen.push("any"));
+    const publisher = await mesh.client();
+    await publisher.bus.publish("thing.happened", 1, { topic: "business-facts" });
+    await publisher.bus.publish("thing.happened", 2, { topic: "billing-events" });
+    await waitFor(() => seen.length === 3);
+    expect(seen.sort()).toEqual(["any", "any", "billing"]);
+  });
+
+  test("subscribers in the publisher's own process get data of their own", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const client = await mesh.client();
+    const data = { list: [1] };
+    const seen: { list: number[] }[] = [];
+    await client.bus.subscribe("a.b", (event) => void seen.push(event.data));
+    await client.bus.publish("a.b", data);
+    await waitFor(() => seen.length === 1);
+    seen[0]?.list.push(2);
+    expect(data.list).toEqual([1]);
+  });
+
+  test("who publishes learns the event's id and trace, and can ask who gets such events", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const paid = defineEvent({ name: "order.paid", data: Type.Object({ amount: Type.Number() }) });
+    const subscriber = await mesh.client({ name: "subscriber" });
+    const seen: EventMessage[] = [];
+    await subscriber.bus.subscribe("order.*", (event) => void seen.push(event));
+    for (const name of ["alpha", "alpha", "beta"]) {
+      const worker = mesh.worker({ name });
+      worker.onEvent(paid, () => {});
+      await worker.run();
+    }
+    const publisher = await mesh.client({ name: "publisher", produces: [paid] });
+    const { id, traceId, topic } = await publisher.bus.publish(paid, { amount: 3 });
+    await waitFor(() => seen.length === 1);
+    expect(seen[0]).toMatchObject({ id, traceId, topic });
+    expect(topic).toBe("business-facts");
+
+    const { subscribers, groups } = publisher.registry.receivers("order.paid");
+    expect(subscribers.map(({ name }) => name)).toEqual(["subscriber"]);
+    expect(groups.map(({ group, members }) => [group, members.length]).sort()).toEqual([
+      ["alpha", 2],
+      ["beta", 1],
+    ]);
+    expect(publisher.registry.receivers("order.lost").groups).toEqual([]);
+    expect(publisher.registry.receivers("order.paid", { topic: "billing-events" }).groups).toHaveLength(2);
+    const schema = { name: "order.paid", version: "1.0.0" };
+    expect(groups[0]?.members[0]?.consumes).toMatchObject([{ type: "order.paid", schema }]);
+    expect(publisher.record().produces[0]).toEqual({ type: "order.paid", topic: "business-facts", schema });
+  });
+
+  test("an unsubscribed handler gets nothing more", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const publisher = await mesh.client({ produces: ["x.y"] });
+    const subscriber = await mesh.client();
+    let first = 0;
+    let second = 0;
+    const subscription = await subscriber.bus.subscribe("x.y", () => void first++);
+    await subscriber.bus.subscribe("x.*", () => void second++);
+    await publisher.bus.publish("x.y", 1);
+    await waitFor(() => first === 1 && second === 1);
+    await subscription.unsubscribe();
+    await publisher.bus.publish("x.y", 2);
+    await waitFor(() => second === 2);
+    expect(first).toBe(1);
+  });
+
+  test("a lost event is counted and reported as system.bus.gap", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const publisher = await mesh.client({ produces: ["tick.tock"], name: "publisher" });
+    const subscriber = await mesh.client({ name: "subscriber" });
+    const watcher = await mesh.client({ name: "watcher" });
+    const gaps: { count: number; channel: string }[] = [];
+    await watcher.bus.subscribe("system.bus.gap", (event) => void gaps.push(event.data));
+    const seen: number[] = [];
+    await subscriber.bus.subscribe("tick.tock", ({ data }) => void seen.push(data));
+    await publisher.bus.publish("tick.tock", 1);
+    await waitFor(() => seen.length === 1);
+    // The network loses whatever the publisher sends next; its word of how far it counted comes through.
+    mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, { drop: 1 });
+    await publisher.bus.publish("tick.tock", 2);
+    await publisher.bus.publish("tick.tock", 3);
+    mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, {});
+    await publisher.bus.publish("tick.tock", 4);
+    await waitFor(() => gaps.length === 1);
+    expect(gaps[0]).toMatchObject({ count: 2, from: 2, to: 3 });
+    expect(seen).toEqual([1, 4]);
+  });
+
+  test("a lost last event is noticed without another one following", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const publisher = await mesh.client({ produces: ["tick.tock"] });
+    const subscriber = await mesh.client();
+    const gaps: unknown[] = [];
+    await subscriber.bus.subscribe("system.bus.gap", (event) => void gaps.push(event.data));
+    const seen: number[] = [];
+    await subscriber.bus.subscribe("tick.tock", ({ data }) => void seen.push(data));
+    await publisher.bus.publish("tick.tock", 1);
+    await waitFor(() => seen.length === 1);
+    mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, { drop: 1 });
+    await publisher.bus.publish("tick.tock", 2);
+    mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, {});
+    await waitFor(() => gaps.length === 1);
+    expect(gaps[0]).toMatchObject({ from: 2, to: 2 });
+  });
+
+  test("bad types and patterns are refused where they are used", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const client = await mesh.client();
+    expect(await failureOf(client.bus.publish("no spaces", 1))).toThrow(/is no event type/);
+    expect(await failureOf(client.bus.publish("a..b", 1))).toThrow(/is no event type/);
+    expect(await failureOf(client.bus.subscribe("a.>.b", () => {}))).toThrow(/is no event pattern/);
+    expect(await failureOf(client.bus.publish("a.b", 1, { topic: "nonsense" as "business-facts" }))).toThrow(
+      /is no topic/,
+    );
+  });
+
+  test("an event larger than the mesh allows is refused at its sender", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const client = await mesh.client({ mesh: mesh.mesh({ maxFrameBytes: 10_000 }) });
+    const publishing = client.bus.publish("a.b", "x".repeat(20_000));
+    expect(await failureOf(publishing)).toThrow(/is 20\d{3} bytes; the limit of this mesh is 10000/);
+    await publishing.catch((error) => expect(isSoormaError(error, "MESSAGE_TOO_LARGE")).toBe(true));
+  });
+
+  test("data that breaks an event's contract is refused at the sender, with the path", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const OrderCreated = defineEvent({
+      name: "order.created",
+      data: Type.Object({ id: Type.String(), lines: Type.Array(Type.Object({ sku: Type.String() })) }),
+    });
+    const client = await mesh.client({ produces: [OrderCreated] });
+    // @ts-expect-error the contract types the data, too
+    const typed = client.bus.publish(OrderCreated, { id: "1", lines: [{ sku: 7 }] });
+    expect(await failureOf(typed)).toThrow(/: \/lines\/0\/sku must be string/);
+    // By its plain name it is the same event.
+    expect(await failureOf(client.bus.publish("order.created", { id: "1" }))).toThrow("/lines is missing");
+  });
+
+  test("a handler answers with the response event its sender chose", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const worker = mesh.worker({ name: "responder" });
+    worker.onEvent("quote.requested", async (event) => await event.respond({ price: event.data.amount * 2 }));
+    await worker.run();
+    const client = await mesh.client();
+    const answers: EventMessage[] = [];
+    await client.bus.subscribe("my.answer", (event) => void answers.push(event));
+    await client.bus.publish("quote.requested", { amount: 4 }, { responseEvent: "my.answer", correlationId: "c-1" });
+    await waitFor(() => answers.length === 1);
+    expect(answers[0]?.data).toEqual({ price: 8 });
+    expect(answers[0]?.correlationId).toBe("c-1");
+  });
+});

@@ -1,9 +1,6 @@
-import { hostname } from "node:os";
-import { join } from "node:path";
 import {
   type Address,
   isSoormaError,
-  randomId,
   SoormaError,
   type Transport,
   type TransportDeps,
@@ -13,7 +10,6 @@ import {
 } from "@soorma/core";
 import {
   type Endpoints,
-  formatAddress,
   type NodeAddress,
   nodeIdPattern,
   type ParsedAddress,
@@ -21,10 +17,10 @@ import {
   parseShort,
   type RouteAddress,
   routeOf,
-  type ShortForm,
 } from "./address.ts";
-import { holderOf, hostId, socketFolder, sweep } from "./host.ts";
+import { hostId } from "./host.ts";
 import { isSocketFile } from "./ipc.ts";
+import { type ListenOptions, listenAt } from "./listen.ts";
 import { type LinkTarget, PeerLink } from "./peer-link.ts";
 import { closedError, Publisher } from "./publisher.ts";
 import { hello, maxChannelBytes, receiving, type Settings, welcome } from "./settings.ts";
@@ -41,12 +37,7 @@ export const supports: TransportSupports = {
 };
 
 /** The plugin's options with defaults filled in. */
-export interface ZeromqOptions {
-  readonly dir?: string;
-  readonly ipc: boolean;
-  readonly tcp: boolean;
-  readonly host: string;
-  readonly advertiseHost?: string;
+export interface ZeromqOptions extends ListenOptions {
   readonly hwm: number;
   readonly heartbeatMs: number;
   readonly heartbeatTimeoutMs: number;
@@ -142,7 +133,7 @@ class ZeromqTransport implements Transport {
     this.#open = opened;
     router.onMessage((frames) => this.#onRouterMessage(frames, opened));
     try {
-      return await this.#listen(opened, listen);
+      return await listenAt(router, publisher.socket, this.#options, { settings, hostId: this.#hostId, listen });
     } catch (error) {
       await this.close();
       throw error;
@@ -290,70 +281,6 @@ class ZeromqTransport implements Transport {
       });
     }
     return { publicKey, secretKey };
-  }
-
-  async #listen({ router, publisher, settings }: Opened, listen: ShortForm | undefined): Promise<Address> {
-    const options = this.#options;
-    let tcp: Endpoints | undefined;
-    let ipc: Endpoints | undefined;
-    if (listen !== undefined && "port" in listen) tcp = await this.#listenTcp(router, publisher, listen);
-    else if (options.tcp) tcp = await this.#listenTcp(router, publisher, { host: options.host, port: 0 });
-    if (listen !== undefined && "path" in listen) {
-      ipc = { router: listen.path, publisher: `${listen.path}.pub` };
-    } else if (options.ipc) {
-      const folder = socketFolder(options.dir);
-      // The names are short because the whole path must fit into 107 bytes.
-      const name = join(folder, randomId(this.#deps.runtime, 10));
-      ipc = { router: `${name}.r`, publisher: `${name}.p` };
-      void sweep(folder, this.#deps.runtime.now()).catch((error: unknown) => {
-        this.#deps.log.debug("sweep.failed", { folder, error: String(error) });
-      });
-    }
-    if (ipc !== undefined) {
-      await this.#bind(router, `ipc://${ipc.router}`);
-      await this.#bind(publisher.socket, `ipc://${ipc.publisher}`);
-    }
-    if (ipc === undefined && tcp === undefined) {
-      throw new SoormaError("ADDRESS_INVALID", "the node listens nowhere: ipc and tcp are both off", {
-        hint: "Set one of the transport's options ipc and tcp, or listen.",
-      });
-    }
-    return formatAddress({
-      kind: "node",
-      nodeId: settings.nodeId,
-      hostId: this.#hostId,
-      ...(ipc === undefined ? {} : { ipc }),
-      ...(tcp === undefined ? {} : { tcp }),
-      ...(settings.curve === undefined ? {} : { key: settings.curve.publicKey }),
-    });
-  }
-
-  async #listenTcp(
-    router: DuplexSocket,
-    publisher: Publisher,
-    { host, port }: { host: string; port: number },
-  ): Promise<Endpoints> {
-    const wildcard = ["0.0.0.0", "*", "[::]"].includes(host);
-    const advertised = this.#options.advertiseHost ?? (wildcard ? hostname() : host);
-    const portOf = (endpoint: string): string => endpoint.slice(endpoint.lastIndexOf(":") + 1);
-    const directed = await this.#bind(router, `tcp://${host}:${port}`);
-    const published = await this.#bind(publisher.socket, `tcp://${host}:0`);
-    return { router: `${advertised}:${portOf(directed)}`, publisher: `${advertised}:${portOf(published)}` };
-  }
-
-  async #bind(socket: Pick<DuplexSocket, "bind">, endpoint: string): Promise<string> {
-    try {
-      return await socket.bind(endpoint);
-    } catch (error) {
-      if (!isSoormaError(error, "ADDRESS_IN_USE")) throw error;
-      const short = parseShort(endpoint);
-      const holder = holderOf(short);
-      throw new SoormaError("ADDRESS_IN_USE", `cannot listen at ${endpoint}: ${holder ?? "another process"} does`, {
-        hint: "Stop it, or listen at another address.",
-        details: { endpoint, ...(holder === undefined ? {} : { holder }) },
-        cause: error,
-      });
-    }
   }
 
   #onRouterMessage(frames: readonly Uint8Array[], { handlers, router }: Opened): void {

@@ -5,8 +5,8 @@ export const longestMs = 2;
 export const contendedMs = 0.2;
 
 /**
- * How long to go on looking for messages after the last one. It saves the two thread switches of a doorbell (DESIGN section 3), and
- * costs processor time that nobody else wants.
+ * How long to go on looking for messages after the last one. It saves the two thread switches of a doorbell (to the reactor's worker,
+ * and from there to the main thread), and costs processor time that nobody else wants.
  *
  * It grows when a doorbell rings for a message that looking would have met, and shrinks when one rings later, or when others
  * have work: so messages that answer each other are met, and a process that hears of something now and then sleeps.

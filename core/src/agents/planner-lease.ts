@@ -34,6 +34,8 @@ export class PlannerLease {
   #asking: Timer | undefined;
   #claiming: Promise<void> | undefined;
   #claimAgain = false;
+  /** The last claim failed. It may have been made all the same, and what it gave is nobody else's to claim. */
+  #isUnanswered = false;
   #held: Promise<void> | undefined;
   #stopped = false;
 
@@ -101,7 +103,7 @@ export class PlannerLease {
     const { log, planner, driver, leaseMs } = this.#o;
     if (this.#stopped) return;
     const { claimable } = await log.lease(planner, driver, leaseMs);
-    if (claimable > 0) this.#claimAll();
+    if (claimable > 0 || this.#isUnanswered) this.#claimAll();
   }
 
   #claimAll(): void {
@@ -112,6 +114,7 @@ export class PlannerLease {
     }
     this.#claiming = this.#claim()
       .catch((error) => {
+        this.#isUnanswered = true;
         if (!this.#stopped) this.#o.logger.warn("claim.failed", { error });
       })
       .finally(() => {
@@ -129,6 +132,7 @@ export class PlannerLease {
     let count = 0;
     for (let more = true; more && !this.#stopped; ) {
       const claim = await log.claim(planner, driver, batchSize);
+      this.#isUnanswered = false;
       more = claim.more;
       count += claim.plans.length;
       await resuming;

@@ -7,6 +7,30 @@ import { inProcessMesh } from "./in-process.ts";
 
 const quick = { state: false };
 
+/** A subscriber that got a publisher's first event, and a network that can lose others. */
+async function ticking(mesh: Awaited<ReturnType<typeof inProcessMesh>>) {
+  const publisher = await mesh.client({ produces: ["tick.tock"], name: "publisher" });
+  const subscriber = await mesh.client({ name: "subscriber" });
+  const seen: number[] = [];
+  await subscriber.bus.subscribe("tick.tock", ({ data }) => void seen.push(data));
+  const publish = (n: number): Promise<unknown> => publisher.bus.publish("tick.tock", n);
+  await publish(1);
+  await waitFor(() => seen.length === 1);
+  const link = (faults: { readonly drop?: number }): void =>
+    mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, faults);
+  return {
+    subscriber,
+    seen,
+    publish,
+    /** The network loses these; the publisher's word of how far it counted comes through. */
+    async lose(...events: number[]) {
+      link({ drop: 1 });
+      for (const n of events) await publish(n);
+      link({});
+    },
+  };
+}
+
 describe("publish and subscribe", () => {
   test("what is published right after subscribe() resolved arrives, in order", async () => {
     await using mesh = await inProcessMesh(quick);
@@ -126,21 +150,12 @@ describe("publish and subscribe", () => {
 
   test("a lost event is counted and reported as system.bus.gap", async () => {
     await using mesh = await inProcessMesh(quick);
-    const publisher = await mesh.client({ produces: ["tick.tock"], name: "publisher" });
-    const subscriber = await mesh.client({ name: "subscriber" });
     const watcher = await mesh.client({ name: "watcher" });
     const gaps: { count: number; channel: string }[] = [];
     await watcher.bus.subscribe("system.bus.gap", (event) => void gaps.push(event.data));
-    const seen: number[] = [];
-    await subscriber.bus.subscribe("tick.tock", ({ data }) => void seen.push(data));
-    await publisher.bus.publish("tick.tock", 1);
-    await waitFor(() => seen.length === 1);
-    // The network loses whatever the publisher sends next; its word of how far it counted comes through.
-    mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, { drop: 1 });
-    await publisher.bus.publish("tick.tock", 2);
-    await publisher.bus.publish("tick.tock", 3);
-    mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, {});
-    await publisher.bus.publish("tick.tock", 4);
+    const { publish, lose, seen } = await ticking(mesh);
+    await lose(2, 3);
+    await publish(4);
     await waitFor(() => gaps.length === 1);
     expect(gaps[0]).toMatchObject({ count: 2, from: 2, to: 3 });
     expect(seen).toEqual([1, 4]);
@@ -148,17 +163,10 @@ describe("publish and subscribe", () => {
 
   test("a lost last event is noticed without another one following", async () => {
     await using mesh = await inProcessMesh(quick);
-    const publisher = await mesh.client({ produces: ["tick.tock"] });
-    const subscriber = await mesh.client();
+    const { subscriber, lose } = await ticking(mesh);
     const gaps: unknown[] = [];
     await subscriber.bus.subscribe("system.bus.gap", (event) => void gaps.push(event.data));
-    const seen: number[] = [];
-    await subscriber.bus.subscribe("tick.tock", ({ data }) => void seen.push(data));
-    await publisher.bus.publish("tick.tock", 1);
-    await waitFor(() => seen.length === 1);
-    mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, { drop: 1 });
-    await publisher.bus.publish("tick.tock", 2);
-    mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, {});
+    await lose(2);
     await waitFor(() => gaps.length === 1);
     expect(gaps[0]).toMatchObject({ from: 2, to: 2 });
   });

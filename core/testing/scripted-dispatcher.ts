@@ -39,6 +39,9 @@ interface Job {
   readonly call: Dispatched;
   readonly controller: AbortController;
   readonly done: Promise<unknown>;
+  /** Monotonic milliseconds. */
+  readonly takenAt: number;
+  endedAt?: number;
   /** Of whoever asked last. */
   options: DispatchOptions;
   /** Settled when somebody else asks. */
@@ -82,6 +85,7 @@ export function scriptedDispatcher(
       });
     } finally {
       call.endedAtMs = runtime.now();
+      job.endedAt = runtime.monotonic();
       active--;
     }
   };
@@ -106,6 +110,7 @@ export function scriptedDispatcher(
       call,
       controller: new AbortController(),
       done: promise,
+      takenAt: runtime.monotonic(),
       options: dispatchOptions,
       handedOver: Promise.withResolvers(),
     };
@@ -149,7 +154,11 @@ export function scriptedDispatcher(
           abort(job, signal.reason);
           jobs.delete(keyOf(assignment));
         });
-        dispatchOptions.onAssigned(`${assignment.assignedTo}-1`, assignment.assignedTo);
+        const { takenAt, endedAt } = job;
+        dispatchOptions.onAssigned(`${assignment.assignedTo}-1`, assignment.assignedTo, {
+          ms: (endedAt ?? runtime.monotonic()) - takenAt,
+          isOver: endedAt !== undefined,
+        });
         done.then(resolve, reject);
       });
     },

@@ -17,6 +17,7 @@ async function travels() {
             goal: "leg.goal",
             data: { to: "{{goal.data.to}}", stay: data.stay ?? false },
             templated: true,
+            ...(data.timeoutMs ? { timeoutMs: data.timeoutMs, retry: { maxAttempts: 1 } } : {}),
           },
           { name: "sum", assignedTo: "sum", data: "{{results.leg.book}}", templated: true, dependsOn: ["leg"] },
         ],
@@ -111,6 +112,19 @@ describe("a task that is a goal of its own", () => {
     expect(await run.result()).toMatchObject({ sum: { to: "Bonn", booked: true } });
     expect(at.bookings()).toBe(1);
     expect(await at.client.tracker.subPlans(run.planId)).toHaveLength(1);
+  });
+
+  test("has no more than its time, though its parent's planner is lost meanwhile", async () => {
+    await using at = await travels();
+    const timeoutMs = 2_000;
+    const run = await at.client.submitGoal("trip.goal", { to: "Genoa", stay: true, timeoutMs });
+    await at.begun;
+    at.mesh.hub.crash(at.trips.record().nodeId);
+    await at.build("trips").run();
+    expect(await failureOf(run.result())).toThrow(/leg.* was not done by legs within its 2000 ms/);
+    const [leg] = (await run.plan()).tasks;
+    expect(leg?.durationMs).toBeGreaterThan(0.9 * timeoutMs);
+    await at.aborted;
   });
 
   test("is answered to its parent also when its own planner is lost", async () => {

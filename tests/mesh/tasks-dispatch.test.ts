@@ -45,7 +45,7 @@ async function fakeWorker(mesh: TestMesh, agentId: string, answers: Answers = {}
     offers,
     told,
     result: ({ replyTo, taskId, attempt }: Offered, result: unknown, over: object = {}) =>
-      agent.call(replyTo, "task.result", { taskId, attempt, agentId, ok: true, result, ...over }),
+      agent.call(replyTo, "task.result", { taskId, attempt, agentId, ranMs: 1, ok: true, result, ...over }),
     async offer(n = 0): Promise<Offered> {
       await waitFor(() => offers.length > n);
       return offers[n] as Offered;
@@ -63,6 +63,26 @@ async function offerToFake(mesh: TestMesh, answers: Answers = {}) {
   const run = await client.submitGoal("run", single);
   const offer = await worker.offer();
   return { worker, client, run, offer, [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };
+}
+
+/** The same, and the planner was lost before it noted who has the task; another instance asked the worker for it. */
+async function takenOver(mesh: TestMesh, attach: Answers[string], over: object = {}) {
+  const lost = mesh.mesh();
+  await startPlanner(mesh, "planner", { mesh: lost });
+  const worker = await fakeWorker(mesh, "fake-1", { "task.attach": attach });
+  const client = await mesh.client();
+  const run = await client.submitGoal(
+    "run",
+    single.map((task) => ({ ...task, ...over })),
+  );
+  const offer = await worker.offer();
+  mesh.hub.crash((await lost.acquire()).node.nodeId);
+  const shared = mesh.mesh();
+  await startPlanner(mesh, "planner", { mesh: shared });
+  const asked = await waitFor(() => worker.told.find(({ method }) => method === "task.attach"));
+  const { replyTo } = asked.params as Pick<Offered, "replyTo">;
+  const disposed = { [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };
+  return { worker, run, offer: { ...offer, replyTo }, shared, ...disposed };
 }
 
 /** Waits until the plan's log says who has its task. */
@@ -97,23 +117,36 @@ describe("what a worker says of a task", () => {
 
   test("is taken although the worker left the directory while it was asked for it", async () => {
     await using mesh = await inProcessMesh();
-    const lost = mesh.mesh();
-    await startPlanner(mesh, "planner", { mesh: lost });
-    await using worker = await fakeWorker(mesh, "fake-1", { "task.attach": () => new Promise(() => {}) });
-    const client = await mesh.client();
-    const run = await client.submitGoal("run", single);
-    const offer = await worker.offer();
-    // Before it noted who has the task.
-    mesh.hub.crash((await lost.acquire()).node.nodeId);
-    const shared = mesh.mesh();
-    await startPlanner(mesh, "planner", { mesh: shared });
-    const asked = await waitFor(() => worker.told.find(({ method }) => method === "task.attach"));
-    const { node } = await shared.acquire();
+    await using taken = await takenOver(mesh, () => new Promise(() => {}));
+    const { worker, run, offer } = taken;
+    const { node } = await taken.shared.acquire();
     await node.registry.deregister(["fake-1"]);
     await node.until(() => !node.directory.has("fake-1"), 10_000);
-    await worker.result({ ...offer, replyTo: asked.params.replyTo }, "done");
+    await worker.result(offer, "done", { ranMs: 100_000 });
     expect(await run.result({ timeoutMs: 20_000 })).toEqual({ main: "done" });
-    await shared.release();
+    expect((await run.plan()).tasks[0]?.durationMs).toBeGreaterThanOrEqual(100_000);
+    await taken.shared.release();
+  });
+
+  test("goes by how long it has been at it: the planner may be another one by now", async () => {
+    await using mesh = await inProcessMesh();
+    await using taken = await takenOver(mesh, () => [{ state: "running", ranMs: 100_000 }], { timeoutMs: 100_000 });
+    const { worker, run } = taken;
+    const again = await worker.offer(1);
+    const [task] = (await run.plan()).tasks;
+    expect(task).toMatchObject({ attempt: 2, failures: 1, failure: { code: "TIMEOUT" } });
+    await waitFor(() => worker.told.some(({ method }) => method === "task.cancel"));
+    await worker.result(again, "done");
+    expect(await run.result({ timeoutMs: 20_000 })).toEqual({ main: "done" });
+  });
+
+  test("is taken if it was done before a planner asked for it, however long it took", async () => {
+    await using mesh = await inProcessMesh();
+    await using taken = await takenOver(mesh, () => [{ state: "done", ranMs: 200_000 }], { timeoutMs: 100_000 });
+    const { worker, run, offer } = taken;
+    await worker.result(offer, "done", { ranMs: 200_000 });
+    expect(await run.result({ timeoutMs: 20_000 })).toEqual({ main: "done" });
+    expect((await run.plan()).tasks[0]).toMatchObject({ attempt: 1, failures: 0 });
   });
 
   test("counts only if the task is its own and the attempt the current one", async () => {
@@ -138,7 +171,7 @@ describe("what a worker says of a task", () => {
     await assigned(run);
     mesh.hub.partition(mesh.stateNodeId, "*");
     const early = await worker
-      .call(offer.replyTo, "task.result", { ...offer, agentId: "fake-1", ok: true, result: 5 }, 200)
+      .call(offer.replyTo, "task.result", { ...offer, agentId: "fake-1", ranMs: 1, ok: true, result: 5 }, 200)
       .then(() => "acknowledged")
       .catch(({ code }) => code);
     expect(early).toBe("TIMEOUT");
@@ -197,7 +230,7 @@ describe("what a worker says of a task", () => {
       );
     const join = { taskId, attempt: 1, agentId: "fake-1", name: "other" };
     await waitFor(async () => (await codeOf(worker.call(replyTo, "task.join", join))) === "PLAN_FENCED");
-    const result = { taskId, attempt: 1, agentId: "fake-1", ok: true, result: 1 };
+    const result = { taskId, attempt: 1, agentId: "fake-1", ranMs: 1, ok: true, result: 1 };
     expect(await codeOf(worker.call(replyTo, "task.result", result, 200))).toBe("TIMEOUT");
     mesh.hub.heal();
     await worker.offer(1);
@@ -209,9 +242,9 @@ describe("what a worker says of a task", () => {
   test("is not missed for a note that was sent before it took the task", async () => {
     await using mesh = await inProcessMesh();
     let asked = 0;
-    const holds = (): string[] => {
+    const holds = () => {
       asked++;
-      return ["running"];
+      return [{ state: "running", ranMs: 1 }];
     };
     await using taken = await offerToFake(mesh, { "task.attach": holds });
     const { worker, run, offer } = taken;

@@ -107,8 +107,8 @@ describe("a worker", () => {
       { taskId: "plan-1.1", attempt: 2, planId: "plan-1", epoch },
     ];
     expect(
-      await second.call<string[]>(worker, "task.attach", { replyTo: second.replyTo, attempts: attempts(2) }),
-    ).toEqual(["running", "unknown", "unknown"]);
+      await second.call<unknown[]>(worker, "task.attach", { replyTo: second.replyTo, attempts: attempts(2) }),
+    ).toEqual([{ state: "running", ranMs: expect.any(Number) }, "unknown", "unknown"]);
     // The first does not know yet that it is none any more; whatever it says changes nothing.
     expect(
       await first.call<string[]>(worker, "task.attach", { replyTo: first.replyTo, attempts: attempts(1) }),
@@ -138,7 +138,7 @@ describe("a worker", () => {
     await waitFor(() => planner.of("task.result").length > 2);
     const attempts = [{ taskId, attempt: 1, planId, epoch: 1 }];
     const ask = () => planner.call(worker.record(), "task.attach", { replyTo: planner.replyTo, attempts });
-    expect(await ask()).toEqual(["done"]);
+    expect(await ask()).toEqual([{ state: "done", ranMs: expect.any(Number) }]);
     await client.tracker.cancelPlan(planId);
     await waitFor(async () => Bun.deepEquals(await ask(), ["unknown"]));
     // There is nothing to drain, either.
@@ -158,8 +158,11 @@ describe("a worker", () => {
     const second = await setting.planner("planner-2");
     const attempts = [{ taskId: "plan-1.1", attempt: 1, planId: "plan-1", epoch: 2 }];
     await waitFor(async () => {
-      const [holding] = await second.call<string[]>(worker, "task.attach", { replyTo: second.replyTo, attempts });
-      return holding === "done" || holding === "unknown";
+      const [holding] = await second.call<[{ state?: string } | string]>(worker, "task.attach", {
+        replyTo: second.replyTo,
+        attempts,
+      });
+      return holding === "unknown" || (typeof holding === "object" && holding.state === "done");
     });
     await waitFor(() => second.of("task.result").length > 0);
     expect(second.of<Outcome>("task.result")[0]).toMatchObject({ ok: true, result: "kept" });

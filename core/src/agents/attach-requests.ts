@@ -2,7 +2,7 @@ import { isSoormaError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { MeshNode } from "../mesh/node.ts";
 import type { AgentRecord } from "../registry/records.ts";
-import { type AttachRequest, type Holding, type ReplyTo, taskMethods } from "./task-wire.ts";
+import { type AttachRequest, type Holding, type ReplyTo, readHoldings, taskMethods } from "./task-wire.ts";
 
 type Asked = AttachRequest["attempts"][number];
 
@@ -77,8 +77,7 @@ export class AttachRequests {
     for (;;) {
       try {
         const request: AttachRequest = { replyTo: replyTo(), attempts };
-        const answers = await node.callAgent(agent, taskMethods.attach, request, { timeoutMs });
-        return Array.isArray(answers) ? answers : [];
+        return readHoldings(await node.callAgent(agent, taskMethods.attach, request, { timeoutMs }));
       } catch (error) {
         log.debug("task.attach.failed", { agentId: agent.agentId, attempts: attempts.length, error });
         const { directory } = node;

@@ -30,8 +30,9 @@ export class HeldAttempt {
   /** Whom to answer. Changes when another instance drives the plan. */
   replyTo: ReplyTo;
   epoch: number;
-  /** How it ended, from then until that is acknowledged. */
-  outcome: Outcome | undefined;
+  /** Monotonic milliseconds when it ended. */
+  #endedAt: number | undefined;
+  #outcome: Outcome | undefined;
   /** Its offer is not answered yet: what it ends with goes along. */
   isAnswering = false;
   /** Nobody waits for its end any more. */
@@ -79,6 +80,21 @@ export class HeldAttempt {
     if (this.#abortedWith) this.#controller.abort(this.#abortedWith.reason);
     else if (!this.#over) this.#watchTime();
     return this.#controller.signal;
+  }
+
+  /** How it ended, from then until that is acknowledged. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  set outcome(outcome: Outcome) {
+    this.#outcome = outcome;
+    this.#endedAt ??= this.#o.runtime.monotonic();
+  }
+
+  /** Milliseconds from when it was taken to its end, or to now. */
+  get ranMs(): number {
+    return (this.#endedAt ?? this.#o.runtime.monotonic()) - this.takenAt;
   }
 
   /** Undefined while it is wanted. */

@@ -16,6 +16,15 @@ const pauseMs = 500;
 /** How often a sub-plan that is not in the log is looked for, to be cancelled. */
 const cancelRounds = 10;
 
+/** A sub-plan that is in the log. */
+interface Begun {
+  /** Monotonic milliseconds, in the past of this process or before it. */
+  readonly at: number;
+  /** Up to which its changes are known. */
+  readonly version: number;
+  readonly isOver: boolean;
+}
+
 export interface SubPlanDispatcherOptions {
   readonly services: NodeServices;
   readonly agentId: string;
@@ -48,15 +57,19 @@ export class SubPlanDispatcher implements TaskDispatcher {
 
   async #run(goal: string, assignment: TaskAssignment, options: DispatchOptions): Promise<unknown> {
     const { services } = this.#o;
+    const { runtime } = services.node;
     const { signal } = options;
     const goalId = subGoalIdOf(assignment.taskId, assignment.failures);
     const planId = planIdOf(goalId);
     try {
       signal.throwIfAborted();
-      await this.#submit(goal, goalId, assignment, options);
+      const begun = await this.#submit(goal, goalId, assignment, options);
       const run = createGoalRun({ goalId, planId, goalType: goal, services });
       for await (const { fraction, message, entry, plan } of run.progress({ signal })) {
-        if (entry.type === "plan.driven") options.onAssigned(entry.driver, plan().origin.planner);
+        if (entry.type === "plan.driven" && entry.version > begun.version) {
+          const age = { ms: runtime.monotonic() - begun.at, isOver: begun.isOver };
+          options.onAssigned(entry.driver, plan().origin.planner, age);
+        }
         options.onProgress(fraction, message);
         if (planEndings.has(entry.type)) {
           const state = plan();
@@ -81,10 +94,17 @@ export class SubPlanDispatcher implements TaskDispatcher {
     goalId: string,
     assignment: TaskAssignment,
     { signal, onAssigned }: DispatchOptions,
-  ): Promise<void> {
+  ): Promise<Begun> {
     const { services, log } = this.#o;
     const { node } = services;
-    if (assignment.resume && (await this.#exists(goalId))) return;
+    const known = assignment.resume ? await this.#existing(goalId) : undefined;
+    if (known) {
+      const isOver = isTerminal(known.status);
+      // No process was there all the time: the clocks of those who were say how long it has been.
+      const ms = Math.max(0, (isOver ? known.updatedAtMs : node.runtime.now()) - known.createdAtMs);
+      onAssigned(known.driver ?? known.origin.planner, known.origin.planner, { ms, isOver });
+      return { at: node.runtime.monotonic() - ms, version: known.version, isOver };
+    }
     const envelope = this.#envelope(goal, goalId, assignment);
     const planners = () => node.directory.planners(goal);
     for (;;) {
@@ -101,7 +121,7 @@ export class SubPlanDispatcher implements TaskDispatcher {
           signal,
         })) as GoalAccepted;
         onAssigned(accepted.agentId, accepted.agentName);
-        return;
+        return { at: node.runtime.monotonic(), version: 0, isOver: false };
       } catch (error) {
         if (signal.aborted || !isPassing(error)) throw error;
         log.debug("subplan.unsubmitted", { goal, error });
@@ -127,12 +147,11 @@ export class SubPlanDispatcher implements TaskDispatcher {
     }
   }
 
-  async #exists(goalId: string): Promise<boolean> {
+  async #existing(goalId: string): Promise<PlanState | undefined> {
     try {
-      await this.#o.services.tracker.read(planIdOf(goalId), { afterVersion: Number.MAX_SAFE_INTEGER });
-      return true;
+      return await this.#o.services.tracker.getPlan(planIdOf(goalId));
     } catch (error) {
-      if (isSoormaError(error, "PLAN_NOT_FOUND")) return false;
+      if (isSoormaError(error, "PLAN_NOT_FOUND")) return undefined;
       throw error;
     }
   }

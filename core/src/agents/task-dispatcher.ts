@@ -3,7 +3,13 @@ import type { Envelope } from "../events/envelope.ts";
 import { packEnvelope } from "../events/envelope.ts";
 import type { Logger } from "../log.ts";
 import type { MeshNode } from "../mesh/node.ts";
-import { type DispatchOptions, isHandOver, type TaskAssignment, type TaskDispatcher } from "../plans/dispatcher.ts";
+import {
+  type AttemptAge,
+  type DispatchOptions,
+  isHandOver,
+  type TaskAssignment,
+  type TaskDispatcher,
+} from "../plans/dispatcher.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import type { Timer } from "../runtime.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
@@ -17,7 +23,7 @@ import { RecordedNotes } from "./recorded-notes.ts";
 import { taskOffer } from "./task-offer.ts";
 import {
   type CancelNote,
-  type Holding,
+  type Held,
   type JoinAnswer,
   keyOf,
   type Outcome,
@@ -180,6 +186,8 @@ export class MeshTaskDispatcher implements TaskDispatcher {
       return;
     }
     const acknowledged = this.#acknowledgements.expect(job.key);
+    // Begun before this planner drove the plan.
+    if (job.assignment.resume) this.#assigned(job, { ms: outcome.ranMs, isOver: true });
     if (outcome.ok) job.resolve(outcome.result);
     else job.reject(fromFailure(outcome.failure));
     return acknowledged;
@@ -364,9 +372,9 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     job.state = "sought";
     job.options.onAssigned(agent.agentId, agent.name);
     this.#attach.ask(agent, { taskId, attempt, planId, epoch }, (holding) => {
+      if (typeof holding === "object") this.#found(job, agent, holding);
       if (job.state !== "sought") return;
       if (holding === "fenced") job.reject(fenced(job.assignment));
-      else if (holding !== "unknown") this.#found(job, agent, holding);
       else {
         const lostError = unanswered(agent, name, error);
         this.#tellUnwanted(agent, job.assignment, epoch, lostError);
@@ -381,6 +389,10 @@ export class MeshTaskDispatcher implements TaskDispatcher {
   #took(job: Job, agent: AgentRecord | undefined): void {
     job.state = "running";
     if (agent) job.options.onAssigned(agent.agentId, agent.name);
+  }
+
+  #assigned({ agent, options }: Job, age: AttemptAge): void {
+    if (agent) options.onAssigned(agent.agentId, agent.name, age);
   }
 
   /** Finds out who has an attempt that an earlier driver began. */
@@ -419,23 +431,28 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     let unanswered = job.asked.length;
     for (const agent of job.asked) {
       this.#attach.ask(agent, { taskId, attempt, planId, epoch }, (holding) => {
+        if (typeof holding === "object") this.#found(job, agent, holding);
         if (job.state !== "sought") return;
         if (holding === "fenced") job.reject(fenced(assignment));
-        else if (holding !== "unknown") this.#found(job, agent, holding);
         else if (--unanswered === 0) nobody();
       });
     }
   }
 
-  #found(job: Job, agent: AgentRecord | undefined, holding: Holding = "running"): void {
+  /** `held`: what the agent said when it was asked; what else it says of the attempt may come before that. */
+  #found(job: Job, agent: AgentRecord | undefined, held?: Held): void {
     if (!agent) return;
-    const isNew = job.agent === undefined;
-    job.agent = agent;
-    job.state = "running";
-    job.timer?.cancel();
-    this.#loads.add(agent, job);
-    this.#setSuspended(job, holding === "suspended");
-    if (isNew) job.options.onAssigned(agent.agentId, agent.name);
+    if (job.state === "sought") {
+      const isNew = job.agent === undefined;
+      job.agent = agent;
+      job.state = "running";
+      job.timer?.cancel();
+      this.#loads.add(agent, job);
+      this.#setSuspended(job, held?.state === "suspended");
+      if (isNew && !held) job.options.onAssigned(agent.agentId, agent.name);
+    }
+    if (!held || job.state !== "running" || job.agent !== agent) return;
+    this.#assigned(job, { ms: held.ranMs, isOver: held.state === "done" });
   }
 
   /** Asks the agents of these attempts whether they still have them. */

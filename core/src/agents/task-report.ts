@@ -35,7 +35,7 @@ export async function deliver(attempt: HeldAttempt, options: DeliveryOptions): P
   let isOver = false;
   let isPlain = false;
   for (let tries = 0; attempt.outcome; tries++) {
-    const message: TaskOutcome = { taskId, attempt: number, agentId, ...attempt.outcome };
+    const message: TaskOutcome = { taskId, attempt: number, agentId, ranMs: attempt.ranMs, ...attempt.outcome };
     const { replyTo } = attempt;
     try {
       await node.callAgent(replyTo, taskMethods.result, message, { timeoutMs: resultTimeoutMs });

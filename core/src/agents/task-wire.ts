@@ -82,7 +82,13 @@ export interface AttachRequest {
 }
 
 /** What a worker knows of an attempt; `fenced`: a planner of a later epoch asked for it. */
-export type Holding = "running" | "suspended" | "done" | "unknown" | "fenced";
+export type Holding = Held | "unknown" | "fenced";
+
+export interface Held {
+  readonly state: "running" | "suspended" | "done";
+  /** Milliseconds since the worker took it, or from then to its end: its clock went on while planners came and went. */
+  readonly ranMs: number;
+}
 
 export interface ProgressNote extends TaskKey {
   readonly agentId: string;
@@ -131,7 +137,8 @@ export type Outcome =
   | { readonly ok: true; readonly result: unknown }
   | { readonly ok: false; readonly failure: Failure };
 
-export type TaskOutcome = TaskKey & { readonly agentId: string } & Outcome;
+/** `ranMs`: as in {@link Held}. */
+export type TaskOutcome = TaskKey & { readonly agentId: string; readonly ranMs: number } & Outcome;
 
 /** One string for both halves of a key. */
 export function keyOf({ taskId, attempt }: TaskKey): string {
@@ -187,6 +194,19 @@ export function readAttach(params: unknown): AttachRequest {
 }
 
 /** @throws {SoormaError} `MESSAGE_MALFORMED` */
+export function readHoldings(answer: unknown): readonly Holding[] {
+  if (!Array.isArray(answer)) throw malformed("the answer to an attach request is no list");
+  for (const holding of answer) {
+    if (holding === "unknown" || holding === "fenced") continue;
+    const { state, ranMs } = record(holding, "what a worker holds");
+    if (state !== "running" && state !== "suspended" && state !== "done")
+      throw malformed("a held attempt has no state");
+    checkRanMs(ranMs);
+  }
+  return answer;
+}
+
+/** @throws {SoormaError} `MESSAGE_MALFORMED` */
 export function readProgress(params: unknown): ProgressNote {
   const note = ofAgent(params, "progress");
   if (typeof note.fraction !== "number") throw malformed("progress has no fraction");
@@ -238,12 +258,17 @@ export function readJoin(params: unknown): JoinRequest {
 export function readOutcome(params: unknown): TaskOutcome {
   const outcome = ofAgent(params, "a task's outcome");
   checkOutcome(outcome);
+  checkRanMs(outcome.ranMs);
   return outcome as unknown as TaskOutcome;
 }
 
 function checkOutcome(outcome: Readonly<Record<string, unknown>>): void {
   if (typeof outcome.ok !== "boolean") throw malformed("a task's outcome lacks a field");
   if (!outcome.ok) checkFailure(outcome.failure);
+}
+
+function checkRanMs(ranMs: unknown): void {
+  if (typeof ranMs !== "number" || !(ranMs >= 0)) throw malformed("an attempt does not say how long it ran");
 }
 
 function checkFailure(value: unknown): void {

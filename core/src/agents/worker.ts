@@ -401,11 +401,10 @@ export class Worker extends Agent {
       if (epoch < known.epoch) return "fenced";
       const isOther = known.replyTo.agentId !== replyTo.agentId;
       if (isOther) known.moveTo(replyTo, epoch);
-      if (known.outcome) {
-        if (isOther) this.#deliver(known, resultPatienceMs);
-        return "done";
-      }
-      return known.isSuspended ? "suspended" : "running";
+      const { ranMs, isSuspended } = known;
+      if (!known.outcome) return { state: isSuspended ? "suspended" : "running", ranMs };
+      if (isOther) this.#deliver(known, resultPatienceMs);
+      return { state: "done", ranMs };
     });
   }
 

@@ -1,6 +1,7 @@
 import { type Failure, SoormaError, toFailure } from "../errors.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import {
+  type AttemptAge,
   type DispatchOptions,
   handedOver,
   isHandOver,
@@ -57,7 +58,7 @@ export class Attempts {
     const { taskId } = assignment;
     this.#drop(taskId)?.abort(new SoormaError("CANCELLED", `attempt ${assignment.attempt} replaces this one`));
     const attempt = new Attempt(assignment, this.#runtime.monotonic(), {
-      assigned: (agent) => this.#assigned(attempt, agent),
+      assigned: (agent, age) => this.#assigned(attempt, agent, age),
       progressed: (progress) => this.#progressed(attempt, progress),
       delegate: async (tasks) => {
         this.#checkWanted(attempt);
@@ -111,15 +112,18 @@ export class Attempts {
     throw new SoormaError("ATTEMPT_STALE", `attempt ${attempt} at task "${name}" is not the current one any more`);
   }
 
-  #assigned(attempt: Attempt, agent: Agent): void {
+  #assigned(attempt: Attempt, agent: Agent, { ms: ageMs, isOver }: AttemptAge): void {
     if (this.#attempts.get(attempt.assignment.taskId) !== attempt) return;
     const { resume, timeoutMs } = attempt.assignment;
-    attempt.agentTold = resume !== undefined && resume.agentId === agent.agentId;
+    const isKnown = attempt.agentTold && attempt.agent?.agentId === agent.agentId;
+    attempt.agentTold = isKnown || resume?.agentId === agent.agentId;
     attempt.agent = agent;
-    attempt.beganAt = this.#runtime.monotonic();
+    attempt.beganAt = this.#runtime.monotonic() - ageMs;
     attempt.timer?.cancel();
     if (timeoutMs !== undefined) {
-      attempt.timer = setLongTimer(this.#runtime, () => this.#expire(attempt, agent, timeoutMs), timeoutMs);
+      // What has ended may take a moment to be delivered.
+      const leftMs = isOver ? timeoutMs : Math.max(0, timeoutMs - ageMs);
+      attempt.timer = setLongTimer(this.#runtime, () => this.#expire(attempt, agent, timeoutMs), leftMs);
     }
     if (!attempt.agentTold) this.#note(attempt);
   }
@@ -172,8 +176,10 @@ export class Attempts {
   }
 }
 
+const justTaken: AttemptAge = { ms: 0, isOver: false };
+
 interface AttemptEvents {
-  assigned(agent: Agent): void;
+  assigned(agent: Agent, age: AttemptAge): void;
   progressed(progress: { fraction: number; message?: string }): void;
   delegate(tasks: readonly TaskSpec[]): Promise<void>;
   join(name: string, signal: AbortSignal): Promise<unknown>;
@@ -197,7 +203,7 @@ class Attempt implements DispatchOptions {
   constructor(assignment: TaskAssignment, beganAt: number, events: AttemptEvents) {
     this.assignment = assignment;
     this.beganAt = beganAt;
-    this.onAssigned = (agentId, agentName) => events.assigned({ agentId, agentName });
+    this.onAssigned = (agentId, agentName, age = justTaken) => events.assigned({ agentId, agentName }, age);
     this.onProgress = (fraction, message) =>
       events.progressed({ fraction, ...(message === undefined ? {} : { message }) });
     this.onDelegate = events.delegate;

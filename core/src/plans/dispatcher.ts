@@ -39,6 +39,14 @@ export interface TaskAssignment {
   readonly origin: PlanOrigin;
 }
 
+/** What an agent says of an attempt that an earlier driver began. */
+export interface AttemptAge {
+  /** Milliseconds its handler has been at it, or was. */
+  readonly ms: number;
+  /** It has ended. How is on its way, and counts although nobody was there to say that its time was over. */
+  readonly isOver: boolean;
+}
+
 export interface DispatchOptions {
   /**
    * Aborts when the attempt is no matter of this engine any more. Its reason says why: {@link isHandOver}, then the agent goes
@@ -49,8 +57,11 @@ export interface DispatchOptions {
   readonly abortedWith: { readonly reason: unknown } | undefined;
   /** Has `listener` called when the signal aborts; one only. A signal is made for nobody who does with this. */
   whenAborted(listener: (reason: unknown) => void): void;
-  /** To be called when an agent took it; again when another one did. The attempt's `timeoutMs` begins here. */
-  onAssigned(agentId: string, agentName: string): void;
+  /**
+   * To be called when an agent took it; again when another one did, and when it is known for how long it has had it. The
+   * attempt's `timeoutMs` begins here, `age` earlier.
+   */
+  onAssigned(agentId: string, agentName: string, age?: AttemptAge): void;
   /** As often as wanted: the engine logs the latest now and then. */
   onProgress(fraction: number, message?: string): void;
   /**

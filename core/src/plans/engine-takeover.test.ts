@@ -47,6 +47,51 @@ test("an engine that was stopped while others drove its plan, and claims it back
   ]);
 });
 
+test("an attempt's time and its time-out go on where they are when its plan is taken over", async () => {
+  const never: PlanHandlers = {
+    makeTasks: () => ({ tasks: [{ name: "slow", assignedTo: "slow", timeoutMs: 1_000, retry: { maxAttempts: 1 } }] }),
+  };
+  const fixture = planEngines({
+    slow: ({ planId }, { signal }) =>
+      sleep(fixture.runtime, planId === "stuck" ? 10_000 : 890, signal).then(() => "done"),
+  });
+  const { runtime, log, engineFor, takeOver, settle } = fixture;
+  const a = engineFor("a");
+  for (const planId of ["stuck", "quick"]) await settle(a.accept(testOrigin, planId, never));
+  await runtime.advance(700);
+  await settle(a.stop());
+  const b = engineFor("b");
+  expect(await takeOver(b, "b", () => never)).toBe(2);
+  await settle(Promise.all([b.ended("stuck"), b.ended("quick")]));
+  const ended = (planId: string) => log.entries(planId).find(({ type }) => /^task\.(succeeded|failed)/.test(type));
+  const { timeMs: begun = 0 } = log.entries("stuck").find(({ type }) => type === "task.dispatched") ?? {};
+  expect(ended("stuck")).toMatchObject({
+    type: "task.failed",
+    failure: { code: "TIMEOUT" },
+    timeMs: begun + 1_000,
+    durationMs: 1_000,
+  });
+  // 10 ms are the way to its agent.
+  expect(ended("quick")).toMatchObject({ type: "task.succeeded", durationMs: 900 });
+});
+
+test("what ended while nobody drove its plan counts, and has taken as long as it took", async () => {
+  const timed: PlanHandlers = {
+    makeTasks: () => ({ tasks: [{ name: "slow", assignedTo: "slow", timeoutMs: 1_000, retry: { maxAttempts: 1 } }] }),
+  };
+  const fixture = planEngines({ slow: (_, { signal }) => sleep(fixture.runtime, 900, signal).then(() => "done") });
+  const { runtime, engineFor, takeOver, settle, changes } = fixture;
+  const a = engineFor("a");
+  await settle(a.accept(testOrigin, "p", timed));
+  await runtime.advance(500);
+  await settle(a.stop());
+  await runtime.advance(60_000);
+  const b = engineFor("b");
+  expect(await takeOver(b, "b", () => timed)).toBe(1);
+  expect((await settle(b.ended("p")))?.status).toBe("completed");
+  expect(changes("task.succeeded")).toMatchObject([{ durationMs: 910 }]);
+});
+
 test.each(["before", "after"] as const)(
   "a plan claimed back while its engine reads that it lost it is driven, held up %s the read",
   async (phase) => {

@@ -130,8 +130,11 @@ export function journaled(base: JournaledBase, { path, bytes, runtime, log }: Jo
 
   const toBase = async (writes: Writes): Promise<void> => {
     await drain();
-    if (journal) await base.commit(new Map(writes).set(markKey, mark(journal.salt, ++sequence)));
-    else if (!made) await base.commit(writes);
+    if (journal) {
+      await base.commit(new Map(writes).set(markKey, mark(journal.salt, sequence + 1)));
+      // Not before: a number of what was refused would be missing among the records that follow.
+      sequence++;
+    } else if (!made) await base.commit(writes);
     else {
       await base.commit(new Map(writes).set(markKey, mark(made.salt, sequence)));
       [journal, made] = [made, undefined];

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { collectingLogger } from "../../testing/collecting-logger.ts";
@@ -80,3 +80,27 @@ test.each([0, 1024 * 1024])(
     rmSync(path, { recursive: true });
   },
 );
+
+test("a commit that was refused for want of room is not missing in the journal of a process killed after it", async () => {
+  const root = mkdtempSync(join(tmpdir(), "soorma-store-"));
+  const path = join(root, "killed");
+  const log = collectingLogger();
+  const store = await openLmdbStore({ path, runtime: systemRuntime, log, mapSizeBytes: 1024 * 1024 });
+  await waitFor(async () => {
+    await store.transact((tx) => tx.put(["n"], 0));
+    return log.events().includes("journal.opened");
+  });
+  const refused = await store
+    .transact((tx) => tx.put(["large"], "x".repeat(2 * 1024 * 1024)))
+    .catch((error: { code?: string }) => error.code);
+  expect<unknown>(refused).toBe("STORE_FULL");
+  await store.transact((tx) => tx.put(["small"], "kept"));
+  const found = join(root, "found");
+  mkdirSync(found);
+  for (const file of ["data.mdb", "journal"]) copyFileSync(join(path, file), join(found, file));
+  await store.close();
+  const next = await openLmdbStore({ path: found, runtime: systemRuntime, log });
+  expect(next.get<string>(["small"])).toBe("kept");
+  await next.close();
+  rmSync(root, { recursive: true });
+});

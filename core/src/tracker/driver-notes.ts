@@ -48,6 +48,8 @@ const rememberMs = 600_000;
 export class DriverNotes {
   readonly #options: DriverNotesOptions;
   readonly #pending = new Map<string, Pending>();
+  /** Of all drivers together: one that was forgotten and is back has no number twice. */
+  #last = 0;
 
   constructor(options: DriverNotesOptions) {
     this.#options = options;
@@ -56,7 +58,8 @@ export class DriverNotes {
   add(tenant: string, driver: string, planId: string, version: number): void {
     const pending = this.#of(tenant, driver);
     pending.plans.delete(planId);
-    pending.plans.set(planId, { number: ++pending.last, version });
+    pending.last = ++this.#last;
+    pending.plans.set(planId, { number: pending.last, version });
     this.#sendSoon(pending);
   }
 
@@ -74,6 +77,11 @@ export class DriverNotes {
     for (const [key, other] of this.#pending) {
       if (other.touchedAtMs + rememberMs < pending.touchedAtMs) this.#pending.delete(key);
     }
+  }
+
+  /** Whether it was heard of, or has notes, lately. */
+  knows(tenant: string, driver: string): boolean {
+    return this.#pending.has(JSON.stringify([tenant, driver]));
   }
 
   forget(tenant: string, driver: string): void {

@@ -389,4 +389,23 @@ describe.each(Object.entries(testStores))("drivers on the %s store", (_name, mak
     expect(await log.record("p1", stepped("a", "x"))).toEqual({ version: 4, accepted: true });
     expect((await log.claim("p", "a", 10)).plans[0]).toMatchObject({ planId: "p1", epoch: 2, version: 5 });
   });
+
+  test("a driver that was cut off for so long that its notes are forgotten hears of what was ordered meanwhile", async () => {
+    await using s = await subject();
+    const heard: string[] = [];
+    s.tracker.onDriverNote((_tenant, { driver, plans }, address) => {
+      if (driver === "d1" && address !== undefined) for (const [planId] of plans) heard.push(planId);
+    });
+    const holder = { address: "inproc://d1", home: undefined, nodeId: "n1" };
+    const { session } = await s.tracker.lease("acme", "p", "d1", { holder });
+    await s.plan("p1", "d1");
+    await s.runtime.advance(20_000);
+    await s.tracker.of("acme", "someone").record("p1", cancelled);
+    heard.length = 0;
+    await s.runtime.advance(660_000);
+    await s.tracker.lease("acme", "q", "other", { holder: { ...holder, address: "inproc://other" } });
+    await s.tracker.lease("acme", "p", "d1", { holder, heard: { session, upTo: 0 } });
+    await s.runtime.advance(1_000);
+    expect(heard).toEqual(["p1"]);
+  });
 });

@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { fakeRuntime } from "../../testing/fake-runtime.ts";
 import { changes } from "../../testing/plan-changes.ts";
+import { trackerInMemory } from "../../testing/tracker-in-memory.ts";
+import type { PlanChange } from "../plans/log.ts";
 import { foldPlan, summarize } from "../plans/reducer.ts";
 import { createMemoryStore } from "../store/memory-store.ts";
 import type { Store } from "../store/store.ts";
@@ -133,4 +135,36 @@ test("a change made in the moment in which earlier ones are found lost follows w
     expect(entries.map(({ version }) => version)).toEqual(entries.map((_, i) => i + 1));
     expect(entries.some((entry) => entry.type === "task.stepped" && entry.key.startsWith("lost"))).toBe(false);
   }
+});
+
+test("an append that is refused in its middle leaves nothing in what follows it while the disk is at work", async () => {
+  const flushed = Promise.withResolvers<void>();
+  let isHeld = false;
+  const { log } = trackerInMemory({ onFlush: async () => void (isHeld && (await flushed.promise)) });
+  const long = "t".repeat(500);
+  await log.append("p1", 0, [created({}, "a"), started("a", long), dispatched("a"), dispatched(long)]);
+  await log.append("p2", 0, [created({}, "a"), started("a")]);
+  isHeld = true;
+  const other = log.append("p2", 2, [dispatched("a")]);
+  // Short enough as text, but not as the key of a wait in the store.
+  const key = "é".repeat(900);
+  const wait: PlanChange = {
+    type: "task.waiting",
+    taskId: long,
+    attempt: 1,
+    key,
+    on: { kind: "event", pattern: "x" },
+  };
+  const refused = log.record("p1", wait).catch((error: { code?: string }) => error.code);
+  const good = log.record("p1", stepped("a", "k"));
+  flushed.resolve();
+  await Promise.all([other, good]);
+  expect(await refused).toBe("KEY_INVALID");
+  expect((await log.read("p1")).map(({ version, type }) => [version, type])).toEqual([
+    [1, "plan.created"],
+    [2, "plan.started"],
+    [3, "task.dispatched"],
+    [4, "task.dispatched"],
+    [5, "task.stepped"],
+  ]);
 });

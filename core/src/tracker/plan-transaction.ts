@@ -141,6 +141,7 @@ export class PlanTransaction {
     const summary = fold.summary();
     if (operationId !== undefined) memo.operations.add(operationId, summary.version, timeMs);
     if (isTerminal(summary.status)) derived.planEnded();
+    else if (derived.waits > 0 && changes.some((change) => mayEndOthers(fold, change))) derived.closeEnded(fold);
     const isForeign = driver !== undefined && (by !== driver || isConsequence);
     const isLoud = isForeign && changes.some((change) => !quiet.has(change.type));
     const head: Head = {
@@ -218,6 +219,33 @@ function isOver({ summary, ending }: Head): boolean {
   return ending || summary.status === "failed" || summary.status === "cancelled";
 }
 
+/** Whether tasks may have ended with the one, or the plan, that this ended. */
+function mayEndOthers(fold: PlanFold, change: PlanChange): boolean {
+  switch (change.type) {
+    case "plan.failed":
+    case "plan.cancelled":
+      return true;
+    case "task.failed":
+    case "task.cancelled":
+      return fold.task(change.taskId)?.parentTaskId !== undefined || fold.children(change.taskId).length > 0;
+    default:
+      return false;
+  }
+}
+
+/** The dead letters among the tasks that one belongs to, and their sub-tasks, other than itself. */
+function deadKin(fold: PlanFold, taskId: string): TaskState[] {
+  let top = fold.task(taskId);
+  for (let parent = top; parent; parent = fold.task(parent.parentTaskId ?? "")) top = parent;
+  const dead: TaskState[] = [];
+  const open = top ? [top] : [];
+  for (let task = open.pop(); task; task = open.pop()) {
+    if (task.taskId !== taskId && fold.isDeadLetter(task.taskId)) dead.push(task);
+    for (const child of fold.children(task.taskId)) open.push(child);
+  }
+  return dead;
+}
+
 /** What follows from changes beside the log: metrics, dead letters, and who waits for events. */
 class Derived {
   readonly opened: EventWait[] = [];
@@ -230,6 +258,8 @@ class Derived {
   /** The task before the change that is looked at. */
   #task: TaskState | undefined;
   #wasDead = false;
+  /** Dead letters that a task begun anew may take along: those of the task it belongs to, and of its sub-tasks. */
+  #kin: readonly TaskState[] = [];
 
   constructor(tx: StoreTransaction, tenant: string, planId: string, waits: number, ended: EndedAttempt[]) {
     this.#ended = ended;
@@ -242,6 +272,7 @@ class Derived {
   /** To be called before the fold takes the change. */
   look(fold: PlanFold, change: PlanChange): void {
     this.#task = undefined;
+    this.#kin = change.type === "task.revived" ? deadKin(fold, change.taskId) : [];
     switch (change.type) {
       case "task.succeeded":
       case "task.failed":
@@ -271,6 +302,9 @@ class Derived {
       case "task.failed":
         this.#closeAll(change.taskId);
     }
+    for (const dead of this.#kin) {
+      if (!fold.isDeadLetter(dead.taskId)) removeDeadLetter(this.#tx, this.#tenant, fold.summary(), dead);
+    }
     const task = this.#task;
     if (!task) return;
     const attempt = endedAttempt(this.#tenant, task, change);
@@ -280,6 +314,14 @@ class Derived {
     const now = fold.task(task.taskId);
     if (!isDead) removeDeadLetter(this.#tx, this.#tenant, fold.summary(), task);
     else if (now) addDeadLetter(this.#tx, this.#tenant, fold.summary(), now);
+  }
+
+  /** The waits of tasks that ended with another one. */
+  closeEnded(fold: PlanFold): void {
+    for (const { key } of Array.from(this.#tx.range({ prefix: ["planw", this.#tenant, this.#planId] }))) {
+      const taskId = String(key[3]);
+      if (isTerminal(fold.task(taskId)?.status ?? "failed")) this.#close(taskId, String(key[4]));
+    }
   }
 
   planEnded(): void {

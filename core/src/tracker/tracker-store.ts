@@ -165,9 +165,15 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
     try {
       result = await store.transact((tx) => {
         plans = new PlanTransaction(tx, folds, runtime.now());
-        const made = body(plans);
-        plans.count(counts);
-        return made;
+        try {
+          const made = body(plans);
+          plans.count(counts);
+          return made;
+        } catch (error) {
+          // At once: the store tells only when its disk is done, and meanwhile others change these plans.
+          plans.abandon();
+          throw error;
+        }
       });
     } catch (error) {
       plans?.abandon();
@@ -255,8 +261,8 @@ export function createTrackerStore(options: TrackerStoreOptions): TrackerStore {
 
     async lease(tenant, planner, driver, { leaseMs = defaultLeaseMs, holder, heard } = {}) {
       const isNew = leases.renew(tenant, planner, driver, leaseMs, holder);
-      if (isNew && heard?.session !== session) {
-        // What was noted before the start, or before it was here, may not have reached it.
+      if (isNew && (heard?.session !== session || !notes.knows(tenant, driver))) {
+        // What was noted before the start, before it was here, or so long ago that it was forgotten, may not have reached it.
         for (const { planId } of open.of(tenant, planner, driver)) {
           const version = readHead(store, tenant, planId)?.foreignVersion ?? 0;
           if (version > 0) notes.add(tenant, driver, planId, version);

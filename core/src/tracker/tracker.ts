@@ -110,12 +110,7 @@ export function createTracker({ log, queries, tenant, userId, nextId }: TrackerO
         const started = begin(fold, task);
         const attempt = started.length > 0 ? task.attempt + 1 : task.attempt;
         const changes: PlanChange[] = [...started, { type: "task.succeeded", taskId, attempt, result }];
-        if (isManual(fold) && fold.openCount === 1) {
-          const results = fold
-            .state()
-            .tasks.map(({ taskId: id, name, result: value }) => [name, id === taskId ? result : value]);
-          changes.push({ type: "plan.completed", result: Object.fromEntries(results) });
-        }
+        if (isManual(fold) && fold.openCount === 1) changes.push(...endOf(fold, taskId, result));
         return changes;
       });
     },
@@ -137,7 +132,9 @@ export function createTracker({ log, queries, tenant, userId, nextId }: TrackerO
             failure: { code: "DEPENDENCY_FAILED", message, retryable: false },
           });
         }
-        if (fold.openCount === changes.length) changes.push({ type: "plan.failed", failure });
+        if (fold.openCount === changes.length) {
+          changes.push(fold.ending ? { type: "plan.undone" } : { type: "plan.failed", failure });
+        }
         return changes;
       });
     },
@@ -146,6 +143,22 @@ export function createTracker({ log, queries, tenant, userId, nextId }: TrackerO
       return (await refresh(planId)).state();
     },
   };
+}
+
+/** How a plan driven by hand ends when the task that is open completes. */
+function endOf(fold: PlanFold, taskId: string, result: unknown): PlanChange[] {
+  if (fold.ending) return [{ type: "plan.undone" }];
+  const { tasks } = fold.state();
+  if (fold.unhandledFailures > 0) {
+    const failure = tasks.find((task) => task.status === "failed" && task.handled !== true)?.failure;
+    return [
+      { type: "plan.failed", failure: failure ?? { code: "TASK_FAILED", message: "a task failed", retryable: false } },
+    ];
+  }
+  const results = tasks.map(({ taskId: id, name, result: value }) => [name, id === taskId ? result : value]);
+  const completed: PlanChange = { type: "plan.completed", result: Object.fromEntries(results) };
+  // A paused plan cannot complete, and nobody would do it later.
+  return fold.status === "paused" ? [{ type: "plan.resumed" }, completed] : [completed];
 }
 
 function isManual(fold: PlanFold): boolean {
@@ -166,6 +179,9 @@ function begin(fold: PlanFold, task: TaskState): PlanChange[] {
   if (fold.status === "paused") throw refused(fold, task, "the plan is paused");
   const open = task.dependsOn.filter((name) => fold.taskNamed(name)?.status !== "completed");
   if (open.length > 0) throw refused(fold, task, `it waits for ${open.map((name) => `"${name}"`).join(", ")}`);
+  if (fold.groupsToExpand.has(task.taskId)) throw refused(fold, task, "it is a forEach, whose items are not known");
+  if (![fold.ready, fold.backingOff, fold.running].some((ids) => ids.has(task.taskId)))
+    throw refused(fold, task, "it is not its turn");
   return [{ type: "task.dispatched", taskId: task.taskId, attempt: task.attempt + 1 }];
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type AnyData, type EventMessage, NonRetryableError } from "@soorma/core";
+import { type AnyData, type EventMessage, NonRetryableError, SoormaError } from "@soorma/core";
 import { waitFor } from "@soorma/core/testing";
 import { failureOf } from "./failure-of.ts";
 import { inProcessMesh } from "./in-process.ts";
@@ -153,6 +153,63 @@ describe("a task that is a goal of its own", () => {
     expect(await run.result()).toEqual({ in: "late" });
   });
 });
+
+test("a sub-plan that nobody had taken when its parent's planner was lost is begun with its data", async () => {
+  await using mesh = await inProcessMesh();
+  const build = () => {
+    const outer = mesh.planner({ name: "outer" });
+    outer.onGoal("outer.goal", () => ({
+      tasks: [{ name: "leg", goal: "inner.goal", data: { to: "{{goal.data.to}}" }, templated: true }],
+    }));
+    return outer.run().then(() => outer);
+  };
+  const first = await build();
+  const client = await mesh.client();
+  const run = await client.submitGoal("outer.goal", { to: "Rome" });
+  await waitFor(async () => (await run.plan()).tasks[0]?.status === "running");
+  mesh.hub.crash(first.record().nodeId);
+  await build();
+  await waitFor(async () => (await run.plan()).epoch === 2);
+  const inner = mesh.planner({ name: "inner" });
+  const planned: unknown[] = [];
+  inner.onGoal("inner.goal", ({ data }) => {
+    planned.push(data);
+    return { tasks: [] };
+  });
+  await inner.run();
+  await run.result({ timeoutMs: 20_000 });
+  expect(planned).toEqual([{ to: "Rome" }]);
+});
+
+test.each(["NODE_STOPPED", "ATTEMPT_LOST", "PLAN_FENCED"] as const)(
+  "%s that a sub-plan or a delegated task fails with is its failure, and not one of whoever waits for it",
+  async (code) => {
+    await using mesh = await inProcessMesh();
+    const planner = mesh.planner({ name: "planner", retry: { maxAttempts: 2, backoffMs: 1 } });
+    planner.onGoal("outer.goal", ({ data }) => ({
+      tasks: [data === "goal" ? { name: "leg", goal: "inner.goal" } : { name: "main", assignedTo: "main" }],
+    }));
+    let planned = 0;
+    const thrown = (): never => {
+      throw new SoormaError(code, "of something else", { retryable: false });
+    };
+    planner.onGoal("inner.goal", () => {
+      planned++;
+      return thrown();
+    });
+    await planner.run();
+    const worker = mesh.worker({ name: "worker", concurrency: 3 });
+    worker.onTask("main", (task) => task.delegate("sub", null));
+    worker.onTask("sub", thrown);
+    await worker.run();
+    const client = await mesh.client();
+    for (const shape of ["goal", "task"]) {
+      const run = await client.submitGoal("outer.goal", shape);
+      expect(await failureOf(run.result({ timeoutMs: 20_000 }))).toThrow(/of something else/);
+    }
+    expect(planned).toBe(1);
+  },
+);
 
 test("a goal that a handler submits is a sub-plan of its task's plan, with its deadline", async () => {
   await using mesh = await inProcessMesh();

@@ -1,7 +1,13 @@
 import { fromFailure, isSoormaError, SoormaError } from "../errors.ts";
 import type { Envelope } from "../events/envelope.ts";
 import type { Logger } from "../log.ts";
-import { type DispatchOptions, isHandOver, type TaskAssignment, type TaskDispatcher } from "../plans/dispatcher.ts";
+import {
+  type DispatchOptions,
+  isHandOver,
+  passedOn,
+  type TaskAssignment,
+  type TaskDispatcher,
+} from "../plans/dispatcher.ts";
 import type { PlanState } from "../plans/log.ts";
 import { isPassing } from "../plans/log-access.ts";
 import { isTerminal } from "../plans/task-node.ts";
@@ -65,19 +71,25 @@ export class SubPlanDispatcher implements TaskDispatcher {
       signal.throwIfAborted();
       const begun = await this.#submit(goal, goalId, assignment, options);
       const run = createGoalRun({ goalId, planId, goalType: goal, services });
-      for await (const { fraction, message, entry, plan } of run.progress({ signal })) {
-        if (entry.type === "plan.driven" && entry.version > begun.version) {
-          const age = { ms: runtime.monotonic() - begun.at, isOver: begun.isOver };
-          options.onAssigned(entry.driver, plan().origin.planner, age);
+      let { version } = begun;
+      const end = await this.#patiently(signal, async () => {
+        for await (const { fraction, message, entry, plan } of run.progress({ signal })) {
+          const isNew = entry.version > version;
+          version = Math.max(version, entry.version);
+          if (entry.type === "plan.driven" && isNew) {
+            const age = { ms: runtime.monotonic() - begun.at, isOver: begun.isOver };
+            options.onAssigned(entry.driver, plan().origin.planner, age);
+          }
+          options.onProgress(fraction, message);
+          if (planEndings.has(entry.type)) {
+            const state = plan();
+            if (isTerminal(state.status)) return state;
+          }
         }
-        options.onProgress(fraction, message);
-        if (planEndings.has(entry.type)) {
-          const state = plan();
-          if (isTerminal(state.status)) return answerOf(state);
-        }
-      }
-      signal.throwIfAborted();
-      throw new SoormaError("STORE_UNAVAILABLE", `the log of sub-plan ${planId} ended before its goal was answered`);
+        signal.throwIfAborted();
+        throw new SoormaError("STORE_UNAVAILABLE", `the log of sub-plan ${planId} ended before its goal was answered`);
+      });
+      return answerOf(end);
     } catch (error) {
       // Whoever drives the plan from now on waits for the same sub-plan.
       if (signal.aborted && !isHandOver(signal.reason)) {
@@ -97,7 +109,7 @@ export class SubPlanDispatcher implements TaskDispatcher {
   ): Promise<Begun> {
     const { services, log } = this.#o;
     const { node } = services;
-    const known = assignment.resume ? await this.#existing(goalId) : undefined;
+    const known = assignment.resume ? await this.#existing(goalId, signal) : undefined;
     if (known) {
       const isOver = isTerminal(known.status);
       // No process was there all the time: the clocks of those who were say how long it has been.
@@ -138,18 +150,34 @@ export class SubPlanDispatcher implements TaskDispatcher {
         await services.tracker.cancelPlan(planId, reason);
         return;
       } catch (error) {
-        if (round > cancelRounds || !isSoormaError(error, "PLAN_NOT_FOUND")) {
+        const isAway = isPassing(error) && !services.node.isClosing;
+        if (!isAway && (round > cancelRounds || !isSoormaError(error, "PLAN_NOT_FOUND"))) {
           log.debug("subplan.uncancelled", { planId, error });
           return;
         }
+        if (isAway) round--;
         await sleep(services.node.runtime, pauseMs);
       }
     }
   }
 
-  async #existing(goalId: string): Promise<PlanState | undefined> {
+  /** A log that is away says nothing of the sub-plan: the attempt goes on, or another sub-plan would be begun beside it. */
+  async #patiently<T>(signal: AbortSignal, action: () => Promise<T>): Promise<T> {
+    const { services, log } = this.#o;
+    for (;;) {
+      try {
+        return await action();
+      } catch (error) {
+        if (signal.aborted || services.node.isClosing || !isPassing(error)) throw error;
+        log.debug("subplan.unwatched", { error });
+        await sleep(services.node.runtime, pauseMs, signal);
+      }
+    }
+  }
+
+  async #existing(goalId: string, signal: AbortSignal): Promise<PlanState | undefined> {
     try {
-      return await this.#o.services.tracker.getPlan(planIdOf(goalId));
+      return await this.#patiently(signal, () => this.#o.services.tracker.getPlan(planIdOf(goalId)));
     } catch (error) {
       if (isSoormaError(error, "PLAN_NOT_FOUND")) return undefined;
       throw error;
@@ -188,10 +216,12 @@ export class SubPlanDispatcher implements TaskDispatcher {
 function answerOf({ planId, status, result, failure, origin }: PlanState): unknown {
   if (status === "completed") return result;
   throw fromFailure(
-    failure ?? {
-      code: "GOAL_FAILED",
-      message: `goal "${origin.goalType}" (plan ${planId}) ${status}`,
-      retryable: false,
-    },
+    passedOn(
+      failure ?? {
+        code: "GOAL_FAILED",
+        message: `goal "${origin.goalType}" (plan ${planId}) ${status}`,
+        retryable: false,
+      },
+    ),
   );
 }

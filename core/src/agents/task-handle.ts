@@ -1,9 +1,10 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { checkData, type TaskContract } from "../contracts.ts";
-import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
+import { type Failure, fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { compilePattern } from "../events/pattern.ts";
 import { type EventWhere, findWhereProblem, matchesWhere } from "../events/where.ts";
+import { passedOn } from "../plans/dispatcher.ts";
 import type { TaskSpec, WaitSpec } from "../plans/log.ts";
 import { findUnpackable } from "../plans/packable.ts";
 import { setLongTimer } from "../plans/timing.ts";
@@ -424,17 +425,7 @@ function checkPackable(value: unknown, what: string): void {
   });
 }
 
-/**
- * A handler's failure as it is reported. What would say something of the attempt itself, that it was handed back or lost
- * while it waited, can come from elsewhere, too: a handler that passes such an error on has failed.
- */
-export function failureOf(error: unknown): ReturnType<typeof toFailure> {
-  const { details, ...failure } = toFailure(error, "TASK_FAILED");
-  const { suspended: _suspended, ...rest } = details ?? {};
-  const isOfAttempt = failure.code === "NODE_STOPPED" || failure.code === "ATTEMPT_LOST";
-  return {
-    ...failure,
-    ...(isOfAttempt ? { code: "TASK_FAILED" } : {}),
-    ...(details === undefined ? {} : { details: rest }),
-  };
+/** A handler's failure as it is reported. */
+export function failureOf(error: unknown): Failure {
+  return passedOn(toFailure(error, "TASK_FAILED"));
 }

@@ -12,6 +12,7 @@ import { atMost, type Runtime, type Timer } from "../runtime.ts";
 import { Agent, type AgentOptions } from "./agent.ts";
 import { AnsweredResults } from "./answered-results.ts";
 import type { AnyData } from "./any-data.ts";
+import { stale } from "./attempt-errors.ts";
 import type { PlatformContext } from "./context.ts";
 import { EventListeners } from "./event-listeners.ts";
 import { HeldAttempt } from "./held-attempt.ts";
@@ -91,6 +92,8 @@ export class Worker extends Agent {
   readonly #leaseMs: number;
   #shared: (TaskServices & { readonly signals: SignalWatches; readonly events: EventListeners }) | undefined;
   #holdingTimer: Timer | undefined;
+  /** Whether what it holds has ended, asked of the log. */
+  #asking: Promise<void> | undefined;
   #awake: Wakefulness | undefined;
   #isClosed = false;
   #idleWaiters: (() => void)[] = [];
@@ -449,10 +452,33 @@ export class Worker extends Agent {
       for (const { replyTo, attempts } of held.values()) {
         this.#tell(replyTo, taskMethods.holding, { agentId: this.agentId, attempts });
       }
+      this.#asking ??= this.#dropEnded().finally(() => {
+        this.#asking = undefined;
+      });
       if (this.#attempts.size > 0) this.#tellHolding();
     };
     const { runtime } = this.services().node;
     this.#holdingTimer = runtime.setTimer(tell, this.#leaseMs / 3, { background: true });
+  }
+
+  /**
+   * Drops attempts that the log has as ended: nobody tells of the end of a plan that had no planner then. Whatever has an outcome
+   * finds out when it is delivered.
+   */
+  async #dropEnded(): Promise<void> {
+    if (this.#isClosed) return;
+    const { directory } = this.services().node;
+    for (const attempt of [...this.#attempts.values()]) {
+      const isOpen = (): boolean => !attempt.outcome && !attempt.unwanted && !this.#isClosed;
+      if (!isOpen() || directory.has(attempt.replyTo.agentId)) continue;
+      try {
+        if ((await this.#hasEnded(attempt.offer)) && isOpen()) this.#drop(attempt, stale(attempt.offer));
+      } catch (error) {
+        // The next round asks again.
+        this.log.debug("task.unasked", { taskId: attempt.offer.taskId, error });
+        return;
+      }
+    }
   }
 
   #tell(to: ReplyTo, method: string, note: object): void {

@@ -1,5 +1,5 @@
 import { fromFailure, isSoormaError, SoormaError, toFailure } from "../errors.ts";
-import { handedOver, isHandOver } from "./dispatcher.ts";
+import { handedOver, isHandOver, passedOn } from "./dispatcher.ts";
 import { checkAddition } from "./graph.ts";
 import type { TaskSpec, TaskState } from "./log.ts";
 import { isTerminal } from "./task-node.ts";
@@ -87,7 +87,10 @@ export class Delegations {
         settle: ({ status, result, failure, name: child }) => {
           done();
           if (status === "completed") resolve(result);
-          else reject(failure ? fromFailure(failure) : new SoormaError("CANCELLED", `task "${child}" is ${status}`));
+          else
+            reject(
+              failure ? fromFailure(passedOn(failure)) : new SoormaError("CANCELLED", `task "${child}" is ${status}`),
+            );
         },
         reject: (error) => {
           done();

@@ -1,4 +1,4 @@
-import { isSoormaError, SoormaError } from "../errors.ts";
+import { type Failure, isSoormaError, SoormaError } from "../errors.ts";
 import type { PlanOrigin, TaskSpec } from "./log.ts";
 
 /** One attempt at one task, as it goes to an agent. */
@@ -106,4 +106,19 @@ export function isHandOver(reason: unknown): boolean {
 /** What whoever asks the engine something for an attempt gets when the plan is another one's by now: ask that. */
 export function handedOver(planId: string): SoormaError {
   return new SoormaError("NODE_STOPPED", `plan ${planId} is handed over: its next driver will answer`);
+}
+
+const attemptCodes: ReadonlySet<string> = new Set(["NODE_STOPPED", "ATTEMPT_LOST", "PLAN_FENCED"]);
+
+/**
+ * What a handler, a sub-task or a sub-plan failed with, for whoever asked for that. What would say something of the attempt itself, that
+ * it was handed over, or lost while it waited, comes from elsewhere here: whoever passes such an error on has failed.
+ */
+export function passedOn({ details, ...failure }: Failure): Failure {
+  const { suspended: _suspended, ...rest } = details ?? {};
+  return {
+    ...failure,
+    ...(attemptCodes.has(failure.code) ? { code: "TASK_FAILED" } : {}),
+    ...(details === undefined ? {} : { details: rest }),
+  };
 }

@@ -338,6 +338,20 @@ describe("other tasks", () => {
     });
     expect(runtime.pending).toBe(0);
   });
+
+  test("nor is what was handed back any number of times, a minute or more after it began: workers come and go", async () => {
+    const { run } = planEngines(
+      {
+        a: ({ attempt }) => {
+          if (attempt <= 30) throw new SoormaError("NODE_STOPPED", "this worker is leaving");
+          return attempt;
+        },
+      },
+      { latencyMs: 61_000 },
+    );
+    const state = await run(plan(task("a")));
+    expect(state.tasks[0]).toMatchObject({ status: "completed", attempt: 31, failures: 0 });
+  });
 });
 
 describe("leases and epochs", () => {

@@ -13,6 +13,8 @@ import type { Turns } from "./turns.ts";
 
 /** So often in a row a task may be handed back or lost before that counts as a failure: whatever hands it back is at fault. */
 const mostUncounted = 20;
+/** Milliseconds after which an attempt that is handed back or lost is the first one in a row. */
+const lastedMs = 60_000;
 
 /** Brings one plan's tasks from ready to ended. */
 export class TaskRunner {
@@ -51,7 +53,9 @@ export class TaskRunner {
       else if (!this.#attempts.has(taskId, task.attempt)) {
         // An earlier driver began it: it may be running still, or be done.
         const resume = task.agentId === undefined ? {} : { agentId: task.agentId };
-        this.#turns.after(() => this.#startAttempt(taskId, resume));
+        // What is a goal may not have been submitted.
+        const data = task.goal === undefined ? undefined : dataOf(fold, task);
+        this.#turns.after(() => this.#startAttempt(taskId, resume, data));
       }
     }
     for (const taskId of fold.backingOff) {
@@ -223,7 +227,8 @@ export class TaskRunner {
     }
     const { failure } = outcome;
     const policy = this.#retryOf(task);
-    const lost = this.#uncounted.get(taskId) ?? 0;
+    // Whatever is at fault is so soon: what was lost later was being done, or waited, as it should.
+    const lost = durationMs >= lastedMs ? 0 : (this.#uncounted.get(taskId) ?? 0);
     const isUncounted = isLost(failure) && lost < mostUncounted;
     const failures = task.failures + (isUncounted ? 0 : 1);
     if (!isUncounted && (!failure.retryable || failures >= policy.maxAttempts)) {

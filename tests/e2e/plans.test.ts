@@ -33,12 +33,22 @@ planner.onGoal("review.goal", async (goal) => ({
     { name: "echo", assignedTo: "reserve", data: "{{results.approval}}", templated: true, dependsOn: ["approval"] },
   ],
 }));
+planner.onGoal("many.goal", async () => ({
+  tasks: Array.from({ length: 120 }, (_, i) => ({ name: "t" + i, assignedTo: "hopeless" })),
+}));
+planner.onGoal("undone.goal", async () => ({
+  tasks: [
+    { name: "book", assignedTo: "reserve", undo: { assignedTo: "slow" } },
+    { name: "fail", assignedTo: "hopeless", dependsOn: ["book"] },
+  ],
+}));
+planner.onGoal("quiz.goal", async () => ({ tasks: [{ name: "quiz", assignedTo: "quiz" }] }));
 planner.onGoal("slow.goal", async () => ({ tasks: [{ name: "slow", assignedTo: "slow" }] }));
 await planner.run();
 `;
 const worker = `
 import { existsSync, writeFileSync } from "node:fs";
-import { Worker } from "soorma";
+import { NonRetryableError, Worker } from "soorma";
 const worker = new Worker({ name: "shop" });
 worker.onTask("reserve", async (task) => ({ of: task.data, at: Math.random() }));
 worker.onTask("pay", async (task) => {
@@ -46,6 +56,10 @@ worker.onTask("pay", async (task) => {
   return { paid: true };
 });
 worker.onTask("ship", async (task) => ({ shipped: task.inputs.reserve.at }));
+worker.onTask("hopeless", async () => {
+  throw new NonRetryableError("it never works");
+});
+worker.onTask("quiz", (task) => Promise.all([task.waitForInput("Your name?"), task.waitForInput("Your quest?")]));
 worker.onTask("slow", async (task) => {
   await new Promise((resolve) => task.signal.addEventListener("abort", resolve));
   writeFileSync(${JSON.stringify(aborted)}, String(task.signal.reason.code));
@@ -108,6 +122,45 @@ test("a dead letter can be discarded", async () => {
   expect(stdout).toBe(`discarded pay of plan ${planId}\n`);
   expect(await json("plans", "dead")).toEqual([]);
   writeFileSync(fixed, "");
+}, 60_000);
+
+test("all dead letters of a plan are discarded at once, and each is found by its task's name", async () => {
+  expect((await run("goal", "many.goal")).exitCode).toBe(1);
+  const [plan] = await json<PlanSummary[]>("plans", "list", "--goal", "many.goal");
+  const planId = plan?.planId ?? "";
+  for (const name of ["t0", "t119"]) {
+    expect((await run("plans", "discard", planId, name)).stdout).toBe(`discarded ${name} of plan ${planId}\n`);
+  }
+  expect((await run("plans", "discard", planId)).exitCode).toBe(0);
+  expect(await json("plans", "dead")).toEqual([]);
+}, 60_000);
+
+test("a plan that takes back what it did cannot be cancelled, and that is why", async () => {
+  const planId = await submit("undone.goal");
+  await until("taking back", async () => (await run("plans", "show", planId)).stdout.includes("taking back"));
+  const { stderr, exitCode } = await run("plans", "cancel", planId);
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain("cannot be cancelled: it is ending already: what it did is taken back");
+}, 60_000);
+
+test("a task's questions are told apart by their keys", async () => {
+  const planId = await submit("quiz.goal");
+  await until("both questions", async () => {
+    const { tasks } = await json<PlanState>("plans", "show", planId);
+    return tasks[0]?.waits?.length === 2;
+  });
+  const which = await run("plans", "answer", planId, "Arthur");
+  expect(which.exitCode).toBe(2);
+  expect(which.stderr).toContain("2 questions");
+  expect(which.stderr).toContain("“Your name?” (input), “Your quest?” (input#2)");
+  expect(which.stderr).toContain("--key 'input'");
+  const typo = await run("plans", "answer", planId, "Arthur", "--key", "input#3");
+  expect(typo.stderr).toContain("input#2");
+  expect((await run("plans", "answer", planId, "the Grail", "--key", "input#2")).stdout).toContain("“Your quest?”");
+  // One is left.
+  expect((await run("plans", "answer", planId, "Arthur")).stdout).toContain("“Your name?”");
+  await until("the plan's end", async () => (await statusOf(planId)) === "completed");
+  expect((await json<PlanState>("plans", "show", planId)).result).toEqual({ quiz: ["Arthur", "the Grail"] });
 }, 60_000);
 
 test("a finished plan is run again from a point, with earlier results reused", async () => {

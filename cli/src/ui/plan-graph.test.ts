@@ -200,3 +200,15 @@ test("in a narrow terminal names give way, not how long a task takes or why it f
   }
   expect(draw(plan(tasks), 100)).toContain(name);
 });
+
+test("a plan took until it ended, however late its dead letter was discarded", () => {
+  const ended = plan([task("pay", { status: "failed" })], { status: "failed", createdAtMs: 0, endedAtMs: 3_000 });
+  for (const updatedAtMs of [3_000, 86_400_000])
+    expect(draw({ ...ended, updatedAtMs }, 100)).toContain("failed after 3");
+});
+
+test("what a delegated task waits for among its siblings is drawn", () => {
+  const delegated = { parentTaskId: "p.a" };
+  const tasks = [task("a"), task("a/one", delegated), task("a/two", { ...delegated, dependsOn: ["a/one"] })];
+  expect(draw(plan(tasks), 100)).toMatch(/a\/two ← a\/one/);
+});

@@ -23,9 +23,9 @@ export function drawPlan(plan: PlanState, options: DrawOptions): string[] {
 }
 
 function headOf(plan: PlanState, { colors, nowMs }: DrawOptions): string[] {
-  const { origin, status, createdAtMs, updatedAtMs } = plan;
+  const { origin, status, createdAtMs, updatedAtMs, endedAtMs = updatedAtMs } = plan;
   const ended = isOver(status);
-  const tookMs = (ended ? updatedAtMs : nowMs) - createdAtMs;
+  const tookMs = (ended ? endedAtMs : nowMs) - createdAtMs;
   const word = plan.ending ? `taking back, then ${plan.ending}` : status;
   const facts = [
     `planner ${origin.planner}`,
@@ -108,7 +108,7 @@ function treeOf(tasks: readonly TaskState[]): Tree {
   }
   const row = (task: TaskState): Row => {
     if (task.undoes !== undefined) return { task, also: [] };
-    const parent = latest(task, byName, depths)?.name;
+    const parent = task.parentTaskId === undefined ? latest(task, byName, depths)?.name : undefined;
     return { task, also: (task.dependsOn ?? []).filter((name) => name !== parent) };
   };
   return {

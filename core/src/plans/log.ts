@@ -364,6 +364,8 @@ export interface PlanState {
   readonly createdAtMs: number;
   /** When the planner's tasks were accepted. */
   readonly startedAtMs?: number;
+  /** When it ended. Its log may go on: its goal is answered, its dead letters are dealt with. */
+  readonly endedAtMs?: number;
   readonly updatedAtMs: number;
 }
 

@@ -49,6 +49,7 @@ export class PlanFold {
   #failure: Failure | undefined;
   #createdAtMs = 0;
   #startedAtMs: number | undefined;
+  #endedAtMs: number | undefined;
   #updatedAtMs = 0;
   readonly #tasks = new TaskFold();
   #snapshot: PlanState | undefined;
@@ -331,6 +332,7 @@ export class PlanFold {
       ...(this.#failure === undefined ? {} : { failure: this.#failure }),
       createdAtMs: this.#createdAtMs,
       ...(this.#startedAtMs === undefined ? {} : { startedAtMs: this.#startedAtMs }),
+      ...(this.#endedAtMs === undefined ? {} : { endedAtMs: this.#endedAtMs }),
       updatedAtMs: this.#updatedAtMs,
     };
     return this.#snapshot;
@@ -344,6 +346,7 @@ export class PlanFold {
 
   #changedAt(version: number, timeMs: number): void {
     this.#version = version;
+    if (this.#end) this.#endedAtMs ??= timeMs;
     this.#updatedAtMs = timeMs;
     this.#snapshot = undefined;
   }

@@ -10,6 +10,7 @@ import { findPlanId } from "./find.ts";
 
 interface AnswerOptions {
   readonly task?: string;
+  readonly key?: string;
   readonly text?: boolean;
   readonly json?: boolean;
 }
@@ -22,10 +23,10 @@ interface Question {
 }
 
 export const runAnswer: RunCommand = async ({ args: [given, answer], options, io }) => {
-  const { task: name, text = false, json = false } = options as AnswerOptions;
+  const { task: name, key: wanted, text = false, json = false } = options as AnswerOptions;
   await using client = await connect(io);
   const planId = await findPlanId(client, given);
-  const { task, key, prompt: asked } = choose(await client.tracker.getPlan(planId), name);
+  const { task, key, prompt: asked } = choose(await client.tracker.getPlan(planId), name, wanted);
   const prompt = oneLine(asked);
   const title = oneLine(task.name);
   if (answer === undefined && !io.interactive) {
@@ -40,21 +41,32 @@ export const runAnswer: RunCommand = async ({ args: [given, answer], options, io
   return undefined;
 };
 
-function choose(plan: PlanState, name: string | undefined): Question {
+function choose(plan: PlanState, name: string | undefined, wanted: string | undefined): Question {
   const open = plan.tasks.flatMap((task) =>
     openWaits(task, Date.now()).flatMap(({ key, on }): Question[] =>
       on.kind === "input" ? [{ task, key, prompt: on.prompt }] : [],
     ),
   );
-  const matching = name === undefined ? open : open.filter(({ task }) => task.name === name || task.taskId === name);
+  const asked = name === undefined ? open : open.filter(({ task }) => task.name === name || task.taskId === name);
+  const matching = wanted === undefined ? asked : asked.filter(({ key }) => key === wanted);
   const [only] = matching;
   if (only && matching.length === 1) return only;
-  const names = open.map(({ task }) => task.name);
+  const names = [...new Set(open.map(({ task }) => task.name))];
   if (only) {
+    const isOneTask = matching.every(({ task }) => task === only.task);
+    const which = matching.map(({ task, key, prompt }) => `“${prompt}” ${isOneTask ? `(${key})` : `of ${task.name}`}`);
     throw new UsageError(
-      `${matching.length} tasks of plan ${plan.planId} wait for an answer: ${oneLine(names.join(", "))}`,
-      "say which one with --task",
+      `${matching.length} questions of plan ${plan.planId} wait for an answer: ${oneLine(which.join(", "))}`,
+      isOneTask
+        ? `say which one with --key, such as --key '${oneLine(only.key)}'`
+        : `say which task's with --task, such as --task '${oneLine(only.task.name)}'`,
     );
+  }
+  if (asked.length > 0) {
+    const keys = asked.map(({ key }) => key);
+    throw new CommandError("PLAN_INVALID", `no question "${wanted}" of plan ${plan.planId} waits for an answer`, {
+      hint: suggest(wanted ?? "", keys, `these wait: ${listOf(keys)}`),
+    });
   }
   const otherwise = names.length > 0 ? `these wait: ${listOf(names)}` : `\`soorma plans show ${plan.planId}\` draws it`;
   throw new CommandError(

@@ -90,7 +90,7 @@ type DeadLetters = Awaited<ReturnType<Client["tracker"]["deadLetters"]>>;
 
 /** The dead letters of a plan, or the one of them that is meant. */
 async function deadOf(client: Client, planId: string, name: string | undefined): Promise<DeadLetters> {
-  const all = await client.tracker.deadLetters({ planId });
+  const all = await client.tracker.deadLetters({ planId, limit: Number.POSITIVE_INFINITY });
   const found = name === undefined ? all : all.filter((letter) => letter.name === name || letter.taskId === name);
   if (found.length > 0) return found;
   const names = all.map((letter) => letter.name);

@@ -34,7 +34,10 @@ const whyNotPaused = (status: Status): string =>
 
 export const runCancel = order(
   "cancelled",
-  (status) => `it has ended (it is ${status})`,
+  (status) =>
+    status === "completed" || status === "failed" || status === "cancelled"
+      ? `it has ended (it is ${status})`
+      : "it is ending already: what it did is taken back",
   (client, planId, reason) => client.tracker.cancelPlan(planId, reason ?? "cancelled from the command line"),
 );
 

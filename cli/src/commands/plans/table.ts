@@ -124,6 +124,7 @@ export const plans: CommandGroup = {
       ],
       options: [
         { flags: "--task <name>", description: "which task, when several wait" },
+        { flags: "--key <key>", description: "which of a task's questions, when it has several" },
         { flags: "--text", description: "take the answer as text, even if it is JSON" },
         json,
       ],

@@ -143,6 +143,9 @@ export class PlannerHandlers {
   ): Promise<PlanDraft> {
     const entries = await this.#o.owner.services().tracker.read(replayOf);
     const draft = replayDraft(replayOf, entries, origin.replayFrom);
+    // Which state comes first is the machine's to say.
+    if (draft && handled.machine && origin.replayFrom === undefined)
+      return this.#complement(beginMachine(handled.machine));
     if (draft) return draft;
     // It was never planned.
     const { replayOf: _of, replayFrom: _from, ...anew } = origin;

@@ -58,7 +58,8 @@ export class Delegations {
       );
     }
     // An attempt that is tried again joins the tasks of the one before.
-    const isKnown = (task: TaskSpec): boolean => fold.taskNamed(`${parent.name}/${task?.name}`) !== undefined;
+    const isKnown = (task: TaskSpec): boolean =>
+      fold.taskNamed(`${parent.name}/${task?.name}`)?.parentTaskId === taskId;
     const added = checkAddition(
       Array.isArray(tasks) ? tasks.filter((task: TaskSpec) => !isKnown(task)) : tasks,
       fold,
@@ -103,7 +104,7 @@ export class Delegations {
       this.#turns.step(() => {
         const { fold } = this.#turns;
         const child = fold.taskNamed(`${fold.task(taskId)?.name}/${name}`);
-        if (!child) {
+        if (child?.parentTaskId !== taskId) {
           waiter.reject(new SoormaError("PLAN_INVALID", `task ${taskId} has delegated no task "${name}"`));
         } else if (isTerminal(child.status)) {
           this.#turns.after(() => waiter.settle(child));

@@ -63,6 +63,8 @@ export class PlanDriver implements Turns {
   readonly #flushNotes = (): void => this.#logNotes();
   #handlerSignal: AbortController | undefined;
   #limit: Timer | undefined;
+  /** The plan's time was over when this driver took it: nothing of it begins any more. */
+  #isOverdue = false;
   /** Nothing of the plan is to happen here any more: it ended, or is not ours. Why. */
   #over: (() => unknown) | undefined;
   /** Version up to which somebody else is known to have changed the plan. */
@@ -119,7 +121,7 @@ export class PlanDriver implements Turns {
   /** Goes on from where the log ends. */
   start(): void {
     this.#created.resolve(true);
-    this.#armLimit();
+    this.#isOverdue = this.#armLimit() <= 0;
     this.#turn();
   }
 
@@ -264,6 +266,11 @@ export class PlanDriver implements Turns {
       this.#reconcile = false;
       if (!isTerminal(this.fold.status)) this.#tasks.adopt();
     }
+    if (this.#isOverdue) {
+      // What came while nobody drove the plan may be all it waited for.
+      if (this.fold.started && this.fold.openCount === 0) this.#planning.advance();
+      this.#expire();
+    }
     for (let before = -1; before < this.#changes.length && !isTerminal(this.fold.status); ) {
       before = this.#changes.length;
       this.#tasks.advance();
@@ -276,6 +283,7 @@ export class PlanDriver implements Turns {
     if (this.#plan.version === 0) return this.#create(changes, steps);
     try {
       const hasGap = await this.#plan.append(changes);
+      this.#refused = false;
       // Usually somebody says so, too; but a wait that is missed would last for ever.
       if (hasGap && this.fold.openWaits.length > 0) this.#foreignVersion = this.#plan.version;
       return true;
@@ -289,7 +297,15 @@ export class PlanDriver implements Turns {
         this.#refused = true;
         this.#options.logger.error("plan.append.refused", { planId: this.planId, changes: changes.length, error });
         const failure = unloggable(this.planId, error);
-        this.#steps.unshift(() => this.propose({ type: "plan.failed", failure }));
+        this.#steps.unshift(() => {
+          if (this.propose({ type: "plan.failed", failure })) return;
+          // It is being taken back: what cannot be logged is that task's failure, and the others go on.
+          for (const change of changes) {
+            if (change.type !== "task.succeeded") continue;
+            const { taskId, attempt } = change;
+            this.propose({ type: "task.failed", taskId, attempt, failure });
+          }
+        });
       }
       await this.#catchUp(true, isFenced);
       return false;
@@ -330,25 +346,31 @@ export class PlanDriver implements Turns {
     this.#letGo(new SoormaError("PLAN_FENCED", `plan ${this.planId} is driven by ${driver}`));
   }
 
-  /** The earlier of deadline and budget's end, if there is one. */
-  #armLimit(): void {
+  /** The earlier of deadline and budget's end, if there is one. @returns milliseconds until then. */
+  #armLimit(): number {
     const { origin, budget, createdAtMs, status, ending } = this.fold;
     this.#limit?.cancel();
-    if (isTerminal(status) || ending) return;
-    const { deadline = Number.POSITIVE_INFINITY } = origin;
-    const overtime = createdAtMs + (budget?.maxDurationMs ?? Number.POSITIVE_INFINITY);
-    const atMs = Math.min(deadline, overtime);
-    if (atMs === Number.POSITIVE_INFINITY) return;
-    const expire = (): void =>
-      this.step(() => {
-        const state = this.fold.state();
-        this.propose({
-          type: "plan.failed",
-          failure: deadline <= overtime ? deadlineFailure(state) : overtimeFailure(state),
-        });
-      });
+    if (isTerminal(status) || ending) return Number.POSITIVE_INFINITY;
     const { runtime } = this.#options;
-    this.#limit = setLongTimer(runtime, expire, atMs - runtime.now());
+    const nowMs = runtime.now();
+    const { maxDurationMs = Number.POSITIVE_INFINITY } = budget ?? {};
+    // The stamp is another machine's clock: it may shorten the plan's time, never stretch it.
+    const overtimeMs = Math.min(createdAtMs + maxDurationMs - nowMs, maxDurationMs);
+    const leftMs = Math.min((origin.deadline ?? Number.POSITIVE_INFINITY) - nowMs, overtimeMs);
+    if (leftMs < Number.POSITIVE_INFINITY) {
+      this.#limit = setLongTimer(runtime, () => this.step(() => this.#expire()), leftMs);
+    }
+    return leftMs;
+  }
+
+  #expire(): void {
+    const { fold } = this;
+    if (isTerminal(fold.status) || fold.ending) return;
+    const { origin, budget, createdAtMs } = fold;
+    const overtime = createdAtMs + (budget?.maxDurationMs ?? Number.POSITIVE_INFINITY);
+    const state = fold.state();
+    const isDeadline = (origin.deadline ?? Number.POSITIVE_INFINITY) <= overtime;
+    this.propose({ type: "plan.failed", failure: isDeadline ? deadlineFailure(state) : overtimeFailure(state) });
   }
 
   #logNotes(): void {

@@ -168,7 +168,11 @@ export function createPlanEngine(options: PlanEngineOptions): PlanEngine {
     const driver = new PlanDriver(planId, [], handlers, driverOptions);
     if (!known) keep(driver);
     try {
-      if (await driver.create(origin)) return true;
+      if (await driver.create(origin)) {
+        // The one before it was still letting go of what it could not create.
+        if (drivers.get(planId) !== driver) keep(driver);
+        return true;
+      }
     } catch (error) {
       void lookFor(planId, handlers);
       throw error;

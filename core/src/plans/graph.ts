@@ -25,6 +25,10 @@ export interface PlanDraft {
   readonly state?: string;
   /** Of a plan that is done again: results that are known, by their tasks' names. */
   readonly reused?: Readonly<Record<string, unknown>>;
+  /** Names of those of them whose ends the planner has not looked at. */
+  readonly undecided?: readonly string[];
+  /** By the name of a task that was added later, the name of the one whose end led to it. */
+  readonly causes?: Readonly<Record<string, string>>;
 }
 
 const draftFields: Record<keyof PlanDraft, true> = {
@@ -33,6 +37,8 @@ const draftFields: Record<keyof PlanDraft, true> = {
   grows: true,
   state: true,
   reused: true,
+  undecided: true,
+  causes: true,
 };
 const budgetFields: Record<keyof PlanBudget, true> = { maxTasks: true, maxDurationMs: true };
 

@@ -52,21 +52,32 @@ export class LogAccess {
     this.#controller?.abort(reason);
   }
 
-  /** Appends all changes and resolves with the new version. What is too large for one message goes in several. */
-  async append(expectedVersion: number, changes: readonly PlanChange[], epoch: number): Promise<number> {
+  /**
+   * Appends all changes and resolves with the new version. What is too large for one message goes in several.
+   *
+   * @param onPart - Told of each part that is in the log: others' changes may lie between them.
+   */
+  async append(
+    expectedVersion: number,
+    changes: readonly PlanChange[],
+    epoch: number,
+    onPart?: (part: readonly PlanChange[], version: number) => void,
+  ): Promise<number> {
     const { log, planId } = this.#options;
-    const inHalves = async (): Promise<number> => {
-      const half = changes.length >> 1;
-      const version = await this.append(expectedVersion, changes.slice(0, half), epoch);
-      return this.append(version, changes.slice(half), epoch);
+    const cut = cutOf(changes);
+    const inParts = async (at: number): Promise<number> => {
+      const version = await this.append(expectedVersion, changes.slice(0, at), epoch, onPart);
+      return this.append(version, changes.slice(at), epoch, onPart);
     };
-    if (changes.length > mostChanges) return inHalves();
+    if (changes.length > mostChanges && cut !== undefined) return inParts(cut);
     const options = { operationId: this.#nextOperation(), epoch };
     try {
-      return await this.#patiently("append", () => log.append(planId, expectedVersion, changes, options));
+      const version = await this.#patiently("append", () => log.append(planId, expectedVersion, changes, options));
+      onPart?.(changes, version);
+      return version;
     } catch (error) {
-      if (!isSoormaError(error, "MESSAGE_TOO_LARGE") || changes.length === 1) throw error;
-      return inHalves();
+      if (!isSoormaError(error, "MESSAGE_TOO_LARGE") || cut === undefined) throw error;
+      return inParts(cut);
     }
   }
 
@@ -113,3 +124,24 @@ export function isPassing(error: unknown): boolean {
   if (!isSoormaError(error) || error.code === "PLAN_CONFLICT") return false;
   return error.retryable || error.code.startsWith("STORE_");
 }
+
+/**
+ * Where changes may be cut in two, as near to the middle as can be: not between a planner's decision and what it comes to, since whoever
+ * found the one without the other would take the task's end for decided.
+ */
+function cutOf(changes: readonly PlanChange[]): number | undefined {
+  const half = changes.length >> 1;
+  for (let away = 0; away <= half; away++) {
+    for (const at of [half - away, half + away]) {
+      if (at <= 0 || at >= changes.length) continue;
+      if (changes[at - 1]?.type !== "plan.transitioned" || !outcomes.has(changes[at]?.type)) return at;
+    }
+  }
+  return undefined;
+}
+
+const outcomes: ReadonlySet<PlanChange["type"] | undefined> = new Set<PlanChange["type"]>([
+  "plan.completed",
+  "plan.failed",
+  "plan.paused",
+]);

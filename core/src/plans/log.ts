@@ -136,6 +136,8 @@ export type PlanChange =
       readonly grows?: boolean;
       /** Of a state machine: the state it begins in. */
       readonly state?: string;
+      /** Of a plan that is done again: by the name of a task that was added to the one before, the task whose end led to it. */
+      readonly causes?: Readonly<Record<string, string>>;
     }
   /** The planner looked at how a task ended, once, and decided: what to add, and which state comes next. */
   | {
@@ -151,7 +153,13 @@ export type PlanChange =
   /** The list of a `forEach` is known. The task ends when all of these have. */
   | { readonly type: "task.expanded"; readonly taskId: string; readonly tasks: readonly PlannedTask[] }
   /** A task's result is taken from the plan that this one does again. */
-  | { readonly type: "task.reused"; readonly taskId: string; readonly result: unknown }
+  | {
+      readonly type: "task.reused";
+      readonly taskId: string;
+      readonly result: unknown;
+      /** That plan ended before its planner had looked at the task's end: it does so here. */
+      readonly undecided?: boolean;
+    }
   /** An attempt begins. Appended before any agent hears of it, so usually without the agent. */
   | {
       readonly type: "task.dispatched";

@@ -67,8 +67,11 @@ export class LoggedPlan {
    */
   async append(changes: readonly PlanChange[]): Promise<boolean> {
     const nowMs = this.#options.runtime.now();
-    const version = await this.#options.access.append(this.#history.version, changes, this.#epoch);
-    return this.#history.appended(changes, version, nowMs);
+    let hasGap = false;
+    await this.#options.access.append(this.#history.version, changes, this.#epoch, (part, version) => {
+      if (this.#history.appended(part, version, nowMs)) hasGap = true;
+    });
+    return hasGap;
   }
 
   /**

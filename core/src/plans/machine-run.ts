@@ -104,7 +104,10 @@ function scopeOf(
   const { goalId, goalType, goalData }: PlanOrigin = plan.origin;
   const visits: Record<string, number> = Object.fromEntries(Object.keys(machine.states).map((name) => [name, 0]));
   for (const one of plan.tasks) {
-    if (isTopLevel(one)) visits[stateOf(one.name)] = (visits[stateOf(one.name)] ?? 0) + 1;
+    if (!isTopLevel(one)) continue;
+    // By its name: of a plan that is done again, visits whose failure was dealt with are left out.
+    const name = stateOf(one.name);
+    visits[name] = Math.max(visits[name] ?? 0, Number(/#(\d+)$/.exec(one.name)?.[1] ?? 1));
   }
   return {
     goal: { id: goalId, type: goalType, data: goalData },

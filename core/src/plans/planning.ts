@@ -63,17 +63,24 @@ export class Planning {
     }
   }
 
-  #start({ budget, grows, state, reused = {} }: PlanDraft, tasks: readonly PlannedTask[]): void {
+  #start(draft: PlanDraft, tasks: readonly PlannedTask[]): void {
+    const { budget, grows, state, causes, reused = {}, undecided = [] } = draft;
+    const { fold } = this.#turns;
     const isLegal = this.#turns.propose({
       type: "plan.started",
       tasks,
       ...(budget === undefined ? {} : { budget }),
       ...(grows === undefined ? {} : { grows }),
       ...(state === undefined ? {} : { state }),
+      ...(causes === undefined ? {} : { causes }),
     });
-    if (!isLegal) return;
+    // It may be in the log already, with only a part of what follows.
+    if (!isLegal && !fold.started) return;
+    const open = new Set(undecided);
     for (const { taskId, name } of tasks) {
-      if (Object.hasOwn(reused, name)) this.#turns.propose({ type: "task.reused", taskId, result: reused[name] });
+      if (!Object.hasOwn(reused, name)) continue;
+      const more = open.has(name) ? { undecided: true } : {};
+      this.#turns.propose({ type: "task.reused", taskId, result: reused[name], ...more });
     }
     if (budget?.maxDurationMs !== undefined) this.#turns.after(this.#onStarted);
   }
@@ -117,9 +124,11 @@ export class Planning {
     });
     // Paused meanwhile: it cannot be completed now, and is asked for again then.
     if (!fold.undecided.has(taskId) || (draft.complete && fold.status === "paused")) return;
+    // Before the decision, which goes into the log together with what it comes to.
+    if (draft.complete) this.#leaveOut(taskId);
     let tasks: PlannedTask[] | undefined;
     try {
-      if (draft.tasks?.length) tasks = checkAddition(draft.tasks, fold);
+      if (draft.tasks?.length && !draft.complete) tasks = checkAddition(draft.tasks, fold);
     } catch (error) {
       this.#couldNot(error, "onTransition");
       return;
@@ -132,19 +141,21 @@ export class Planning {
       ...(draft.handled === undefined ? {} : { handled: draft.handled }),
     });
     if (draft.fail) this.#turns.propose({ type: "plan.failed", failure: draft.fail });
-    else if (draft.complete) this.#completeWith(draft.complete.result);
+    else if (draft.complete) this.#turns.propose({ type: "plan.completed", result: draft.complete.result });
     else if (draft.pause !== undefined) this.#turns.propose({ type: "plan.paused", reason: draft.pause });
   }
 
-  /** The planner has its answer: nobody waits for what is still open. */
-  #completeWith(result: unknown): void {
+  /** The planner has its answer, by the end of this task: nobody waits for what is still open, or asks about other ends. */
+  #leaveOut(taskId: string): void {
     const { fold } = this.#turns;
-    for (const { taskId, status } of fold.openCount > 0 ? fold.state().tasks.filter(isTopLevel) : []) {
+    for (const { taskId: open, status } of fold.openCount > 0 ? fold.state().tasks.filter(isTopLevel) : []) {
       if (isTerminal(status)) continue;
-      this.#turns.propose({ type: "task.cancelled", taskId, reason: "the planner completed the plan without it" });
+      const reason = "the planner completed the plan without it";
+      this.#turns.propose({ type: "task.cancelled", taskId: open, reason });
     }
-    for (const other of fold.undecided) this.#turns.propose({ type: "plan.transitioned", taskId: other });
-    this.#turns.propose({ type: "plan.completed", result });
+    for (const other of [...fold.undecided]) {
+      if (other !== taskId) this.#turns.propose({ type: "plan.transitioned", taskId: other });
+    }
   }
 
   /** All tasks ended. */

@@ -451,7 +451,7 @@ export class PlanFold {
     if (!node.isOpen) return false;
     switch (change.type) {
       case "task.reused":
-        return this.#tasks.reuse(node, change.result, timeMs);
+        return this.#tasks.reuse(node, change, timeMs);
       case "task.delegated":
         if (change.tasks.length === 0 || !this.#tasks.running.has(node.id)) return false;
         if (!this.#canAdd(change.tasks, node)) return false;

@@ -68,6 +68,17 @@ export function expandGroup(fold: PlanFold, task: TaskState): PlannedTask[] {
   const shared = Object.entries({ assignedTo, goal, wait, data, templated, retry, timeoutMs, priority, undo }).filter(
     ([, value]) => value !== undefined,
   );
+  items.forEach((_value, index) => {
+    const itemName = `${name}[${index}]`;
+    if (!fold.taskNamed(itemName)) return;
+    throw new SoormaError(
+      "PLAN_INVALID",
+      `the forEach of task "${name}" wants a task "${itemName}", which the plan has already`,
+      {
+        details: { path: "forEach", taskId },
+      },
+    );
+  });
   return items.map((value: unknown, index) => ({
     ...Object.fromEntries(shared),
     taskId: `${taskId}.${index + 1}`,

@@ -110,10 +110,11 @@ export class TaskFold {
     else this.#repark(node);
   }
 
-  reuse(node: TaskNode, result: unknown, timeMs: number): boolean {
+  reuse(node: TaskNode, { result, undecided }: Change<"task.reused">, timeMs: number): boolean {
     const { core } = node;
     if (core.status !== "pending" || core.attempt > 0 || !isTopLevel(core)) return false;
     this.#complete(node, { result, reused: true }, timeMs);
+    if (this.grows && undecided === true) this.undecided.add(node.id);
     return true;
   }
 

@@ -23,7 +23,7 @@ export class TaskRunner {
   readonly #attempts: Attempts;
   readonly #delegations: Delegations;
   /** Of backoffs and of waits: a task has one of them at most. */
-  readonly #timers = new Map<string, Timer>();
+  readonly #timers = new Map<string, Timer & { readonly attempt: number | undefined }>();
   /** Tasks whose backoff is over. */
   readonly #due = new Set<string>();
   /** How often in a row a task's attempts came to nothing without being counted. */
@@ -60,7 +60,7 @@ export class TaskRunner {
     }
     for (const taskId of fold.backingOff) {
       const task = fold.task(taskId);
-      if (!task) continue;
+      if (!task || this.#isTimed(task)) continue;
       // The stamp is another machine's clock: it may shorten the wait, never stretch it.
       const waitMs = Math.min((task.retryAtMs ?? 0) - this.#options.runtime.now(), this.#retryOf(task).maxBackoffMs);
       this.#retryAfter(taskId, waitMs);
@@ -275,6 +275,12 @@ export class TaskRunner {
       return;
     }
     if (!on || !this.#turns.propose({ type: "task.dispatched", taskId, attempt })) return;
+    const known = task.waits?.find(({ key }) => key === waitKey);
+    if (known?.signalled) {
+      // Its answer came as it ended, and it was revived.
+      this.#turns.propose({ type: "task.succeeded", taskId, attempt, result: known.signalled.value });
+      return;
+    }
     const lastsMs = lengthOf(task, on);
     this.#turns.propose({
       type: "task.waiting",
@@ -294,8 +300,9 @@ export class TaskRunner {
       this.#turns.propose({ type: "task.succeeded", taskId, attempt, result: wait.signalled.value });
     } else if (!wait) {
       // The batch that held both was appended in two parts.
-      this.#beginWait(task);
-    } else {
+      // Not at once: the plan may be paused.
+      this.#due.add(taskId);
+    } else if (!this.#isTimed(task)) {
       this.#turns.after(() => this.#armWait(taskId));
     }
   }
@@ -321,13 +328,20 @@ export class TaskRunner {
     });
   }
 
+  /** A timer of this attempt goes on: to begin it anew by a stamp of another machine's clock could go on for ever. */
+  #isTimed({ taskId, attempt }: TaskState): boolean {
+    return this.#timers.get(taskId)?.attempt === attempt;
+  }
+
   #setTimer(taskId: string, delayMs: number, step: () => void): void {
     this.#timers.get(taskId)?.cancel();
     const due = (): void => {
       this.#timers.delete(taskId);
       this.#turns.step(step);
     };
-    this.#timers.set(taskId, setLongTimer(this.#options.runtime, due, delayMs));
+    const timer = setLongTimer(this.#options.runtime, due, delayMs);
+    const attempt = this.#turns.fold.task(taskId)?.attempt;
+    this.#timers.set(taskId, { attempt, cancel: () => timer.cancel() });
   }
 
   #dropTimer(taskId: string): void {

@@ -97,6 +97,7 @@ const schemas: { readonly [T in PlanChange["type"]]: TSchema } = {
     ),
     grows: Type.Optional(Type.Boolean()),
     state: Type.Optional(text),
+    causes: Type.Optional(Type.Record(Type.String(), Type.String())),
   }),
   "plan.transitioned": Type.Object({
     taskId: id,
@@ -106,7 +107,7 @@ const schemas: { readonly [T in PlanChange["type"]]: TSchema } = {
   }),
   "task.delegated": Type.Object({ taskId: id, tasks }),
   "task.expanded": Type.Object({ taskId: id, tasks }),
-  "task.reused": Type.Object({ taskId: id }),
+  "task.reused": Type.Object({ taskId: id, undecided: Type.Optional(Type.Boolean()) }),
   "task.dispatched": Type.Object({
     taskId: id,
     attempt,

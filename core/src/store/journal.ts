@@ -36,6 +36,7 @@ export class Journal {
   readonly #halfBytes: number;
   readonly #runtime: Runtime;
   readonly #pace = new Pace(fastMs);
+  #closed: Promise<void> | undefined;
   #half = 0;
   #end = 0;
 
@@ -95,9 +96,11 @@ export class Journal {
     this.#end = 0;
   }
 
-  async close(): Promise<void> {
+  /** Once: afterwards the number may be another file's. */
+  close(): Promise<void> {
     // Whatever it says: each write was flushed.
-    await closeFile(this.#file).catch(() => {});
+    this.#closed ??= closeFile(this.#file).catch(() => {});
+    return this.#closed;
   }
 
   /** Closes and removes it: nothing in it is needed any more. */

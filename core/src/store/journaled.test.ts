@@ -307,4 +307,15 @@ describe("a base with a journal", () => {
     await waitFor(() => base.data.has("a"));
     await store.close();
   });
+
+  test("gives the base what it refused once when there is room, without another commit", async () => {
+    const base = new FakeBase();
+    const { store, log } = await inUse(base, newFile());
+    await store.commit(put("a", "x"));
+    base.isFull = true;
+    await waitFor(() => log.events().includes("journal.kept"));
+    base.isFull = false;
+    await waitFor(() => base.data.has("a"));
+    await store.close();
+  });
 });

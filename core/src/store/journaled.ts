@@ -70,8 +70,8 @@ export function journaled(base: JournaledBase, { path, bytes, runtime, log }: Jo
   let isCommitting = false;
 
   const make = async (): Promise<void> => {
-    if (!base.hasRoomFor(bytes)) return;
     try {
+      if (!base.hasRoomFor(bytes)) return;
       made = await Journal.create(path, Math.floor(runtime.random() * 2 ** 32), halfBytes, runtime);
     } catch (error) {
       // The base alone does it, too.
@@ -109,13 +109,21 @@ export function journaled(base: JournaledBase, { path, bytes, runtime, log }: Jo
     earlier = current;
     current = new Half();
     journal?.turn();
-    goOn().catch((error) => log.warn("journal.kept", { path, writes: earlier?.writes.size ?? 0, error }));
+    goOn().catch((error) => {
+      log.warn("journal.kept", { path, writes: earlier?.writes.size ?? 0, error });
+      waitForRest();
+    });
   };
 
   const rest = (): void => {
     timer = undefined;
-    if (isCommitting || earlier) waitForRest();
-    else turn();
+    if (!isCommitting && !earlier) {
+      turn();
+      return;
+    }
+    // What was refused is tried again; of a commit that runs it may be in the way.
+    if (!isCommitting && !goingOn) goOn().catch(() => {});
+    waitForRest();
   };
   const waitForRest = (): void => {
     timer ??= runtime.setTimer(rest, restMs, { background: true });

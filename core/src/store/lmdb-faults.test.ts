@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { waitFor } from "../../testing/wait-for.ts";
 import { type ErrorCode, isSoormaError, type SoormaError } from "../errors.ts";
 import { silentLogger } from "../log.ts";
+import { createMemoryStore } from "../memory/memory-store.ts";
 import { systemRuntime } from "../runtime.ts";
 import { openLmdbStore } from "./lmdb.ts";
 import type { Store } from "./store.ts";
@@ -229,6 +230,21 @@ describe("a folder that cannot be used", () => {
   });
 });
 
+test("a folder that is gone by the time a journal is made is an error with a hint, ends no process, and the store closes", async () => {
+  const running = child(
+    `import { rmSync } from "node:fs";
+     const store = await open(args[0]);
+     for (let n = 0; n < 15; n++) await store.transact((tx) => tx.put(["n"], n));
+     rmSync(args[0], { recursive: true });
+     await store.transact((tx) => tx.put(["n"], 15)).catch(({ code, hint }) => say(code + " " + typeof hint));
+     await store.close();
+     say("closed");`,
+    folder(),
+  );
+  const said = await new Response(running.stdout).text();
+  expect([said, await running.exited]).toEqual(["STORE_FAILED string\nclosed\n", 0]);
+});
+
 describe("a damaged file", () => {
   test("is refused whatever it holds, ends no process, and keeps no lock", async () => {
     const good = readFileSync(join(await seeded(), "data.mdb"));
@@ -372,6 +388,34 @@ describe("no room", () => {
       expect(hasJournal).toBe(String(journalBytes > 0));
       rmSync(path, { recursive: true });
     });
+  });
+
+  test("memory's entries are deleted, and swept when their time is over, though that has to be noted", async () => {
+    await using store = await openLmdbStore({
+      path: folder(),
+      runtime: systemRuntime,
+      log: silentLogger,
+      mapSizeBytes: 400_000,
+      journalBytes: 0,
+    });
+    let lateMs = 0;
+    const runtime = { ...systemRuntime, now: () => systemRuntime.now() + lateMs };
+    await using memory = createMemoryStore({ store, runtime, log: silentLogger, sweepMs: 3_600_000 });
+    let n = 0;
+    const storeNext = (size: number): Promise<unknown> =>
+      memory.store("t", `k${n}`, "x".repeat(size), { operationId: `o${n}`, ...(n % 2 === 1 ? { ttlMs: 60_000 } : {}) });
+    for (const size of [20_000, 2_000, 200, 1]) {
+      for (let isFull = false; !isFull; n++) {
+        isFull = await storeNext(size).then(
+          () => false,
+          (error) => isSoormaError(error, "STORE_FULL"),
+        );
+      }
+    }
+    await memory.delete("t", "k0", { operationId: "d0" });
+    lateMs = 120_000;
+    expect(await memory.sweep()).toBeGreaterThan(0);
+    await storeNext(20_000);
   });
 });
 

@@ -1,10 +1,21 @@
 import { expect, test } from "bun:test";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { collectingLogger } from "../../testing/collecting-logger.ts";
 import { storeContract } from "../../testing/store-contract.ts";
 import { waitFor } from "../../testing/wait-for.ts";
+import { createLogger } from "../log.ts";
 import { type Runtime, systemRuntime } from "../runtime.ts";
 import { openLmdbStore } from "./lmdb.ts";
 
@@ -103,4 +114,42 @@ test("a commit that was refused for want of room is not missing in the journal o
   expect(next.get<string>(["small"])).toBe("kept");
   await next.close();
   rmSync(root, { recursive: true });
+});
+
+test("a folder whose name has a dot is opened", async () => {
+  const root = mkdtempSync(join(tmpdir(), "soorma-store-"));
+  const path = join(root, "data.v1");
+  const store = await openLmdbStore({ path, runtime: systemRuntime, log: collectingLogger() });
+  await store.transact((tx) => tx.put(["n"], 1));
+  await store.close();
+  expect(readdirSync(path).sort()).toEqual(["data.mdb", "lock.mdb"]);
+  rmSync(root, { recursive: true });
+});
+
+test("a journal that cannot be removed is closed once: its descriptor may be another file's by then", async () => {
+  const path = mkdtempSync(join(tmpdir(), "soorma-store-"));
+  const other = join(path, "other");
+  writeFileSync(other, "x");
+  let opened: number | undefined;
+  const log = createLogger({
+    now: () => 0,
+    sink: ({ event }) => {
+      events.push(event);
+      if (event === "journal.kept") opened = openSync(other, "r");
+    },
+    level: "debug",
+  });
+  const events: string[] = [];
+  const store = await openLmdbStore({ path, runtime: systemRuntime, log });
+  await waitFor(async () => {
+    await store.transact((tx) => tx.put(["n"], 0));
+    return events.includes("journal.opened");
+  });
+  await store.transact((tx) => tx.put(["n"], 1));
+  rmSync(join(path, "journal"));
+  mkdirSync(join(path, "journal"));
+  await store.close();
+  expect(fstatSync(opened ?? -1).size).toBe(1);
+  closeSync(opened ?? -1);
+  rmSync(path, { recursive: true });
 });

@@ -48,6 +48,8 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
     const { open } = await import("lmdb");
     db = open({
       path,
+      // Otherwise lmdb takes a folder with a dot in its name for a file.
+      noSubdir: false,
       encoding: "binary",
       keyEncoding: "binary",
       // Commits include their fdatasync, and a failed one is a rejection. With overlapping sync a failed flush is
@@ -118,7 +120,9 @@ function lmdbBase(
   const commit = async (writes: Writes, within: Limits): Promise<void> => {
     const bytes = sizeOf(writes);
     const lack = lackOfRoom(db, path, writes.size, bytes.put, within);
-    if (lack) throw refuse(full(path, lack));
+    // Who deletes an entry may have to note that: what makes the store no larger is held to no limit.
+    if (lack && !(shrinks(db, writes) && !lackOfRoom(db, path, writes.size, bytes.put, noLimits)))
+      throw refuse(full(path, lack));
     try {
       const startMs = runtime.monotonic();
       if (bytes.values <= maxBytesHere && pace.isFast) writeHere(db, writes);
@@ -161,7 +165,7 @@ function lmdbBase(
     hasRoom: (count, putBytes) => !lackOfRoom(db, path, count, putBytes, limits),
     hasRoomFor: (fileBytes) => freeBytes(path) >= 4 * fileBytes + leastFreeBytes,
     commit: (writes) => commit(writes, limits),
-    commitAcknowledged: (writes) => commit(writes, { limitBytes: undefined, reserveBytes: 0 }),
+    commitAcknowledged: (writes) => commit(writes, noLimits),
     async close() {
       try {
         await db.close();
@@ -214,6 +218,19 @@ interface Limits {
   readonly limitBytes: number | undefined;
   /** What putting leaves free. */
   readonly reserveBytes: number;
+}
+
+const noLimits: Limits = { limitBytes: undefined, reserveBytes: 0 };
+
+/** Whether the store has no more bytes of entries after these writes than before. */
+function shrinks(db: Database<Buffer, Buffer>, writes: Writes): boolean {
+  let grows = 0;
+  for (const [key, value] of writes) {
+    if (key === markKey) continue;
+    const before = db.getBinary(Buffer.from(key, "latin1"));
+    grows += (value ? key.length + value.length : 0) - (before ? key.length + before.length : 0);
+  }
+  return grows <= 0;
 }
 
 /**
@@ -278,8 +295,12 @@ async function commitError(error: unknown): Promise<unknown> {
 }
 
 function freeBytes(path: string): number {
-  const { bavail, bsize } = statfsSync(path);
-  return bavail * bsize;
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  } catch (error) {
+    throw failed(error, path, "look for free space");
+  }
 }
 
 function errorNumber(error: unknown): number | undefined {

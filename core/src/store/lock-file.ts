@@ -1,4 +1,4 @@
-import { closeSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, linkSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { SoormaError } from "../errors.ts";
@@ -35,26 +35,49 @@ export function acquireLockFile(folder: string, runtime: Runtime): LockFile {
     closeSync(file);
   }
   try {
-    // A link appears with its content or not at all, so nobody ever reads a half-written lock.
-    for (let attempt = 0; attempt < 100; attempt++) {
-      if (link(draft, path)) return { release: () => removeIf(path, (text) => text === content) };
-      const text = read(path);
-      if (text === undefined) continue;
-      const owner = parseOwner(text);
-      if (owner && isAlive(owner)) {
-        throw new SoormaError("STORE_LOCKED", `the store in ${folder} is in use by process ${owner.pid}`, {
-          hint: `Stop process ${owner.pid}, or use another folder. The lock is ${path}.`,
-          details: { pid: owner.pid, path },
-        });
-      }
-      removeIf(path, (current) => current === text);
-    }
-    throw new SoormaError("STORE_LOCKED", `the lock ${path} kept changing hands in 100 attempts`, {
-      details: { path },
-    });
+    take(path, draft, folder);
+    return {
+      release() {
+        // Nobody else removes the lock of a process that lives.
+        if (read(path) === content) rmSync(path, { force: true });
+      },
+    };
   } finally {
     rmSync(draft, { force: true });
   }
+}
+
+/**
+ * Makes `path` a link to `draft`. A link appears with its content or not at all, so nobody ever reads a half-written lock.
+ *
+ * Only who has `path.next` removes a stale lock, after having read it again: so no lock is removed that was made in between.
+ */
+function take(path: string, draft: string, folder: string): void {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    if (link(draft, path)) return;
+    const text = read(path);
+    if (text === undefined) continue;
+    const owner = parseOwner(text);
+    if (owner && isAlive(owner)) {
+      throw new SoormaError("STORE_LOCKED", `the store in ${folder} is in use by process ${owner.pid}`, {
+        hint: `Stop process ${owner.pid}, or use another folder. The lock is ${path}.`,
+        details: { pid: owner.pid, path },
+      });
+    }
+    const next = `${path}.next`;
+    take(next, draft, folder);
+    try {
+      if (read(path) === text) rmSync(path, { force: true });
+      // Before it is let go: who comes then finds a lock that is alive.
+      if (link(draft, path)) return;
+    } finally {
+      rmSync(next, { force: true });
+    }
+  }
+  throw new SoormaError("STORE_LOCKED", `the lock ${path} kept changing hands in 100 attempts`, {
+    hint: "Start it again.",
+    details: { path },
+  });
 }
 
 function link(from: string, to: string): boolean {
@@ -65,25 +88,6 @@ function link(from: string, to: string): boolean {
     if (errnoOf(error) === "EEXIST") return false;
     throw error;
   }
-}
-
-/**
- * Removes the file if it still says what was judged. Moved aside first: of two processes that both found it stale one
- * gets the move, and when it moved a lock that was made in between, it puts that one back.
- */
-function removeIf(path: string, judge: (text: string) => boolean): void {
-  const aside = `${path}.${process.pid}.old`;
-  const before = read(path);
-  if (before === undefined || !judge(before)) return;
-  try {
-    renameSync(path, aside);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return;
-    throw error;
-  }
-  const moved = read(aside);
-  if (moved !== undefined && !judge(moved)) link(aside, path);
-  rmSync(aside, { force: true });
 }
 
 function read(path: string): string | undefined {

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { statSync, unlinkSync } from "node:fs";
+import { readFileSync, statSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { SoormaError } from "@soorma/core";
 
@@ -43,9 +43,21 @@ export function isIpcTaken(path: string): Promise<boolean> {
       resolve(taken);
     };
     socket.once("connect", () => settle(true));
-    // EAGAIN: its queue is full, so somebody is there.
-    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code === "EAGAIN"));
+    // A full queue is EAGAIN, which Bun calls ECONNREFUSED: somebody is there.
+    socket.once("error", () => settle(isListenedAt(path)));
   });
+}
+
+/** Whether a process of this network namespace listens at `path`, as the system's table says. Linux only. */
+function isListenedAt(path: string): boolean {
+  try {
+    // Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is listening.
+    return readFileSync("/proc/net/unix", "utf8")
+      .split("\n")
+      .some((line) => line.endsWith(` ${path}`) && line.split(/\s+/)[3] === "00010000");
+  } catch {
+    return false;
+  }
 }
 
 /** Whether there is a unix socket at `path`. */

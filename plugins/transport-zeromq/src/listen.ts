@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Address, isSoormaError, randomId, SoormaError } from "@soorma/core";
@@ -81,7 +82,8 @@ async function bindTcp(
   advertiseHost: string | undefined,
 ): Promise<Endpoints> {
   const wildcard = ["0.0.0.0", "*", "[::]"].includes(host);
-  const advertised = advertiseHost ?? (wildcard ? hostname() : host);
+  const name = advertiseHost ?? (wildcard ? hostname() : host);
+  const advertised = isIP(name) === 6 ? `[${name}]` : name;
   const portOf = (endpoint: string): string => endpoint.slice(endpoint.lastIndexOf(":") + 1);
   const directed = await bind(router, `tcp://${host}:${port}`);
   const published = await bind(publisher, `tcp://${host}:0`);

@@ -1,5 +1,6 @@
 import { type Address, SoormaError, type Timer } from "@soorma/core";
 import { nodeIdPattern } from "./address.ts";
+import { resolveHost } from "./resolve.ts";
 import { heartbeats, hello, receiving, type Settings, welcome } from "./settings.ts";
 import { createSocket, type DuplexSocket, type MonitorEvent, type SocketOptions } from "./sockets.ts";
 
@@ -48,7 +49,8 @@ export class PeerLink {
   #welcomedBy: string | undefined;
   #timer: Timer | undefined;
   #failures = 0;
-  #closed = false;
+  #closed: SoormaError | undefined;
+  #attempts = 0;
   #pending: Pending[] = [];
   #pendingTimer: Timer | undefined;
   #ready: { readonly resolve: () => void; readonly reject: (reason: unknown) => void }[] = [];
@@ -100,7 +102,7 @@ export class PeerLink {
 
   /** Closes the connection; what was taken is sent for `lingerMs`. */
   async close(reason: SoormaError, lingerMs: number): Promise<void> {
-    this.#closed = true;
+    this.#closed = reason;
     this.#timer?.cancel();
     this.#pendingTimer?.cancel();
     for (const { reject } of [...this.#pending.splice(0), ...this.#ready.splice(0)]) reject(reason);
@@ -115,6 +117,28 @@ export class PeerLink {
     let target: LinkTarget;
     try {
       target = this.#target();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    void this.#connect(target, ++this.#attempts);
+    this.#timer = runtime.setTimer(
+      () => {
+        if (!this.#greeted) this.#fail(`no connection to ${target.endpoint} within ${connectTimeoutMs} ms`);
+        // The connection stands and its heartbeats are answered: the peer is only too busy to answer us.
+        else this.#down(`connected to ${target.endpoint}, but nobody answered within ${connectTimeoutMs} ms`);
+      },
+      connectTimeoutMs,
+      { background: true },
+    );
+  }
+
+  /** Names are looked up here: libzmq would do it on the thread that serves all connections of the process. */
+  async #connect(target: LinkTarget, attempt: number): Promise<void> {
+    const current = (): boolean => !this.#closed && attempt === this.#attempts;
+    try {
+      const endpoint = await resolveHost(target.endpoint);
+      if (!current()) return;
       const socket = createSocket("dealer", {
         ...this.#socketOptions(target),
         immediate: true,
@@ -136,21 +160,11 @@ export class PeerLink {
       socket.onMessage((frames) => {
         if (this.#socket === socket && !this.#closed) this.#onMessage(frames, target);
       });
-      socket.connect(target.endpoint);
-      this.#feelPulse(target);
+      socket.connect(endpoint);
+      this.#feelPulse(target, endpoint);
     } catch (error) {
-      this.#fail(error instanceof Error ? error.message : String(error));
-      return;
+      if (current()) this.#fail(error instanceof Error ? error.message : String(error));
     }
-    this.#timer = runtime.setTimer(
-      () => {
-        if (!this.#greeted) this.#fail(`no connection to ${target.endpoint} within ${connectTimeoutMs} ms`);
-        // The connection stands and its heartbeats are answered: the peer is only too busy to answer us.
-        else this.#down(`connected to ${target.endpoint}, but nobody answered within ${connectTimeoutMs} ms`);
-      },
-      connectTimeoutMs,
-      { background: true },
-    );
   }
 
   #onEvent(event: MonitorEvent, socket: DuplexSocket, target: LinkTarget): void {
@@ -214,7 +228,7 @@ export class PeerLink {
    * On the one with messages they would be read too late: libzmq stops reading a connection while its receiver is behind
    * by the high-water mark, so a peer that is only busy would be taken for dead.
    */
-  #feelPulse(target: LinkTarget): void {
+  #feelPulse(target: LinkTarget, endpoint: string): void {
     const pulse = createSocket("dealer", { ...this.#socketOptions(target), ...heartbeats(this.#settings) });
     this.#pulse = pulse;
     pulse.onEvent(["handshakeSucceeded", "disconnected", "closed"], ({ type }) => {
@@ -226,7 +240,7 @@ export class PeerLink {
       this.#pulseFelt = true;
       this.#comeUp();
     });
-    pulse.connect(target.endpoint);
+    pulse.connect(endpoint);
   }
 
   #socketOptions(target: LinkTarget): SocketOptions {
@@ -242,6 +256,7 @@ export class PeerLink {
 
   #fail(reason: string): void {
     if (this.#closed) return;
+    this.#attempts++;
     this.#timer?.cancel();
     const socket = this.#socket;
     this.#socket = undefined;
@@ -285,6 +300,6 @@ export class PeerLink {
 
   #explain(error: unknown): never {
     // Its socket was closed because the connection was lost.
-    throw this.#closed ? error : this.#unreachable();
+    throw this.#closed === undefined ? this.#unreachable() : error instanceof SoormaError ? this.#closed : error;
   }
 }

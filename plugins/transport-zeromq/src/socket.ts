@@ -42,6 +42,8 @@ interface Receiver {
 const againMs = 20;
 const batchMessages = 1000;
 const keptViews = 3;
+/** Unix sockets' paths at which sockets of this process are about to listen. */
+const binding = new Set<string>();
 const batchBytes = 4 * 1024 * 1024;
 
 /**
@@ -126,21 +128,32 @@ export class Socket implements Pollable, AsyncDisposable {
    */
   async bind(endpoint: string): Promise<string> {
     const path = ipcPath(endpoint);
-    if (path !== undefined && path !== "*") {
-      checkIpcPath(path);
-      if (await isIpcTaken(path)) {
-        throw new SoormaError("ADDRESS_IN_USE", `cannot listen at ${endpoint}: another process does`, {
-          hint: "Stop it, or listen elsewhere.",
-          details: { endpoint },
-        });
-      }
+    if (path === undefined || path === "*") return this.#bind(endpoint);
+    checkIpcPath(path);
+    const taken = (): SoormaError =>
+      new SoormaError("ADDRESS_IN_USE", `cannot listen at ${endpoint}: another socket does`, {
+        hint: "Stop it, or listen elsewhere.",
+        details: { endpoint },
+      });
+    // Two that ask at once would both hear that nobody listens.
+    if (binding.has(path)) throw taken();
+    binding.add(path);
+    try {
+      if (await isIpcTaken(path)) throw taken();
+      return this.#bind(endpoint);
+    } finally {
+      binding.delete(path);
     }
+  }
+
+  #bind(endpoint: string): string {
     this.#allowIpv6(endpoint);
     const normal = /^tcp:.*:0$/.test(endpoint) ? `${endpoint.slice(0, -1)}*` : endpoint;
     this.#call(`listening at ${endpoint}`, (native) => native.zmq_bind(this.#handle, cString(normal)));
     const bound = this.lastEndpoint;
     const boundPath = ipcPath(bound);
-    if (boundPath !== undefined) this.#ipcPaths.add(boundPath);
+    // libzmq itself removes what it has chosen, with the folder.
+    if (boundPath !== undefined && endpoint !== "ipc://*") this.#ipcPaths.add(boundPath);
     return bound;
   }
 
@@ -530,14 +543,23 @@ export class Socket implements Pollable, AsyncDisposable {
     this.#again?.cancel();
     for (const receiver of this.#receivers.splice(0)) receiver.reject(reason);
     setOption(native, this.#handle, "lingerMs", option.linger, new Int32Array([lingerMs]));
-    // A monitor tells when what lingers is sent, without blocking anybody.
-    if (lingerMs !== 0) this.#monitor ??= new Monitor(this.#reactor, this.#handle, [], () => {});
+    if (lingerMs !== 0) this.#watchLinger();
+    // While it is ours for certain: from now on others may listen there, and what lingers would hold this up for long.
+    for (const path of this.#ipcPaths) removeSocketFile(path);
     this.#reactor.remove(this);
     native.zmq_close(this.#handle);
     await this.#monitor?.stopped;
-    for (const path of this.#ipcPaths) removeSocketFile(path);
     if (this.#keepAlive) this.#reactor.keepAlive(false);
     await this.#reactor.release();
+  }
+
+  /** A monitor tells when what lingers is sent, without blocking anybody. */
+  #watchLinger(): void {
+    try {
+      this.#monitor ??= new Monitor(this.#reactor, this.#handle, [], () => {});
+    } catch {
+      // No descriptor is left for it. The socket has to be closed all the more.
+    }
   }
 
   #check(what: string): void {

@@ -1,7 +1,6 @@
-import { lookup } from "node:dns/promises";
 import { type Address, SoormaError, type Timer } from "@soorma/core";
-import { isHostName, parseShort } from "./address.ts";
 import { fenceMark, fenceTopic } from "./publisher.ts";
+import { resolveHost } from "./resolve.ts";
 import { receiving, type Settings } from "./settings.ts";
 import { Socket } from "./socket.ts";
 import type { MonitorEvent } from "./sockets.ts";
@@ -30,6 +29,10 @@ interface Source {
   /** As libzmq's events name it, once the host is looked up. */
   endpoint: string | undefined;
   up: boolean;
+  /** Its link is down: it is connected to, but does not answer. */
+  silent: boolean;
+  /** Its link was down: this connection may have been lost without a word meanwhile. */
+  doubtful: boolean;
   /** `join`s that wait for the next fence asked for once it is up. */
   joining: Waiter[];
 }
@@ -52,12 +55,14 @@ export class Subscriber {
   readonly #settings: Settings;
   readonly #handlers: SubscriberHandlers;
   readonly #sources = new Map<string, Source>();
-  readonly #byEndpoint = new Map<string, Source>();
+  /** Several where a node came after another that was not left yet: libzmq makes one connection to an endpoint. */
+  readonly #byEndpoint = new Map<string, Set<Source>>();
   readonly #prefixes = new Set<string>();
   readonly #fences = new Map<number, Fence>();
   /** Collected until the end of the turn, so that many joins share a fence. */
   #next: Map<Source, Waiter[]> | undefined;
   #sequence = 0;
+  #paused = false;
   #closed = false;
 
   constructor(settings: Settings, handlers: SubscriberHandlers) {
@@ -65,11 +70,18 @@ export class Subscriber {
     this.#handlers = handlers;
     this.#socket = new Socket("sub", {
       ...receiving(settings),
+      // What it sends are subscriptions, and libzmq drops those beyond the limit without saying so.
+      sendHwm: 0,
       reconnectMs: settings.reconnectMs,
       reconnectMaxMs: settings.reconnectMaxMs,
       connectTimeoutMs: settings.connectTimeoutMs,
     });
-    this.#socket.onEvent(["handshakeSucceeded", "disconnected", "closed"], (event) => this.#onMonitor(event));
+    try {
+      this.#socket.onEvent(["handshakeSucceeded", "disconnected", "closed"], (event) => this.#onMonitor(event));
+    } catch (error) {
+      void this.#socket.close(0);
+      throw error;
+    }
     this.#socket.onMessage((frames) => this.#onMessage(frames));
   }
 
@@ -81,7 +93,15 @@ export class Subscriber {
       source = undefined;
     }
     if (source === undefined) {
-      source = { target, addresses: new Set(), endpoint: undefined, up: false, joining: [] };
+      source = {
+        target,
+        addresses: new Set(),
+        endpoint: undefined,
+        up: false,
+        silent: false,
+        doubtful: false,
+        joining: [],
+      };
       this.#sources.set(target.nodeId, source);
       void this.#connect(source);
     }
@@ -96,7 +116,20 @@ export class Subscriber {
   /** What `join` waits for cannot come now. The connection is tried again in the background. */
   interrupt(address: Address, reason: string): void {
     for (const source of this.#sources.values()) {
-      if (source.addresses.has(address)) this.#rejectJoins(source, reason);
+      if (!source.addresses.has(address)) continue;
+      source.silent = true;
+      this.#giveUp(source, reason);
+    }
+  }
+
+  /** Undoes `interrupt`: the peer answers again. */
+  resume(address: Address): void {
+    for (const source of this.#sources.values()) {
+      if (!source.silent || !source.addresses.has(address)) continue;
+      source.silent = false;
+      if (!source.up) continue;
+      source.doubtful = true;
+      this.#ask(source, undefined);
     }
   }
 
@@ -112,7 +145,7 @@ export class Subscriber {
       this.#prefixes.add(prefix);
       this.#socket.subscribe(prefix);
     }
-    const up = [...this.#sources.values()].filter((source) => source.up);
+    const up = [...this.#sources.values()].filter((source) => source.up && !source.silent);
     const asked = up.map((source) =>
       this.#wait(signal, (waiter) => {
         // One that goes away has nothing to say any more.
@@ -171,10 +204,19 @@ export class Subscriber {
       const resolved = await resolveHost(endpoint);
       if (!current()) return;
       source.endpoint = resolved;
-      this.#byEndpoint.set(resolved, source);
-      const { curve } = this.#settings;
-      if (curve !== undefined) this.#socket.setCurve({ ...curve, serverKey: serverKey ?? curve.publicKey });
-      this.#socket.connect(resolved);
+      const others = this.#byEndpoint.get(resolved);
+      if (others !== undefined) {
+        const [other] = others;
+        others.add(source);
+        if (other?.target.serverKey === serverKey) {
+          if (other?.up) this.#cameUp(source);
+          return;
+        }
+        // Another key: it has to be connected to again.
+        this.#socket.disconnect(resolved);
+        for (const lost of others) this.#lost(lost, "another node listens there");
+      } else this.#byEndpoint.set(resolved, new Set([source]));
+      this.#dial(resolved, serverKey);
     } catch (error) {
       if (!current()) return;
       this.#rejectJoins(source, error instanceof Error ? error.message : String(error));
@@ -188,31 +230,49 @@ export class Subscriber {
     }
   }
 
+  #dial(endpoint: string, serverKey: string | undefined): void {
+    const { curve } = this.#settings;
+    if (curve !== undefined) this.#socket.setCurve({ ...curve, serverKey: serverKey ?? curve.publicKey });
+    this.#socket.connect(endpoint);
+  }
+
   #drop(source: Source, reason: string): void {
     this.#sources.delete(source.target.nodeId);
     this.#lost(source, reason);
     if (source.endpoint === undefined) return;
+    const others = this.#byEndpoint.get(source.endpoint);
+    others?.delete(source);
+    if (others === undefined || others.size > 0) return;
     this.#byEndpoint.delete(source.endpoint);
     this.#socket.disconnect(source.endpoint);
   }
 
   #onMonitor(event: MonitorEvent): void {
-    const source = this.#byEndpoint.get(event.endpoint);
-    if (source === undefined || this.#closed) return;
-    if (event.type === "handshakeSucceeded") {
-      source.up = true;
-      // Also after a reconnect: libzmq has sent the subscriptions again, and the publisher is told.
-      const waiters = source.joining.splice(0);
-      if (waiters.length === 0) this.#ask(source, undefined);
-      for (const waiter of waiters) this.#ask(source, waiter);
-      return;
-    }
+    const sources = this.#byEndpoint.get(event.endpoint);
+    if (sources === undefined || this.#closed) return;
     const why = event.type === "closed" ? "nobody listens" : "the connection was lost";
-    this.#lost(source, `${why} at ${event.endpoint}`);
+    for (const source of sources) {
+      if (event.type === "handshakeSucceeded") this.#cameUp(source);
+      else this.#lost(source, `${why} at ${event.endpoint}`);
+    }
+  }
+
+  #cameUp(source: Source): void {
+    source.up = true;
+    source.doubtful = false;
+    // Also after a reconnect: libzmq has sent the subscriptions again, and the publisher is told.
+    const waiters = source.joining.splice(0);
+    if (waiters.length === 0) this.#ask(source, undefined);
+    for (const waiter of waiters) this.#ask(source, waiter);
   }
 
   #lost(source: Source, reason: string): void {
     source.up = false;
+    this.#giveUp(source, reason);
+  }
+
+  /** Refuses what waits for it. */
+  #giveUp(source: Source, reason: string): void {
     this.#rejectJoins(source, reason);
     const unreachable = this.#unreachable(source, reason);
     const reject = (waiters: readonly Waiter[] | undefined): void => {
@@ -268,10 +328,21 @@ export class Subscriber {
   }
 
   #again(fence: Fence): void {
-    const left = new Map([...fence.missing].map((source) => [source, fence.waiters.get(source) ?? []]));
+    const left = new Map<Source, Waiter[]>();
+    for (const source of [...fence.missing]) {
+      const waiters = fence.waiters.get(source) ?? [];
+      if (source.doubtful && !this.#paused && source.endpoint !== undefined) {
+        // Its connection is one that only this side believes in.
+        source.up = false;
+        source.doubtful = false;
+        source.joining.push(...waiters);
+        this.#socket.disconnect(source.endpoint);
+        this.#dial(source.endpoint, source.target.serverKey);
+      } else left.set(source, waiters);
+    }
     fence.missing.clear();
     this.#finish(fence);
-    this.#raise(left);
+    if (left.size > 0) this.#raise(left);
   }
 
   #finish(fence: Fence): void {
@@ -293,13 +364,18 @@ export class Subscriber {
     const pending = this.#handlers.onEvent(payload);
     if (pending === undefined) return;
     this.#socket.pause();
-    const resume = (): void => this.#socket.resume();
+    this.#paused = true;
+    const resume = (): void => {
+      this.#paused = false;
+      this.#socket.resume();
+    };
     pending.then(resume, resume);
   }
 
   #onFence(topic: Uint8Array, payload: Uint8Array): void {
     const source = this.#sources.get(Buffer.from(payload).toString("latin1"));
     if (source === undefined) return;
+    source.doubtful = false;
     for (const fence of this.#fences.values()) {
       // A fence of another node comes here when this one subscribed to everything.
       if (!Buffer.from(fence.topic).equals(topic) || !fence.missing.delete(source)) continue;
@@ -307,14 +383,4 @@ export class Subscriber {
       this.#finish(fence);
     }
   }
-}
-
-/** Events name the endpoint by its number, so that is what is connected to. */
-async function resolveHost(endpoint: string): Promise<string> {
-  const short = parseShort(endpoint);
-  if ("path" in short) return endpoint;
-  // In the one form libzmq writes IPv6 numbers in too.
-  if (!isHostName(short.host)) return `tcp://${new URL(`http://${short.host}`).hostname}:${short.port}`;
-  const { address, family } = await lookup(short.host, { order: "ipv4first" });
-  return `tcp://${family === 6 ? `[${address}]` : address}:${short.port}`;
 }

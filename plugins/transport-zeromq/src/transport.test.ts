@@ -2,77 +2,17 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  createLogger,
-  isSoormaError,
-  type LogLine,
-  type PeerChange,
-  silentLogger,
-  systemRuntime,
-  type Transport,
-  type TransportHandlers,
-} from "@soorma/core";
-import { Value } from "@soorma/core/schema";
-import { waitFor } from "@soorma/core/testing";
+import { isSoormaError, type LogLine } from "@soorma/core";
 import { formatAddress, parseAddress } from "./address.ts";
+import { codeOf, frame, type Given, type Node, openNode, text, until } from "./fixtures/open-node.ts";
 import { startPeer } from "./fixtures/process.ts";
 import { sweep } from "./host.ts";
-import zeromqPlugin from "./index.ts";
 import { createSocket, curveKeypair } from "./sockets.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "zmq-transport-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-interface Node extends AsyncDisposable {
-  readonly transport: Transport;
-  readonly address: string;
-  readonly messages: string[];
-  readonly events: string[];
-  readonly changes: PeerChange[];
-}
-
-interface Given {
-  readonly options?: Record<string, unknown>;
-  readonly listen?: string;
-  readonly handlers?: Partial<TransportHandlers>;
-  readonly logged?: LogLine[];
-}
-
-const text = (frame: Uint8Array): string => new TextDecoder().decode(frame);
-const frame = (value: string): Uint8Array => new TextEncoder().encode(value);
-
-async function open(nodeId: string, { options = {}, listen, handlers = {}, logged }: Given = {}): Promise<Node> {
-  const log = logged === undefined ? silentLogger : createLogger({ sink: (line) => logged.push(line), now: () => 0 });
-  const transport = await zeromqPlugin.create(
-    Value.Decode(zeromqPlugin.options, Value.Default(zeromqPlugin.options, { dir: folder, ...options })),
-    { log, runtime: systemRuntime },
-  );
-  const [messages, events, changes]: [string[], string[], PeerChange[]] = [[], [], []];
-  const address = await transport.open({
-    nodeId,
-    maxFrameBytes: 1 << 20,
-    ...(listen === undefined ? {} : { listen }),
-    handlers: {
-      onMessage: (message) => void messages.push(text(message)),
-      onEvent: (event) => void events.push(text(event)),
-      onPeer: (change) => void changes.push(change),
-      onSubscriber() {},
-      ...handlers,
-    },
-  });
-  return { transport, address, messages, events, changes, [Symbol.asyncDispose]: () => transport.close() };
-}
-
-async function codeOf(call: () => unknown): Promise<string> {
-  try {
-    await call();
-    return "no error";
-  } catch (error) {
-    return isSoormaError(error) ? error.code : String(error);
-  }
-}
-
-const until = (condition: () => boolean, message: string): Promise<unknown> => waitFor(condition, { message });
+const open = (nodeId: string, given?: Given): Promise<Node> => openNode(folder, nodeId, given);
 
 describe.each([
   ["ipc", "{}"],

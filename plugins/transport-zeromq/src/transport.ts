@@ -115,20 +115,28 @@ class ZeromqTransport implements Transport {
       mandatory: true,
       ...(settings.curve === undefined ? {} : { curve: settings.curve }),
     });
-    const publisher = new Publisher(settings, {
-      onMalformed,
-      onSubscriber: (subscriber) => {
-        if (this.#closing === undefined) handlers.onSubscriber(subscriber);
-      },
-    });
-    const subscriber = new Subscriber(settings, {
-      onMalformed,
-      onEvent: (frame) => {
-        if (this.#closing !== undefined || this.#tooLarge(frame)) return undefined;
-        this.#counts.received++;
-        return handlers.onEvent(frame);
-      },
-    });
+    let publisher: Publisher | undefined;
+    let subscriber: Subscriber;
+    try {
+      publisher = new Publisher(settings, {
+        onMalformed,
+        onSubscriber: (subscriber) => {
+          if (this.#closing === undefined) handlers.onSubscriber(subscriber);
+        },
+      });
+      subscriber = new Subscriber(settings, {
+        onMalformed,
+        onEvent: (frame) => {
+          if (this.#closing !== undefined || this.#tooLarge(frame)) return undefined;
+          this.#counts.received++;
+          return handlers.onEvent(frame);
+        },
+      });
+    } catch (error) {
+      // No descriptor was left for one of them.
+      await Promise.all([router.close(0), publisher?.socket.close(0)]);
+      throw error;
+    }
     const opened: Opened = { settings, handlers, router, publisher, subscriber };
     this.#open = opened;
     router.onMessage((frames) => this.#onRouterMessage(frames, opened));
@@ -352,6 +360,7 @@ class ZeromqTransport implements Transport {
         onState: (state, reason) => {
           if (!current()) return;
           if (state === "down") subscriber.interrupt(address, reason);
+          else subscriber.resume(address);
           handlers.onPeer({ address, state, reason });
         },
         onMalformed: () => {

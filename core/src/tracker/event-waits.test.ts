@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { changes } from "../../testing/plan-changes.ts";
 import { trackerInMemory } from "../../testing/tracker-in-memory.ts";
+import { SoormaError } from "../errors.ts";
 import type { Envelope } from "../events/envelope.ts";
 import { silentLogger } from "../log.ts";
 import type { PlanChange } from "../plans/log.ts";
@@ -66,3 +67,34 @@ test("what a task waited for before it was begun anew does not answer what it wa
   expect((await waitOf())?.signalled).toMatchObject({ value: { type: "order.2.paid" } });
   await waits[Symbol.asyncDispose]();
 });
+
+test.each(["subscribe", "record"])(
+  "nothing is left of them when they end while what failed, to %s, is to be tried again",
+  async (what) => {
+    const { runtime, tracker, log } = trackerInMemory();
+    const { promise: heard, resolve: hear } = Promise.withResolvers<(event: Envelope) => void>();
+    const full = (): never => {
+      throw new SoormaError("STORE_FULL", "so it says");
+    };
+    const waits = createEventWaits({
+      tracker: what === "record" ? { ...tracker, record: async () => full() } : tracker,
+      runtime,
+      log: silentLogger,
+      source: {
+        tenant: "acme",
+        by: "state",
+        async subscribe(_pattern, _topic, deliver) {
+          if (what === "subscribe") full();
+          hear(deliver);
+          return { [Symbol.asyncDispose]: async () => {} };
+        },
+      },
+    });
+    await log.append("p", 0, waitingChild("order.paid"));
+    if (what === "record") (await heard)({ type: "order.paid", data: 1 } as Envelope);
+    await runtime.advance(10);
+    const before = runtime.pending;
+    await waits[Symbol.asyncDispose]();
+    expect(before - runtime.pending).toBe(1);
+  },
+);

@@ -59,7 +59,21 @@ interface Subscribed {
 export function createEventWaits({ tracker, source, runtime, log }: EventWaitsOptions): EventWaits {
   const subscriptions = new Map<string, Subscribed>();
   const places = new Map<string, Subscribed>();
+  const retries = new Set<Timer>();
   let closed = false;
+
+  const soonAgain = (again: () => void): void => {
+    if (closed) return;
+    const timer = runtime.setTimer(
+      () => {
+        retries.delete(timer);
+        again();
+      },
+      retryMs,
+      { background: true },
+    );
+    retries.add(timer);
+  };
 
   const signal = (wait: EventWait, event: Envelope): void => {
     const { tenant, planId, taskId, key } = wait;
@@ -72,7 +86,7 @@ export function createEventWaits({ tracker, source, runtime, log }: EventWaitsOp
         if (closed || isSoormaError(error, "PLAN_NOT_FOUND")) return;
         log.warn("signal.failed", { planId, taskId, key, error });
         // A disk that is full may have room again; the event would not come again.
-        runtime.setTimer(() => !closed && isOpen(wait) && signal(wait, event), retryMs, { background: true });
+        soonAgain(() => isOpen(wait) && signal(wait, event));
       });
   };
 
@@ -114,20 +128,16 @@ export function createEventWaits({ tracker, source, runtime, log }: EventWaitsOp
 
   /** A pattern that can never be subscribed to is given up; anything else is tried again while somebody waits. */
   const retryLater = (failed: Subscribed): void => {
-    runtime.setTimer(
-      () => {
-        if (closed || subscriptions.get(failed.id) !== failed) return;
-        subscriptions.delete(failed.id);
-        if (failed.waits.size === 0) return;
-        const next = subscriptionOf(failed.pattern, failed.topic);
-        for (const [id, wait] of failed.waits) {
-          next.waits.set(id, wait);
-          places.set(id, next);
-        }
-      },
-      retryMs,
-      { background: true },
-    );
+    soonAgain(() => {
+      if (subscriptions.get(failed.id) !== failed) return;
+      subscriptions.delete(failed.id);
+      if (failed.waits.size === 0) return;
+      const next = subscriptionOf(failed.pattern, failed.topic);
+      for (const [id, wait] of failed.waits) {
+        next.waits.set(id, wait);
+        places.set(id, next);
+      }
+    });
   };
 
   const open = (wait: EventWait): void => {
@@ -206,6 +216,7 @@ export function createEventWaits({ tracker, source, runtime, log }: EventWaitsOp
       const ended = [...subscriptions.values()];
       subscriptions.clear();
       places.clear();
+      for (const timer of retries) timer.cancel();
       await Promise.all(ended.map(end));
     },
   };

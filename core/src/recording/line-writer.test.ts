@@ -37,7 +37,7 @@ const result: Copy = [
   7,
   taskMethods.result,
   "planner",
-  { taskId: "p.1", attempt: 1, agentId: "worker", ok: true, result: 3 },
+  { taskId: "p.1", attempt: 1, agentId: "worker", ranMs: 1, ok: true, result: 3 },
 ];
 const acknowledged: Copy = ["answer", time, 7, true, null];
 

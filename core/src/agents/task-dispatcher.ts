@@ -16,6 +16,7 @@ import { Acknowledgements } from "./acknowledgements.ts";
 import { AgentLoads } from "./agent-loads.ts";
 import { AttachRequests } from "./attach-requests.ts";
 import { fenced, isElsewhere, stale, stopped, unanswered } from "./attempt-errors.ts";
+import { AttemptSearch } from "./attempt-search.ts";
 import { Job } from "./dispatch-job.ts";
 import { holdJoin } from "./held-join.ts";
 import { PriorityQueue } from "./priority-queue.ts";
@@ -46,8 +47,6 @@ const offerTimeoutMs = 3_000;
 const busyMs = 100;
 /** The same for one that did not answer an offer. */
 const silentMs = 1_000;
-/** Milliseconds to find out who has an attempt when the log does not say who took it. */
-const seekMs = 10_000;
 
 export interface TaskDispatcherOptions {
   readonly node: MeshNode;
@@ -74,6 +73,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
   readonly #acknowledgements: Acknowledgements;
   readonly #recorded: RecordedNotes;
   readonly #attach: AttachRequests;
+  readonly #search: AttemptSearch;
   readonly #disposables: Disposable[];
   #closed = false;
 
@@ -84,6 +84,11 @@ export class MeshTaskDispatcher implements TaskDispatcher {
     this.#acknowledgements = new Acknowledgements(node.runtime);
     this.#recorded = new RecordedNotes(node, log);
     this.#attach = new AttachRequests({ node, log, replyTo: () => this.#replyTo() });
+    this.#search = new AttemptSearch({
+      node,
+      attach: this.#attach,
+      found: (job, agent, held) => this.#found(job, agent, held),
+    });
     this.#disposables = [
       node.directory.onChange(() => this.#directoryChanged()),
       node.rpc.onPeer((address, state, reason) => {
@@ -118,7 +123,7 @@ export class MeshTaskDispatcher implements TaskDispatcher {
       });
       options.whenAborted((reason) => this.#aborted(job, reason));
       this.#jobs.set(job.key, job);
-      if (assignment.resume) this.#seek(job, assignment.resume.agentId);
+      if (assignment.resume) this.#search.begin(job, assignment.resume.agentId);
       else {
         this.#queue(assignment.assignedTo).push(job, assignment.priority);
         this.#pumpOne(assignment.assignedTo);
@@ -393,50 +398,6 @@ export class MeshTaskDispatcher implements TaskDispatcher {
 
   #assigned({ agent, options }: Job, age: AttemptAge): void {
     if (agent) options.onAssigned(agent.agentId, agent.name, age);
-  }
-
-  /** Finds out who has an attempt that an earlier driver began. */
-  #seek(job: Job, agentId: string | undefined): void {
-    const { node } = this.#o;
-    const { assignment } = job;
-    const { taskId, attempt, planId, epoch, assignedTo, name } = assignment;
-    job.state = "sought";
-    const known = agentId === undefined ? undefined : node.directory.get(agentId);
-    // An agent that is draining may have it, too.
-    const matching = (agent: AgentRecord): boolean =>
-      agent.agentId === assignedTo || agent.name === assignedTo || agent.capabilities.includes(assignedTo);
-    const candidates = agentId === undefined ? node.directory.all().filter(matching) : known ? [known] : [];
-    job.asked = candidates.filter((agent) => node.directory.isReachable(agent.address));
-    const nobody = (): void => {
-      if (job.state !== "sought") return;
-      const asked = agentId ?? `${job.asked.length} agents that were asked`;
-      job.reject(
-        new SoormaError("ATTEMPT_LOST", `attempt ${attempt} at task "${name}" is not at ${asked} any more`, {
-          details: { taskId, attempt },
-        }),
-      );
-    };
-    if (job.asked.length === 0) {
-      // The caller sees it rejected, like everything else, after it has called.
-      node.runtime.defer(nobody);
-      return;
-    }
-    if (known) {
-      job.agent = known;
-      // The attempt's time runs, even if its agent is too busy to answer.
-      job.options.onAssigned(known.agentId, known.name);
-    } else {
-      job.timer = node.runtime.setTimer(nobody, seekMs);
-    }
-    let unanswered = job.asked.length;
-    for (const agent of job.asked) {
-      this.#attach.ask(agent, { taskId, attempt, planId, epoch }, (holding) => {
-        if (typeof holding === "object") this.#found(job, agent, holding);
-        if (job.state !== "sought") return;
-        if (holding === "fenced") job.reject(fenced(assignment));
-        else if (--unanswered === 0) nobody();
-      });
-    }
   }
 
   /** `held`: what the agent said when it was asked; what else it says of the attempt may come before that. */

@@ -12,10 +12,10 @@ import { atMost, type Runtime, type Timer } from "../runtime.ts";
 import { Agent, type AgentOptions } from "./agent.ts";
 import { AnsweredResults } from "./answered-results.ts";
 import type { AnyData } from "./any-data.ts";
-import { stale } from "./attempt-errors.ts";
 import type { PlatformContext } from "./context.ts";
 import { EventListeners } from "./event-listeners.ts";
 import { HeldAttempt } from "./held-attempt.ts";
+import { HoldingRounds } from "./holding-rounds.ts";
 import { checkResult } from "./request.ts";
 import type { NodeServices } from "./services.ts";
 import { SignalWatches } from "./signal-watches.ts";
@@ -91,9 +91,7 @@ export class Worker extends Agent {
   #failed = 0;
   readonly #leaseMs: number;
   #shared: (TaskServices & { readonly signals: SignalWatches; readonly events: EventListeners }) | undefined;
-  #holdingTimer: Timer | undefined;
-  /** Whether what it holds has ended, asked of the log. */
-  #asking: Promise<void> | undefined;
+  #holding: HoldingRounds | undefined;
   #awake: Wakefulness | undefined;
   #isClosed = false;
   #idleWaiters: (() => void)[] = [];
@@ -163,6 +161,15 @@ export class Worker extends Agent {
     this.#isClosed = false;
     this.#awake = new Wakefulness(node.runtime);
     this.#answered = new AnsweredResults(node.runtime, (attempt) => this.#deliver(attempt, resultPatienceMs));
+    this.#holding = new HoldingRounds({
+      node,
+      log,
+      everyMs: this.#leaseMs / 3,
+      attempts: this.#attempts,
+      tell: (planner, attempts) => this.#tell(planner, taskMethods.holding, { agentId, attempts }),
+      hasEnded: (attempt) => this.#hasEnded(attempt.offer),
+      drop: (attempt, reason) => this.#drop(attempt, reason),
+    });
     this.#shared = {
       agentId,
       services: () => this.services(),
@@ -185,7 +192,7 @@ export class Worker extends Agent {
   }
 
   protected override async onStop(): Promise<void> {
-    this.#holdingTimer?.cancel();
+    this.#holding?.[Symbol.dispose]();
     this.#awake?.close();
     // What did not finish in time goes back, so that another instance gets it at once.
     for (const attempt of this.#running) {
@@ -246,7 +253,7 @@ export class Worker extends Agent {
     });
     this.#attempts.set(offer.taskId, held);
     this.#running.add(held);
-    this.#tellHolding();
+    this.#holding?.begin();
     if (handled.quick >= quickEnough) return this.#answerWithResult(held, handled);
     // The answers to offers go first, at the end of the turn: a handler may keep the thread from its first line on.
     if (this.#beginning.push([held, handled]) === 1)
@@ -433,52 +440,6 @@ export class Worker extends Agent {
     if (!first) return;
     this.#refused.delete(first.agentId);
     this.#tell(first, taskMethods.room, { agentId: this.agentId });
-  }
-
-  /** Begins to tell planners what is held for them, until nothing is. */
-  #tellHolding(): void {
-    if (this.#holdingTimer) return;
-    const tell = (): void => {
-      this.#holdingTimer = undefined;
-      const held = new Map<string, { replyTo: ReplyTo; attempts: object[] }>();
-      for (const attempt of this.#attempts.values()) {
-        if (attempt.unwanted) continue;
-        const { replyTo, offer, epoch, isSuspended: suspended } = attempt;
-        const one = { taskId: offer.taskId, attempt: offer.attempt, epoch, suspended };
-        const others = held.get(replyTo.agentId);
-        if (others) others.attempts.push(one);
-        else held.set(replyTo.agentId, { replyTo, attempts: [one] });
-      }
-      for (const { replyTo, attempts } of held.values()) {
-        this.#tell(replyTo, taskMethods.holding, { agentId: this.agentId, attempts });
-      }
-      this.#asking ??= this.#dropEnded().finally(() => {
-        this.#asking = undefined;
-      });
-      if (this.#attempts.size > 0) this.#tellHolding();
-    };
-    const { runtime } = this.services().node;
-    this.#holdingTimer = runtime.setTimer(tell, this.#leaseMs / 3, { background: true });
-  }
-
-  /**
-   * Drops attempts that the log has as ended: nobody tells of the end of a plan that had no planner then. Whatever has an outcome
-   * finds out when it is delivered.
-   */
-  async #dropEnded(): Promise<void> {
-    if (this.#isClosed) return;
-    const { directory } = this.services().node;
-    for (const attempt of [...this.#attempts.values()]) {
-      const isOpen = (): boolean => !attempt.outcome && !attempt.unwanted && !this.#isClosed;
-      if (!isOpen() || directory.has(attempt.replyTo.agentId)) continue;
-      try {
-        if ((await this.#hasEnded(attempt.offer)) && isOpen()) this.#drop(attempt, stale(attempt.offer));
-      } catch (error) {
-        // The next round asks again.
-        this.log.debug("task.unasked", { taskId: attempt.offer.taskId, error });
-        return;
-      }
-    }
   }
 
   #tell(to: ReplyTo, method: string, note: object): void {

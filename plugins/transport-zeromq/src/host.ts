@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from "no
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { SoormaError } from "@soorma/core";
-import { isIpcTaken, isSocketFile, removeSocketFile } from "./ipc.ts";
+import { ipcListeners, isIpcTaken, isSocketFile, removeSocketFile } from "./ipc.ts";
 
 /**
  * The same text for processes that see the same files: two containers on one machine differ by their mounts.
@@ -68,7 +68,7 @@ export async function sweep(folder: string, nowMs: number): Promise<number> {
 
 /** The process that listens at a TCP port or unix socket path: `bun (pid 42)`. Linux, and own processes only. */
 export function holderOf(target: { readonly port: number } | { readonly path: string }): string | undefined {
-  const inodes = new Set("port" in target ? tcpInodes(target.port) : unixInodes(target.path));
+  const inodes = new Set("port" in target ? tcpInodes(target.port) : ipcListeners(target.path));
   if (inodes.size === 0) return undefined;
   for (const pid of quietly(() => readdirSync("/proc")) ?? []) {
     if (!/^\d+$/.test(pid)) continue;
@@ -91,14 +91,6 @@ function tcpInodes(port: number): string[] {
       .filter((fields) => fields[1]?.endsWith(suffix) && fields[3] === "0A")
       .map((fields) => fields[9] ?? ""),
   );
-}
-
-function unixInodes(path: string): string[] {
-  return (quietly(() => readFileSync("/proc/net/unix", "utf8")) ?? "")
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[7] === path && fields[5] === "01")
-    .map((fields) => fields[6] ?? "");
 }
 
 function quietly<T>(read: () => T): T | undefined {

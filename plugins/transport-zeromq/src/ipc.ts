@@ -28,6 +28,32 @@ export function checkIpcPath(path: string): void {
   );
 }
 
+/** Unix sockets' paths at which sockets of this process are about to listen. */
+const binding = new Set<string>();
+
+/**
+ * Calls `bind`, which listens at the endpoint's `path`, unless somebody listens there already.
+ *
+ * @throws {SoormaError} `ADDRESS_INVALID`, `ADDRESS_IN_USE`.
+ */
+export async function bindIpc<T>(path: string, bind: () => T): Promise<T> {
+  checkIpcPath(path);
+  const taken = (): SoormaError =>
+    new SoormaError("ADDRESS_IN_USE", `cannot listen at ipc://${path}: another socket does`, {
+      hint: "Stop it, or listen elsewhere.",
+      details: { endpoint: `ipc://${path}` },
+    });
+  // Two that ask at once would both hear that nobody listens.
+  if (binding.has(path)) throw taken();
+  binding.add(path);
+  try {
+    if (await isIpcTaken(path)) throw taken();
+    return bind();
+  } finally {
+    binding.delete(path);
+  }
+}
+
 /**
  * Whether somebody accepts connections at a unix socket's path.
  *
@@ -44,19 +70,24 @@ export function isIpcTaken(path: string): Promise<boolean> {
     };
     socket.once("connect", () => settle(true));
     // A full queue is EAGAIN, which Bun calls ECONNREFUSED: somebody is there.
-    socket.once("error", () => settle(isListenedAt(path)));
+    socket.once("error", () => settle(ipcListeners(path).length > 0));
   });
 }
 
-/** Whether a process of this network namespace listens at `path`, as the system's table says. Linux only. */
-function isListenedAt(path: string): boolean {
+/** Inodes of the sockets that listen at `path` in this network namespace, as the system's table says. Linux only. */
+export function ipcListeners(path: string): string[] {
   try {
-    // Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is listening.
-    return readFileSync("/proc/net/unix", "utf8")
-      .split("\n")
-      .some((line) => line.endsWith(` ${path}`) && line.split(/\s+/)[3] === "00010000");
+    return (
+      readFileSync("/proc/net/unix", "utf8")
+        .split("\n")
+        .filter((line) => line.endsWith(` ${path}`))
+        .map((line) => line.trim().split(/\s+/))
+        // Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is listening.
+        .filter((fields) => fields[3] === "00010000")
+        .map((fields) => fields[6] ?? "")
+    );
   } catch {
-    return false;
+    return [];
   }
 }
 

@@ -1,5 +1,5 @@
 import { SoormaError, systemRuntime, type Timer } from "@soorma/core";
-import { checkIpcPath, ipcPath, isIpcTaken, removeSocketFile } from "./ipc.ts";
+import { bindIpc, checkIpcPath, ipcPath, removeSocketFile } from "./ipc.ts";
 import type { MonitorEvent } from "./monitor.ts";
 import type { Pointer } from "./native.ts";
 import { applyCurve, applyOptions, type CurveOptions, type SocketOptions, setOption } from "./options.ts";
@@ -42,8 +42,6 @@ interface Receiver {
 const againMs = 20;
 const batchMessages = 1000;
 const keptViews = 3;
-/** Unix sockets' paths at which sockets of this process are about to listen. */
-const binding = new Set<string>();
 const batchBytes = 4 * 1024 * 1024;
 
 /**
@@ -129,21 +127,7 @@ export class Socket implements Pollable, AsyncDisposable {
   async bind(endpoint: string): Promise<string> {
     const path = ipcPath(endpoint);
     if (path === undefined || path === "*") return this.#bind(endpoint);
-    checkIpcPath(path);
-    const taken = (): SoormaError =>
-      new SoormaError("ADDRESS_IN_USE", `cannot listen at ${endpoint}: another socket does`, {
-        hint: "Stop it, or listen elsewhere.",
-        details: { endpoint },
-      });
-    // Two that ask at once would both hear that nobody listens.
-    if (binding.has(path)) throw taken();
-    binding.add(path);
-    try {
-      if (await isIpcTaken(path)) throw taken();
-      return this.#bind(endpoint);
-    } finally {
-      binding.delete(path);
-    }
+    return bindIpc(path, () => this.#bind(endpoint));
   }
 
   #bind(endpoint: string): string {

@@ -1,3 +1,4 @@
+export { codeOf } from "./code-of.ts";
 export { type CollectingLogger, collectingLogger } from "./collecting-logger.ts";
 export {
   type FakeRuntime,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { AgentRecord, AnyData, Client, GoalRun, Mesh, Task } from "@soorma/core";
-import { waitFor } from "@soorma/core/testing";
+import { codeOf, waitFor } from "@soorma/core/testing";
 import { failureOf } from "./failure-of.ts";
 import { type Answers, fakeAgent } from "./fixtures/fake-agents.ts";
 import { inProcessMesh } from "./in-process.ts";
@@ -223,11 +223,6 @@ describe("what a worker says of a task", () => {
     mesh.hub.partition(mesh.stateNodeId, "*");
     await worker.tell(replyTo, "task.holding", { agentId: "fake-1", attempts: [] });
     await waitFor(() => asked === 1);
-    const codeOf = (call: Promise<unknown>): Promise<string> =>
-      call.then(
-        () => "answered",
-        ({ code }) => code,
-      );
     const join = { taskId, attempt: 1, agentId: "fake-1", name: "other" };
     await waitFor(async () => (await codeOf(worker.call(replyTo, "task.join", join))) === "PLAN_FENCED");
     const result = { taskId, attempt: 1, agentId: "fake-1", ranMs: 1, ok: true, result: 1 };

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
+import { codeOf } from "../../testing/code-of.ts";
 import { changes } from "../../testing/plan-changes.ts";
 import { stateStage } from "../../testing/state-stage.ts";
-import { isSoormaError, SoormaError } from "../errors.ts";
+import { SoormaError } from "../errors.ts";
 import type { PlanChange } from "../plans/log.ts";
 import { trackerMethods } from "./protocol.ts";
 
@@ -66,15 +67,8 @@ test("an end is heard of although the state node was killed and was away for min
 test("waiting ends with its signal, and at once for a plan there is not", async () => {
   const { stage, tracker } = await setUp();
   const controller = new AbortController();
-  const codeOf = (promise: Promise<unknown>) =>
-    stage.settled(
-      promise.then(
-        () => "no error",
-        (error: unknown) => (isSoormaError(error) ? error.code : error),
-      ),
-    );
-  expect(await codeOf(tracker.end("nothing"))).toBe("PLAN_NOT_FOUND");
-  const waiting = codeOf(tracker.end("plan", { signal: controller.signal }));
+  expect(await stage.settled(codeOf(tracker.end("nothing")))).toBe("PLAN_NOT_FOUND");
+  const waiting = stage.settled(codeOf(tracker.end("plan", { signal: controller.signal })));
   await stage.runtime.advance(100);
   controller.abort(new SoormaError("TIMEOUT", "enough"));
   expect(await waiting).toBe("TIMEOUT");

@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import type { DirectoryChange } from "../../src/registry/records.ts";
-import { calculator, codeOf, type KnownCheck, lease, planner, type RegistryCheck } from "./shared.ts";
+import { codeOf } from "../code-of.ts";
+import { calculator, type KnownCheck, lease, planner, type RegistryCheck } from "./shared.ts";
 
 /** The part of the registry contract that is about outages and closing. */
 export function failureChecks(check: RegistryCheck, checkKnown: KnownCheck): void {

@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import type { AgentQuery, AgentRecord } from "../../src/registry/records.ts";
-import { calculator, codeOf, everybody, type KnownCheck, planner, researcher, twin } from "./shared.ts";
+import { codeOf } from "../code-of.ts";
+import { calculator, everybody, type KnownCheck, planner, researcher, twin } from "./shared.ts";
 
 /** The part of the registry contract that is about looking for agents. */
 export function findChecks(checkKnown: KnownCheck): void {

@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import type { SchemaRecord } from "../../src/registry/records.ts";
-import { codeOf, type RegistryCheck } from "./shared.ts";
+import { codeOf } from "../code-of.ts";
+import type { RegistryCheck } from "./shared.ts";
 
 const schema = (version: string, name = "paper"): SchemaRecord => ({
   name,

@@ -1,4 +1,3 @@
-import { isSoormaError } from "../../src/errors.ts";
 import type { RegistryBackend, RegistrySupports } from "../../src/plugin/registry.ts";
 import type { AgentRecord, DirectoryChange } from "../../src/registry/records.ts";
 import { agentRecord } from "../records.ts";
@@ -73,15 +72,6 @@ export const calculator = agentRecord({
 });
 export const twin = agentRecord({ agentId: "a-researcher-2", name: "researcher", capabilities: ["web_research_pro"] });
 export const everybody = [researcher, planner, calculator, twin];
-
-/** The code of the error a promise rejects with; what it resolves with, if it does. */
-export async function codeOf(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    return { resolved: await promise };
-  } catch (error) {
-    return isSoormaError(error) ? error.code : error;
-  }
-}
 
 /** Changes without snapshots: a registry may send one whenever it likes. */
 export function told(changes: readonly DirectoryChange[]): Exclude<DirectoryChange, { kind: "snapshot" }>[] {

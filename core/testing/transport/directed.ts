@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
+import { codeOf } from "../code-of.ts";
 import type { Check } from "../transport-contract.ts";
-import { each, failure, indexOf, limitBytes, mixedSize, numbered, show, text, track, upTo } from "./rig.ts";
+import { each, indexOf, limitBytes, mixedSize, numbered, show, text, track, upTo } from "./rig.ts";
 
 /** Directed messages. */
 export function directedChecks(check: Check): void {
@@ -104,8 +105,8 @@ export function directedChecks(check: Check): void {
   check("a frame over the limit is refused at the sender, which works on", async (rig) => {
     const { publisher, subscriber } = await rig.pair("news.");
     const frame = new Uint8Array(limitBytes + 1);
-    expect(await failure(() => publisher.transport.send(subscriber.address, frame))).toBe("MESSAGE_TOO_LARGE");
-    expect(await failure(() => publisher.transport.publish("news.", frame))).toBe("MESSAGE_TOO_LARGE");
+    expect(await codeOf(() => publisher.transport.send(subscriber.address, frame))).toBe("MESSAGE_TOO_LARGE");
+    expect(await codeOf(() => publisher.transport.publish("news.", frame))).toBe("MESSAGE_TOO_LARGE");
     await publisher.transport.publish("news.", text("small"));
     await rig.roundTrip(publisher, subscriber);
     expect((await rig.events(subscriber, 1)).map(show)).toEqual(["small"]);
@@ -200,7 +201,7 @@ export function directedChecks(check: Check): void {
       () => state.settled,
       () => "a send to nobody did not settle with close",
     );
-    expect(["no error", "TRANSPORT_CLOSED"]).toContain(await failure(() => taken));
+    expect(["no error", "TRANSPORT_CLOSED"]).toContain(await codeOf(() => taken));
   });
 
   check("frames that wait when their address is unlinked are not sent later", async (rig) => {
@@ -228,7 +229,7 @@ export function directedChecks(check: Check): void {
     await a.transport.close();
     c.transport.unlink(b.address);
     for (const route of routes) {
-      const isRefused = async () => (await failure(() => b.transport.send(route, text("?")))) === "PEER_UNREACHABLE";
+      const isRefused = async () => (await codeOf(() => b.transport.send(route, text("?")))) === "PEER_UNREACHABLE";
       let refused = false;
       await rig.until(
         () => {
@@ -269,8 +270,8 @@ export function directedChecks(check: Check): void {
 
   check("an address that is none is refused", async (rig) => {
     const a = await rig.open("a");
-    expect(await failure(() => a.transport.send("not an address", text("?")))).toBe("ADDRESS_INVALID");
-    expect(await failure(() => a.transport.join("not an address"))).toBe("ADDRESS_INVALID");
-    expect(await failure(() => rig.open("b", { listen: "not an address" }))).toBe("ADDRESS_INVALID");
+    expect(await codeOf(() => a.transport.send("not an address", text("?")))).toBe("ADDRESS_INVALID");
+    expect(await codeOf(() => a.transport.join("not an address"))).toBe("ADDRESS_INVALID");
+    expect(await codeOf(() => rig.open("b", { listen: "not an address" }))).toBe("ADDRESS_INVALID");
   });
 }

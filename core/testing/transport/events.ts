@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
+import { codeOf } from "../code-of.ts";
 import type { Check } from "../transport-contract.ts";
-import { each, failure, indexOf, mixedSize, numbered, show, text, track, upTo } from "./rig.ts";
+import { each, indexOf, mixedSize, numbered, show, text, track, upTo } from "./rig.ts";
 
 /** Publishing and subscribing. */
 export function eventChecks(check: Check): void {
@@ -291,7 +292,7 @@ export function eventChecks(check: Check): void {
       const publishers = await rig.openMany("publisher", 2);
       const subscriber = await rig.open("subscriber");
       for (const { transport } of publishers) await transport.close();
-      const [left, closed] = publishers.map(({ address }) => failure(() => subscriber.transport.join(address)));
+      const [left, closed] = publishers.map(({ address }) => codeOf(() => subscriber.transport.join(address)));
       subscriber.transport.leave(publishers[0]?.address ?? "");
       expect(await rig.within(left ?? Promise.resolve(""), "the join of a publisher that was left")).toBe(
         "PEER_UNREACHABLE",

@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
+import { codeOf } from "../code-of.ts";
 import type { Check } from "../transport-contract.ts";
-import { failure, indexOf, numbered, show, text, upTo } from "./rig.ts";
+import { indexOf, numbered, show, text, upTo } from "./rig.ts";
 
 /** Opening, closing and counting. */
 export function lifecycleChecks(check: Check): void {
@@ -16,31 +17,31 @@ export function lifecycleChecks(check: Check): void {
     await rig.within(publisher.transport.close(), "closing again");
     await rig.within(Promise.resolve(publisher.transport[Symbol.asyncDispose]()), "disposing");
     await rig.within(subscriber.transport.close(), "closing the other side");
-    expect(await failure(() => publisher.transport.publish("news.", text("?")))).toBe("TRANSPORT_CLOSED");
+    expect(await codeOf(() => publisher.transport.publish("news.", text("?")))).toBe("TRANSPORT_CLOSED");
   });
 
   check("closing before open is fine, and opening after that is refused", async (rig) => {
     const transport = await rig.make();
     await rig.within(transport.close(), "closing what is not open");
-    expect(await failure(() => transport.open(options))).toBe("TRANSPORT_CLOSED");
+    expect(await codeOf(() => transport.open(options))).toBe("TRANSPORT_CLOSED");
   });
 
   check("opening a second time is refused, and the node works on", async (rig) => {
     const [a, b] = [await rig.open("a"), await rig.open("b")];
-    expect(await failure(() => b.transport.open(options))).toBe("TRANSPORT_CLOSED");
+    expect(await codeOf(() => b.transport.open(options))).toBe("TRANSPORT_CLOSED");
     await rig.roundTrip(a, b);
     await b.transport.close();
-    expect(await failure(() => b.transport.open(options))).toBe("TRANSPORT_CLOSED");
+    expect(await codeOf(() => b.transport.open(options))).toBe("TRANSPORT_CLOSED");
   });
 
   check("a closed transport refuses what cannot be done and takes what undoes", async (rig) => {
     const { publisher, subscriber } = await rig.pair("news.");
     const { transport } = subscriber;
     await transport.close();
-    expect(await failure(() => transport.send(publisher.address, text("?")))).toBe("TRANSPORT_CLOSED");
-    expect(await failure(() => transport.publish("news.", text("?")))).toBe("TRANSPORT_CLOSED");
-    expect(await failure(() => transport.subscribe("more."))).toBe("TRANSPORT_CLOSED");
-    expect(await failure(() => transport.join(publisher.address))).toBe("TRANSPORT_CLOSED");
+    expect(await codeOf(() => transport.send(publisher.address, text("?")))).toBe("TRANSPORT_CLOSED");
+    expect(await codeOf(() => transport.publish("news.", text("?")))).toBe("TRANSPORT_CLOSED");
+    expect(await codeOf(() => transport.subscribe("more."))).toBe("TRANSPORT_CLOSED");
+    expect(await codeOf(() => transport.join(publisher.address))).toBe("TRANSPORT_CLOSED");
     transport.unlink(publisher.address);
     transport.leave(publisher.address);
     transport.unsubscribe("news.");
@@ -50,7 +51,7 @@ export function lifecycleChecks(check: Check): void {
   check("an address somebody listens at is refused to others, and free once that one closed", async (rig) => {
     const listen = await rig.freeAddress();
     const [a, first] = [await rig.open("a"), await rig.open("first", { listen })];
-    expect(await failure(() => rig.open("second", { listen }))).toBe("ADDRESS_IN_USE");
+    expect(await codeOf(() => rig.open("second", { listen }))).toBe("ADDRESS_IN_USE");
     await a.transport.send(listen, text("1"));
     await rig.messages(first, 1);
     await rig.within(first.transport.close(), "close");

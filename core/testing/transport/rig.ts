@@ -1,4 +1,3 @@
-import { isSoormaError } from "../../src/errors.ts";
 import type { Address, PeerChange, Transport } from "../../src/plugin/transport.ts";
 
 /** What the transport suite is told about the transport. */
@@ -181,16 +180,6 @@ export function track(promise: Promise<unknown>): { readonly settled: boolean } 
   };
   promise.then(settle, settle);
   return state;
-}
-
-/** The code a call fails with, thrown or rejected; for other errors their text, and "no error" for none. */
-export async function failure(call: () => unknown): Promise<string> {
-  try {
-    await call();
-    return "no error";
-  } catch (error) {
-    return isSoormaError(error) ? error.code : String(error);
-  }
 }
 
 export function text(value: string): Uint8Array {

@@ -1,13 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import {
-  type Address,
-  isSoormaError,
-  type PeerChange,
-  silentLogger,
-  systemRuntime,
-  type Transport,
-} from "@soorma/core";
-import { type FakeRuntime, fakeRuntime } from "@soorma/core/testing";
+import { type Address, type PeerChange, silentLogger, systemRuntime, type Transport } from "@soorma/core";
+import { codeOf, type FakeRuntime, fakeRuntime } from "@soorma/core/testing";
 import inprocPlugin, { createHub, type Hub, inproc } from "./index.ts";
 
 interface Node {
@@ -55,15 +48,6 @@ async function open(hub: Hub, nodeId: string): Promise<Node> {
 function world(seed = 1): { runtime: FakeRuntime; hub: Hub } {
   const runtime = fakeRuntime({ seed });
   return { runtime, hub: createHub({ runtime }) };
-}
-
-async function code(promise: void | Promise<void>): Promise<string> {
-  try {
-    await promise;
-    return "no error";
-  } catch (error) {
-    return isSoormaError(error) ? error.code : String(error);
-  }
 }
 
 /** Twenty messages from a to b over a link with these faults; what arrived, in order. */
@@ -242,7 +226,7 @@ describe("a hub's faults", () => {
     hub.setEveryLink({ delayMs: 10 });
     const [a, b] = [await open(hub, "a"), await open(hub, "b")];
     await a.transport.subscribe("x.");
-    const joining = code(a.transport.join(b.address));
+    const joining = codeOf(a.transport.join(b.address));
     await runtime.advance(15);
     expect(hub.crash("b")).toBe(true);
     expect(await joining).toBe("PEER_UNREACHABLE");
@@ -265,7 +249,7 @@ describe("a hub's faults", () => {
     await runtime.runUntilIdle();
     expect([a.messages, b.messages, b.peers]).toEqual([[], [], ["up: connected"]]);
     expect(a.peers).toEqual(["up: connected", "down: disconnected"]);
-    expect(await code(Promise.resolve().then(() => b.transport.publish("x.", encode("?"))))).toBe("TRANSPORT_CLOSED");
+    expect(await codeOf(Promise.resolve().then(() => b.transport.publish("x.", encode("?"))))).toBe("TRANSPORT_CLOSED");
     expect([hub.nodeIds, hub.crash("b")]).toEqual([["a"], false]);
     await b.transport.close();
   });
@@ -328,7 +312,7 @@ describe("a hub", () => {
     await expect(a.transport.subscribe("x")).rejects.toThrow(TypeError);
     const handlers = { onMessage() {}, onEvent() {}, onPeer() {}, onSubscriber() {} };
     const routed = inproc(hub).open({ nodeId: "r", maxFrameBytes: 10, listen: "inproc-route:1#a", handlers });
-    expect(await code(routed.then(() => {}))).toBe("ADDRESS_INVALID");
+    expect(await codeOf(routed.then(() => {}))).toBe("ADDRESS_INVALID");
   });
 
   test("a handler that throws is an error of the run, and the other nodes get their frames", async () => {

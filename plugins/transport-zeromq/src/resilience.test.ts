@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { waitFor } from "@soorma/core/testing";
+import { codeOf, waitFor } from "@soorma/core/testing";
 import { formatAddress, parseAddress } from "./address.ts";
-import { codeOf, frame, type Given, type Node, openNode, until } from "./fixtures/open-node.ts";
+import { frame, type Given, type Node, openNode, until } from "./fixtures/open-node.ts";
 import { startPeer } from "./fixtures/process.ts";
 import { sweep } from "./host.ts";
 import { createSocket } from "./sockets.ts";

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isSoormaError } from "@soorma/core";
-import { waitFor } from "@soorma/core/testing";
+import { codeOf, waitFor } from "@soorma/core/testing";
 import { startPeer } from "./fixtures/process.ts";
 import { createSocket, curveKeypair, type MonitorEvent } from "./sockets.ts";
 
@@ -11,15 +11,6 @@ const folder = mkdtempSync(join(tmpdir(), "zmq-sockets-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let names = 0;
 const ipc = (): string => `ipc://${folder}/s${++names}`;
-
-async function codeOf(call: () => unknown): Promise<string> {
-  try {
-    await call();
-    return "no error";
-  } catch (error) {
-    return isSoormaError(error) ? error.code : String(error);
-  }
-}
 
 describe.each(["ipc", "tcp"])("over %s", (protocol) => {
   const endpoint = (): string => (protocol === "ipc" ? ipc() : "tcp://127.0.0.1:0");

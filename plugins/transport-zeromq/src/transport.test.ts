@@ -3,8 +3,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync } from "node:f
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { isSoormaError, type LogLine } from "@soorma/core";
+import { codeOf } from "@soorma/core/testing";
 import { formatAddress, parseAddress } from "./address.ts";
-import { codeOf, frame, type Given, type Node, openNode, text, until } from "./fixtures/open-node.ts";
+import { frame, type Given, type Node, openNode, text, until } from "./fixtures/open-node.ts";
 import { startPeer } from "./fixtures/process.ts";
 import { sweep } from "./host.ts";
 import { createSocket, curveKeypair } from "./sockets.ts";

@@ -116,6 +116,33 @@ describe("request", () => {
     expect(most).toBe(3);
   });
 
+  test("what an agent that stops had taken and not answered is asked of another one at once, though its node lives on", async () => {
+    await using mesh = await inProcessMesh({ state: false });
+    const shared = mesh.mesh();
+    await mesh.tool({ name: "neighbour", mesh: shared }).run();
+    const gate = Promise.withResolvers<void>();
+    const make = (name: string, of = mesh.mesh()) => {
+      const tool = mesh.tool({ name, mesh: of, concurrency: 1, drainMs: 20 });
+      tool.onInvoke("who", async ({ data }) => {
+        if (name === "first" && data.wait) await gate.promise;
+        return name;
+      });
+      return tool;
+    };
+    const first = make("first", shared);
+    await first.run();
+    const client = await mesh.client();
+    const running = client.bus.request("who", { wait: true }, { timeoutMs: 4_000 });
+    await waitFor(() => first.stats().handlers.running === 1);
+    const waiting = client.bus.request("who", {}, { timeoutMs: 4_000 });
+    await waitFor(() => first.stats().handlers.waiting === 1);
+    await make("second").run();
+    await first.stop();
+    expect(await waiting).toBe("second");
+    expect(await running).toBe("second");
+    gate.resolve();
+  });
+
   test("trace, session and parent follow from message to message by themselves", async () => {
     await using mesh = await inProcessMesh(quick);
     const seen: EventMessage[] = [];

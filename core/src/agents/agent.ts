@@ -105,6 +105,8 @@ export abstract class Agent implements HostedAgent {
   #gaps: Disposable | undefined;
   readonly #events = { handled: 0, failed: 0 };
   readonly #requests = { answered: 0, failed: 0 };
+  /** Give up a request that was taken and is not answered yet. */
+  readonly #unanswered = new Set<(reason: unknown) => void>();
 
   constructor(options: AgentOptions) {
     if (!namePattern.test(options.name)) {
@@ -448,6 +450,8 @@ export abstract class Agent implements HostedAgent {
     await atMost(node.runtime, drainMs, this.idle());
     this.#stopping.abort(new SoormaError("NODE_STOPPED", `${this.name} stops; its ${drainMs} ms to finish are over`));
     this.queue.clear();
+    // The node may live on with other agents: nothing else would tell their callers to ask another one.
+    for (const giveUp of this.#unanswered) giveUp(this.#stopping.signal.reason);
     await this.onStop();
     this.#gaps?.[Symbol.dispose]();
     await node.remove(this.agentId);
@@ -597,6 +601,7 @@ export abstract class Agent implements HostedAgent {
     if (!offered)
       throw new SoormaError("NO_RESPONDER", `${this.name} does not answer "${envelope.type}"`, { retryable: false });
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#unanswered.add(reject);
     void this.queue.add(async () => {
       try {
         const { contract } = offered;
@@ -615,6 +620,8 @@ export abstract class Agent implements HostedAgent {
         if (!isSoormaError(error))
           this.log.warn("request.failed", { type: envelope.type, traceId: envelope.traceId, error });
         reject(error);
+      } finally {
+        this.#unanswered.delete(reject);
       }
     });
     return promise;

@@ -195,3 +195,35 @@ test("a node that begins to copy anew, and numbers anew, is recorded on", async 
     ["n-x", 0, "the node was gone before it had sent everything"],
   ]);
 });
+
+test("a recorder that the mesh had lost sight of records on, and tells that something is missing", async () => {
+  await using mesh = await inProcessMesh({ state: false });
+  const shared = mesh.mesh();
+  const publisher = mesh.tool({ name: "publisher", produces: ["order.paid"], mesh: shared });
+  await publisher.run();
+  const texts: string[] = [];
+  const recorder = new Recorder({
+    mesh: mesh.mesh({ renewMs: 50 }),
+    write: (lines) => void texts.push(...lines.map(formatLine)),
+  });
+  await recorder.run();
+  await recorder.copying();
+  const { bus } = publisher.context;
+  for (let n = 1; n <= 3; n++) await bus.publish("order.paid", { n });
+  await waitFor(() => recorder.recorded.messages === 3);
+  // As when its lease ends because its process is stopped.
+  const { node } = await shared.acquire();
+  const there = (): boolean => node.directory.has(recorder.agentId);
+  await node.registry.deregister([recorder.agentId]);
+  await waitFor(() => !there());
+  await waitFor(there);
+  await shared.release();
+  await bus.publish("order.paid", { n: 4 });
+  await recorder.stop();
+  const read = parseRecording(texts.map((text) => `${text}\n`).join(""));
+  expect(only(read, "event").map(({ data }) => data)).toEqual([1, 2, 3, 4].map((n) => ({ n })));
+  expect(only(read, "lost").map(({ count, why }) => [count, why])).toContainEqual([
+    0,
+    "the node had stopped copying for a while",
+  ]);
+});

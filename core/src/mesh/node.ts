@@ -90,6 +90,7 @@ export class MeshNode {
   readonly #openedAt: number;
   /** Only there while somebody records the mesh. */
   #tap: Tap | undefined;
+  #tapSessions = 0;
   readonly #closed = new AbortController();
   #counter = 0;
   #closing: Promise<void> | undefined;
@@ -427,6 +428,7 @@ export class MeshNode {
         codec: this.#codec,
         runtime,
         maxFrameBytes,
+        nextSession: () => ++this.#tapSessions,
         isReachable: ({ address }) => this.directory.isReachable(address),
         send: (recorder, batch, timeoutMs) => this.#call(recorder, recordMethod, batch, { timeoutMs }),
       });

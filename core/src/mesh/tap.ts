@@ -84,6 +84,8 @@ export interface TapOptions {
   readonly codec: Codec;
   readonly runtime: Runtime;
   readonly maxFrameBytes: number;
+  /** Grows from call to call for as long as the node lives: a recorder may come back after the tap that served it ended. */
+  readonly nextSession: () => number;
   readonly isReachable: (recorder: AgentRecord) => boolean;
   /** Calls the recorder's {@link recordMethod}. */
   readonly send: (recorder: AgentRecord, batch: CopyBatch, timeoutMs: number) => Promise<unknown>;
@@ -99,7 +101,6 @@ export class Tap {
   readonly #o: TapOptions;
   readonly #mirrors = new Map<string, Mirror>();
   #calls = 0;
-  #sessions = 0;
 
   constructor(options: TapOptions) {
     this.#o = options;
@@ -116,7 +117,7 @@ export class Tap {
     for (const recorder of recorders) {
       const mirror = this.#mirrors.get(recorder.agentId);
       if (!recorder.ready) void mirror?.finish();
-      else if (!mirror) this.#mirrors.set(recorder.agentId, new Mirror(this.#o, recorder, ++this.#sessions));
+      else if (!mirror) this.#mirrors.set(recorder.agentId, new Mirror(this.#o, recorder, this.#o.nextSession()));
     }
   }
 

@@ -11,7 +11,10 @@ export interface Runtime {
   now(): number;
   /** Monotonic milliseconds from an arbitrary start, with fractions. For measuring how long something took. */
   monotonic(): number;
-  /** Calls `callback` once after `delayMs`. A pending timer does not keep the process alive when `background`. */
+  /**
+   * Calls `callback` once after `delayMs`, be it months or `Infinity`. A pending timer does not keep the process alive when
+   * `background`.
+   */
   setTimer(callback: () => void, delayMs: number, options?: TimerOptions): Timer;
   /** Calls `callback` after I/O had a turn. */
   defer(callback: () => void): void;
@@ -29,13 +32,23 @@ export interface Timer {
   cancel(): void;
 }
 
+/** `setTimeout` fires at once for more. Ref: https://html.spec.whatwg.org/#timers (signed 32 bit). */
+const longestTimeoutMs = 2 ** 31 - 1;
+
 /** The real clock, timers and randomness of this process. */
 export const systemRuntime: Runtime = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   setTimer(callback, delayMs, options) {
-    const handle = setTimeout(callback, delayMs);
-    if (options?.background) handle.unref();
+    let handle: ReturnType<typeof setTimeout>;
+    const set = (leftMs: number): void => {
+      handle =
+        leftMs > longestTimeoutMs
+          ? setTimeout(() => set(leftMs - longestTimeoutMs), longestTimeoutMs)
+          : setTimeout(callback, leftMs);
+      if (options?.background) handle.unref();
+    };
+    set(delayMs);
     return { cancel: () => clearTimeout(handle) };
   },
   defer(callback) {

@@ -65,6 +65,19 @@ describe("a goal", () => {
     expect(timeline.map(({ version }) => version)).toEqual(timeline.map((_, i) => i + 1));
   });
 
+  test("that may take months is not given up at once, neither by who submits it nor by who waits for it", async () => {
+    await using mesh = await inProcessMesh();
+    const client = await mesh.client();
+    const month = 30 * 86_400_000;
+    const submitted = client.submitGoal("slow.goal", null, { timeoutMs: month, deadlineMs: month });
+    submitted.catch(() => {});
+    const planner = mesh.planner({ name: "planner" });
+    planner.onGoal("slow.goal", () => ({ tasks: [{ name: "slept", wait: { kind: "sleep", ms: 20 } }] }));
+    await planner.run();
+    const run = await submitted;
+    expect(await run.result({ timeoutMs: month })).toEqual({ slept: null });
+  });
+
   test("runs independent tasks at the same time", async () => {
     await using mesh = await inProcessMesh();
     const planner = mesh.planner({ name: "planner" });

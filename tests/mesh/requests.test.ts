@@ -143,6 +143,19 @@ describe("request", () => {
     gate.resolve();
   });
 
+  test.each([30 * 86_400_000, Number.POSITIVE_INFINITY])(
+    "a request that may take %d ms waits for its agent and is answered",
+    async (timeoutMs) => {
+      await using mesh = await inProcessMesh(quick);
+      const client = await mesh.client();
+      const asked = client.bus.request("who", null, { timeoutMs });
+      const tool = mesh.tool({ name: "late" });
+      tool.onInvoke("who", () => "late");
+      await tool.run();
+      expect(await asked).toBe("late");
+    },
+  );
+
   test("trace, session and parent follow from message to message by themselves", async () => {
     await using mesh = await inProcessMesh(quick);
     const seen: EventMessage[] = [];

@@ -131,7 +131,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       signal?.throwIfAborted();
       const id = ++lastId;
       const timeoutMs = Math.ceil(options.timeoutMs ?? defaultCallTimeoutMs);
-      const frame = codec.encode([kind.call, id, method, params, timeoutMs]);
+      const frame = codec.encode([kind.call, id, method, params, Math.min(timeoutMs, maxTimeoutMs)]);
       const waiting = new Pending({ id, to, method, timeoutMs }, resolve as (value: unknown) => void, reject, giveUp);
       if (signal) {
         const onAbort = (): void => giveUp(waiting, signal.reason);
@@ -377,7 +377,7 @@ function isId(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
 }
 
-/** Longest timer the runtime can set; also the longest call. Ref: https://html.spec.whatwg.org/#timers (signed 32 bit). */
+/** Longest that a frame says of a call. A caller that waits longer cancels when it gives up. */
 const maxTimeoutMs = 2 ** 31 - 1;
 
 function isDuration(value: unknown): value is number {

@@ -41,8 +41,11 @@ export class LineWriter {
   #writing: Promise<void> = Promise.resolve();
   #messages = 0;
   #lost = 0;
+  #room: PromiseWithResolvers<void> | undefined;
   /** `write` failed: nothing is written any more. */
   hasFailed = false;
+  /** The end was written. */
+  isClosed = false;
 
   constructor(options: LineWriterOptions, header: RecordingHeader) {
     this.#o = options;
@@ -78,8 +81,9 @@ export class LineWriter {
     return this.#bytes > mostHeldBytes ? this.#makeRoom() : undefined;
   }
 
-  /** Writes what there is, and the end. */
+  /** Writes what there is, and the end. What comes then is dropped. */
   async close(): Promise<void> {
+    this.isClosed = true;
     this.#timer?.cancel();
     this.#flush(true);
     const { messages, lost } = this;
@@ -88,13 +92,15 @@ export class LineWriter {
   }
 
   async #makeRoom(): Promise<void> {
+    // What was held is written when it is due, by the timer: looking again before that would only keep it from firing.
     while (this.#bytes > mostHeldBytes && !this.hasFailed) {
-      this.#flush(false);
-      await this.#writing;
+      this.#room ??= Promise.withResolvers();
+      await this.#room.promise;
     }
   }
 
   #hold(held: Omit<Held, "heldAt">): void {
+    if (this.isClosed) return;
     this.#held.push({ ...held, heldAt: this.#o.runtime.monotonic() });
     this.#bytes += held.bytes;
     this.#flushSoon();
@@ -185,6 +191,8 @@ export class LineWriter {
         this.#o.onFailure(error);
       }
       this.#bytes -= bytes;
+      this.#room?.resolve();
+      this.#room = undefined;
     });
   }
 }

@@ -179,7 +179,8 @@ export class Recorder extends Agent {
 
   #take(params: unknown): Promise<void> | undefined {
     const writer = this.#writer;
-    if (!writer || writer.hasFailed) throw new SoormaError("NODE_STOPPED", "the recording cannot be written any more");
+    if (!writer || writer.hasFailed || writer.isClosed)
+      throw new SoormaError("NODE_STOPPED", "the recording cannot be written any more");
     const { nodeId, session, copies, last } = readBatch(params);
     let one = this.#nodes.get(nodeId);
     if (!one || session > one.session) {

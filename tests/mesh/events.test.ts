@@ -182,6 +182,18 @@ describe("publish and subscribe", () => {
     );
   });
 
+  test.each([
+    ["its subject is empty", { subject: "" }],
+    ["its sessionId is empty", { sessionId: "" }],
+    ["its correlationId is of 513 characters", { correlationId: "x".repeat(513) }],
+    ['"not a type" is no event type', { responseEvent: "not a type" }],
+    ['"nowhere" is no topic', { responseTopic: "nowhere" as "business-facts" }],
+  ])("what subscribers would refuse unheard is refused at its sender: %s", async (why, options) => {
+    await using mesh = await inProcessMesh(quick);
+    const client = await mesh.client();
+    expect(await failureOf(client.bus.publish("order.paid", {}, options))).toThrow(why);
+  });
+
   test("an event larger than the mesh allows is refused at its sender", async () => {
     await using mesh = await inProcessMesh(quick);
     const client = await mesh.client({ mesh: mesh.mesh({ maxFrameBytes: 10_000 }) });

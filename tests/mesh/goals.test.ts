@@ -7,6 +7,7 @@ import {
   type GoalProgress,
   NonRetryableError,
   planTask,
+  type SubmitOptions,
 } from "@soorma/core";
 import { waitFor } from "@soorma/core/testing";
 import { Type } from "typebox";
@@ -76,6 +77,23 @@ describe("a goal", () => {
     await planner.run();
     const run = await submitted;
     expect(await run.result({ timeoutMs: month })).toEqual({ slept: null });
+  });
+
+  test("with a deadline, a session or a response that cannot be is refused where it is submitted", async () => {
+    await using mesh = await inProcessMesh();
+    const planner = mesh.planner({ name: "planner" });
+    planner.onGoal("quick.goal", () => ({ tasks: [] }));
+    await planner.run();
+    const client = await mesh.client();
+    const refused = (options: SubmitOptions) => failureOf(client.submitGoal("quick.goal", null, options));
+    expect(await refused({ deadlineMs: Number.NaN })).toThrow(
+      'goal "quick.goal" cannot be submitted: its deadlineMs is NaN',
+    );
+    expect(await refused({ deadlineMs: -1 })).toThrow("its deadlineMs is -1");
+    expect(await refused({ sessionId: "" })).toThrow('"quick.goal" cannot be sent: its sessionId is empty');
+    expect(await refused({ responseEvent: "not a type" })).toThrow('"not a type" is no event type');
+    const run = await client.submitGoal("quick.goal", null, { deadlineMs: Number.POSITIVE_INFINITY });
+    expect(await run.result()).toEqual({});
   });
 
   test("runs independent tasks at the same time", async () => {

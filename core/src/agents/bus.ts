@@ -1,7 +1,7 @@
 import { checkData, type EventContract, type InputOf, type OutputOf, type ToolContract } from "../contracts.ts";
 import { SoormaError } from "../errors.ts";
 import { inherit } from "../events/context.ts";
-import type { Envelope } from "../events/envelope.ts";
+import { checkText, type Envelope } from "../events/envelope.ts";
 import { checkType, compilePattern } from "../events/pattern.ts";
 import { isTopic, type Topic, topicOf, topics } from "../events/topics.ts";
 import type { CallOptions } from "../mesh/rpc.ts";
@@ -108,12 +108,12 @@ export interface EnvelopeInput extends PublishOptions {
 export function makeEnvelope(owner: Pick<BusOwner, "agentId" | "services">, input: EnvelopeInput): Envelope {
   const { node } = owner.services();
   const id = node.nextId();
-  const { type, data, deadline, topic = topicOf(type) } = input;
-  if (!isTopic(topic)) {
-    throw new SoormaError("PAYLOAD_INVALID", `${JSON.stringify(topic)} is no topic`, {
-      hint: `Topics are ${topics.join(", ")}.`,
-    });
-  }
+  const { type, data, deadline, topic = topicOf(type), responseEvent, responseTopic } = input;
+  checkTopic(topic);
+  if (responseEvent !== undefined) checkType(responseEvent);
+  if (responseTopic !== undefined) checkTopic(responseTopic);
+  for (const field of ["subject", "correlationId", "sessionId"] as const)
+    if (input[field] !== undefined) checkText(input[field], field, type);
   const inherited = inherit(node.tenantId, node.userId, () => id);
   const envelope: { -readonly [K in keyof Envelope]: Envelope[K] } = {
     ...inherited,
@@ -125,15 +125,24 @@ export function makeEnvelope(owner: Pick<BusOwner, "agentId" | "services">, inpu
     topic,
     data,
   };
-  if (deadline !== undefined) envelope.deadline = Math.min(deadline, inherited.deadline ?? deadline);
+  // For ever is no deadline.
+  if (deadline !== undefined && deadline < Number.POSITIVE_INFINITY)
+    envelope.deadline = Math.min(deadline, inherited.deadline ?? deadline);
   if (input.subject !== undefined) envelope.subject = input.subject;
-  if (input.responseEvent !== undefined) envelope.responseEvent = input.responseEvent;
-  if (input.responseTopic !== undefined) envelope.responseTopic = input.responseTopic;
+  if (responseEvent !== undefined) envelope.responseEvent = responseEvent;
+  if (responseTopic !== undefined) envelope.responseTopic = responseTopic;
   if (input.correlationId !== undefined) envelope.correlationId = input.correlationId;
   if (input.sessionId !== undefined) envelope.sessionId = input.sessionId;
   if (input.goalId !== undefined) envelope.goalId = input.goalId;
   if (input.schema !== undefined) envelope.schema = input.schema;
   return envelope;
+}
+
+function checkTopic(topic: unknown): asserts topic is Topic {
+  if (isTopic(topic)) return;
+  throw new SoormaError("PAYLOAD_INVALID", `${JSON.stringify(topic)} is no topic`, {
+    hint: `Topics are ${topics.join(", ")}.`,
+  });
 }
 
 export function createBus(owner: BusOwner): Bus {
@@ -190,5 +199,5 @@ export function requestEnvelope(
 ): { envelope: Envelope; timeoutMs: number } {
   const now = owner.services().node.runtime.now();
   const envelope = makeEnvelope(owner, { type, data, deadline: now + (options.timeoutMs ?? defaultRequestTimeoutMs) });
-  return { envelope, timeoutMs: Math.max(1, (envelope.deadline ?? now) - now) };
+  return { envelope, timeoutMs: Math.max(1, (envelope.deadline ?? Number.POSITIVE_INFINITY) - now) };
 }

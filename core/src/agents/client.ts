@@ -94,6 +94,11 @@ export class Client extends Agent {
     const { node } = services;
     const { deadlineMs, sessionId, responseEvent, responseTopic } = options;
     if (typeof goal !== "string") checkData(goal.input, data, `data of goal "${type}"`);
+    if (deadlineMs !== undefined && !(deadlineMs >= 0)) {
+      throw new SoormaError("PAYLOAD_INVALID", `goal "${type}" cannot be submitted: its deadlineMs is ${deadlineMs}`, {
+        hint: "It is the milliseconds from now that the goal may take.",
+      });
+    }
     const envelope = makeEnvelope(this.owner(), {
       type,
       data,

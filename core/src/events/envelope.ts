@@ -168,6 +168,16 @@ function isText(value: unknown): value is string {
   return typeof value === "string" && value.length > 0 && value.length <= maxIdLength;
 }
 
+/** @throws {SoormaError} `PAYLOAD_INVALID` for what every receiver would refuse, and a publisher never hear of. */
+export function checkText(value: unknown, field: string, type: string): void {
+  if (isText(value)) return;
+  const why = typeof value !== "string" ? "no text" : value === "" ? "empty" : `of ${value.length} characters`;
+  throw new SoormaError("PAYLOAD_INVALID", `"${type}" cannot be sent: its ${field} is ${why}`, {
+    details: { path: field },
+    hint: `Give it 1 to ${maxIdLength} characters, or leave it out.`,
+  });
+}
+
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0;
 }

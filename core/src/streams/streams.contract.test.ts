@@ -114,3 +114,27 @@ test.each([
   await ended;
   expect(transport.stats()).toMatchObject({ malformed: 1, peers: 0 });
 });
+
+test("closed while it opens it leaves nobody listening", async () => {
+  const listening = new Set<string>();
+  const slow: StreamNetwork = {
+    ...network,
+    async listen(address, accept) {
+      const listener = await network.listen(address, accept);
+      listening.add(listener.address);
+      return {
+        ...listener,
+        stop() {
+          listening.delete(listener.address);
+          listener.stop();
+        },
+      };
+    },
+  };
+  const transport = createStreamTransport({ network: slow, retryMs: 10 }, { runtime: systemRuntime });
+  const handlers = { onMessage() {}, onEvent() {}, onPeer() {}, onSubscriber() {} };
+  const opening = transport.open({ nodeId: "node", maxFrameBytes: 1_000, handlers });
+  await Promise.all([transport.close(), opening.catch(() => {})]);
+  expect([...listening]).toEqual([]);
+  expect(await opening.then(String, (error: SoormaError) => error.code)).toBe("TRANSPORT_CLOSED");
+});

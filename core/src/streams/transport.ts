@@ -73,8 +73,9 @@ class StreamTransport implements Transport {
     if (target) network.check(target.place);
     const host = this.#hostOf(options);
     this.#host = host;
+    let listener: StreamListener;
     try {
-      this.#listener = await network.listen(target?.place, (stream) => {
+      listener = await network.listen(target?.place, (stream) => {
         const caller = new Caller(host, stream, {
           hello: (one) => {
             const route = `route:${++this.#lastRoute}#${one.nodeId}`;
@@ -94,7 +95,13 @@ class StreamTransport implements Transport {
       this.#host = undefined;
       throw error;
     }
-    return `${this.#listener.address}#${nodeId}`;
+    if (this.#closing) {
+      listener.stop();
+      for (const { wire } of this.#callers) wire.end();
+      throw closed(`open as ${nodeId}`);
+    }
+    this.#listener = listener;
+    return `${listener.address}#${nodeId}`;
   }
 
   nodeIdOf(address: Address): string | undefined {

@@ -26,6 +26,9 @@ describe("event types", () => {
       "order.created": "business-facts",
       completed: "business-facts",
       plan: "business-facts",
+      "constructor.called": "business-facts",
+      "class.constructor": "business-facts",
+      "plan.valueOf": "plan-events",
     };
     for (const [type, topic] of Object.entries(expected)) expect([type, topicOf(type)]).toEqual([type, topic as never]);
   });

@@ -171,6 +171,27 @@ describe("publish and subscribe", () => {
     expect(gaps[0]).toMatchObject({ from: 2, to: 2 });
   });
 
+  test("an agent whose start failed has no part any more in what its node misses", async () => {
+    await using mesh = await inProcessMesh({ state: false });
+    const shared = mesh.mesh();
+    const heard: number[] = [];
+    const subscriber = await mesh.client({ mesh: shared });
+    await subscriber.bus.subscribe("tick.tock", ({ data }) => void heard.push(data));
+    const publisher = await mesh.client({ produces: ["tick.tock"], name: "publisher" });
+    await publisher.bus.publish("tick.tock", 1);
+    await waitFor(() => heard.length === 1);
+    const failing = mesh.tool({ name: "failing", description: "x".repeat(100_000), mesh: shared });
+    expect(await failureOf(failing.run())).toThrow("description");
+    const link = (faults: { readonly drop?: number }): void =>
+      mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, faults);
+    link({ drop: 1 });
+    await publisher.bus.publish("tick.tock", 2);
+    link({});
+    await publisher.bus.publish("tick.tock", 3);
+    await waitFor(() => heard.length === 2);
+    expect(heard).toEqual([1, 3]);
+  });
+
   test("bad types and patterns are refused where they are used", async () => {
     await using mesh = await inProcessMesh(quick);
     const client = await mesh.client();

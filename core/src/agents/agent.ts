@@ -425,6 +425,7 @@ export abstract class Agent implements HostedAgent {
       this.log.info("agent.ready", { agentId: this.agentId, kind: this.kind });
     } catch (error) {
       this.#ready = false;
+      this.#gaps?.[Symbol.dispose]();
       for (const subscription of this.#subscriptions) node.events.unsubscribe(subscription);
       // The registry may have it although the answer was lost: then others found it, and it is at work already.
       const removed = node.remove(this.agentId);

@@ -129,6 +129,28 @@ describe("a recording that is sent again", () => {
     }
   });
 
+  test("sends an order of a client again that shares its node with other agents", async () => {
+    await using mesh = await inProcessMesh();
+    const planner = mesh.planner({ name: "asker" });
+    planner.onGoal("ask.goal", () => ({ tasks: [{ name: "ok", wait: { kind: "input", prompt: "ok?" } }] }));
+    await planner.run();
+    const shared = mesh.mesh();
+    const client = await mesh.client({ mesh: shared });
+    await mesh.tool({ name: "neighbour", mesh: shared }).run();
+    const recording = await record(mesh);
+    const run = await client.submitGoal("ask.goal", null);
+    await waitFor(async () => (await run.plan()).tasks[0]?.waits?.length === 1);
+    await client.tracker.answer(run.planId, "yes");
+    expect(await run.result()).toEqual({ ok: "yes" });
+    const read = await recording.stop();
+    expect(only(read, "order").map(({ from }) => from)).toEqual([""]);
+    const report = await replayRecording(read, { client, timeoutMs: 2_000 });
+    expect(report.inputs.map(({ kind, verdict }) => [kind, verdict])).toEqual([
+      ["goal", "same"],
+      ["order", "sent"],
+    ]);
+  });
+
   test("into a mesh of stubs is answered as it was recorded", async () => {
     const recording = await recorded();
     await using mesh = await inProcessMesh();

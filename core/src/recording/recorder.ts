@@ -69,8 +69,8 @@ export class Recorder extends Agent {
   readonly #codec: Codec = createCodec();
   readonly #nodes = new Map<string, RecordedNode>();
   readonly #agents = new Map<string, AgentRecord>();
-  /** Of nodes that are known; kept when they have left, for what they sent before. */
-  readonly #agentOn = new Map<string, string>();
+  /** Of nodes that are known, if they have only one; kept when they have left, for what they sent before. */
+  readonly #agentOn = new Map<string, string | undefined>();
   readonly #waiters = new Set<() => void>();
   #writer: LineWriter | undefined;
   #watching: Disposable | undefined;
@@ -243,13 +243,15 @@ export class Recorder extends Agent {
     const { directory, runtime } = node;
     const time = runtime.now();
     const seen = new Set<string>();
+    const hosts = new Set<string>();
     for (const record of directory.all()) {
       if (record.agentId === this.agentId) continue;
       seen.add(record.agentId);
+      this.#agentOn.set(record.nodeId, hosts.has(record.nodeId) ? undefined : record.agentId);
+      hosts.add(record.nodeId);
       const before = this.#agents.get(record.agentId);
       if (before === record) continue;
       this.#agents.set(record.agentId, record);
-      this.#agentOn.set(record.nodeId, record.agentId);
       const agent = agentOf(record);
       if (before && Bun.deepEquals(agentOf(before), agent)) continue;
       this.#writer?.line({ kind: "agent", time, change: before ? "changed" : "there", agent });

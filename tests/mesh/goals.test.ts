@@ -96,6 +96,25 @@ describe("a goal", () => {
     expect(await run.result()).toEqual({});
   });
 
+  test("says at once to who waits for it or watches it that its node has stopped", async () => {
+    await using mesh = await inProcessMesh();
+    const planner = mesh.planner({ name: "asker" });
+    planner.onGoal("ask.goal", () => ({ tasks: [{ name: "ok", wait: { kind: "input", prompt: "ok?" } }] }));
+    await planner.run();
+    const client = await mesh.client();
+    const run = await client.submitGoal("ask.goal", null);
+    const asked = Promise.withResolvers<void>();
+    const watched = failureOf(
+      (async () => {
+        for await (const { task } of run.progress()) if (task?.status === "paused") asked.resolve();
+      })(),
+    );
+    const awaited = failureOf(run.result());
+    await asked.promise;
+    await client.stop();
+    for (const failure of [await awaited, await watched]) expect(failure).toThrow("this node has stopped");
+  });
+
   test("runs independent tasks at the same time", async () => {
     await using mesh = await inProcessMesh();
     const planner = mesh.planner({ name: "planner" });

@@ -66,26 +66,27 @@ export function createTrackerClient(options: TrackerClientOptions): TrackerClien
     }
   });
 
-  /** Ends when a note came, the state node changed, the watch must be renewed, or the caller gave up. */
+  /** Ends when a note came, the state node changed, the watch must be renewed, the node stopped, or the caller gave up. */
   const event = (watch: Watch, signal: AbortSignal | undefined): Promise<void> =>
     new Promise((resolve) => {
-      const timer = runtime.setTimer(
-        () => {
-          watch.stale = true;
-          done();
-        },
-        watchLeaseMs / 3,
-        { background: true },
-      );
+      const askAgain = (): void => {
+        watch.stale = true;
+        done();
+      };
+      const timer = runtime.setTimer(askAgain, watchLeaseMs / 3, { background: true });
       const done = (): void => {
         timer.cancel();
         signal?.removeEventListener("abort", done);
+        caller.closed.removeEventListener("abort", askAgain);
         watch.wake = () => {};
         resolve();
       };
       watch.wake = done;
       signal?.addEventListener("abort", done, { once: true });
-      if (watch.notes.length > 0 || watch.stale || signal?.aborted) done();
+      // Asking then says so.
+      caller.closed.addEventListener("abort", askAgain, { once: true });
+      if (caller.closed.aborted) askAgain();
+      else if (watch.notes.length > 0 || watch.stale || signal?.aborted) done();
     });
 
   async function* follow(

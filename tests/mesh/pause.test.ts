@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { waitFor } from "@soorma/core/testing";
+import { inproc } from "@soorma/transport-inproc";
 import { inProcessMesh } from "./in-process.ts";
 
 test("a paused agent finishes what it has and gets nothing new; resumed, it does again", async () => {
@@ -45,4 +46,36 @@ test("a paused agent finishes what it has and gets nothing new; resumed, it does
 
   await one.stop();
   await one.resume();
+});
+
+test("an agent that is told to stop while it resumes gets nothing new", async () => {
+  await using mesh = await inProcessMesh({ state: false });
+  const transport = inproc(mesh.hub);
+  const tool = mesh.tool({ name: "slow", mesh: mesh.mesh({ transport }), drainMs: 60_000 });
+  const gate = Promise.withResolvers<void>();
+  tool.onInvoke("who", () => gate.promise);
+  tool.onEvent("own.thing", () => {}, { group: null });
+  await tool.run();
+  const client = await mesh.client();
+  const asked = client.bus.request("who", null);
+  await waitFor(() => tool.stats().handlers.running === 1);
+
+  await tool.pause();
+  const subscribing = Promise.withResolvers<void>();
+  const subscribed = Promise.withResolvers<void>();
+  const subscribe = transport.subscribe.bind(transport);
+  transport.subscribe = async (...args) => {
+    subscribing.resolve();
+    await subscribed.promise;
+    await subscribe(...args);
+  };
+  const resumed = tool.resume();
+  await subscribing.promise;
+  const stopped = tool.stop();
+  subscribed.resolve();
+  await resumed;
+  const { ready } = tool.record();
+  gate.resolve();
+  await Promise.all([asked, stopped]);
+  expect(ready).toBe(false);
 });

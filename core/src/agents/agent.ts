@@ -234,6 +234,8 @@ export abstract class Agent implements HostedAgent {
     return this.#turn(async ({ node }) => {
       if (this.#ready) return;
       await Promise.all([...this.#subscriptions].map((subscription) => node.events.subscribe(subscription)));
+      // Told to stop meanwhile it has said that it takes nothing any more.
+      if (this.#stopped) return;
       this.#ready = true;
       const revision = await node.put(this);
       await node.events.joined();

@@ -260,6 +260,23 @@ describe("a plan that has ended", () => {
     expect(await failureOf(client.retryDeadLetter(run.planId, "nothing"))).toThrow(/there is no such task/);
   });
 
+  test("a dead letter that two retry at the same time is tried again once", async () => {
+    await using at = await setting();
+    at.planner.onGoal("brittle.goal", () => ({ tasks: [{ name: "bad", assignedTo: "fail" }] }));
+    const { run, client } = await at.submit("brittle.goal");
+    await failureOf(run.result());
+    const letter = await waitFor(async () => (await client.tracker.deadLetters())[0]);
+    at.mend();
+    const other = await at.mesh.client({ name: "other" });
+    const both = [client, other].map((one) => one.retryDeadLetter(run.planId, letter.taskId));
+    const [first, second] = await Promise.all(both);
+    expect(second?.planId).toBe(first?.planId ?? "");
+    expect(await second?.result()).toEqual({ bad: "mended" });
+    expect(at.calls.map(([name]) => name)).toEqual(["bad", "bad"]);
+    expect(await client.tracker.deadLetters()).toEqual([]);
+    expect(await client.tracker.listPlans()).toHaveLength(2);
+  });
+
   test("a dead letter of an open plan is tried again there", async () => {
     await using at = await setting();
     at.planner.onGoal("open.goal", () => ({

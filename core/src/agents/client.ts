@@ -11,7 +11,7 @@ import { Agent, type AgentOptions } from "./agent.ts";
 import type { AnyData } from "./any-data.ts";
 import { type Bus, makeEnvelope } from "./bus.ts";
 import { createGoalRun, type GoalRun } from "./goal-run.ts";
-import { type GoalAccepted, goalMethods } from "./goal-wire.ts";
+import { type GoalAccepted, goalMethods, retryGoalIdOf } from "./goal-wire.ts";
 import type { RegistryService } from "./registry-service.ts";
 
 export type ClientOptions = Omit<AgentOptions, "name"> & { readonly name?: string };
@@ -109,10 +109,11 @@ export class Client extends Agent {
       ...(deadlineMs === undefined ? {} : { deadline: node.runtime.now() + deadlineMs }),
     });
     const planners = () => node.directory.planners(type);
-    return await this.#submit(goalMethods.submit, envelope, planners, options, async () => {
+    const check = async (): Promise<void> => {
       const input = planners()[0]?.goals.find((known) => known.name === type)?.input;
       if (input && typeof goal === "string") await services.check(input, data, `data of goal "${type}"`);
-    });
+    };
+    return await this.#submit(goalMethods.submit, envelope, planners, options, { check });
   }
 
   /**
@@ -134,6 +135,10 @@ export class Client extends Agent {
    * `NO_RESPONDER` when no planner takes its goal in time.
    */
   async replay(planId: string, options: ReplayOptions = {}): Promise<GoalRun<AnyData>> {
+    return await this.#replay(planId, options);
+  }
+
+  async #replay(planId: string, options: ReplayOptions, goalId?: string): Promise<GoalRun<AnyData>> {
     const { from, ...waiting } = options;
     const { node } = this.services();
     const { origin } = await this.tracker.getPlan(planId);
@@ -150,12 +155,13 @@ export class Client extends Agent {
       const same = all.filter((agent) => agent.name === origin.planner);
       return same.length > 0 ? same : all;
     };
-    return await this.#submit(goalMethods.replay, envelope, planners, waiting);
+    return await this.#submit(goalMethods.replay, envelope, planners, waiting, { goalId });
   }
 
   /**
    * Has a task tried again that failed for good. If its plan is open it goes on; if the plan has ended it is done again from
-   * that task on, as a new plan, and the task is taken off the dead letters.
+   * that task on, as a new plan, and the task is taken off the dead letters. Retried by several at the same time, or again because
+   * the answer was lost, it is one new plan.
    *
    * @returns the plan in which it is tried.
    * @throws {SoormaError} `PLAN_NOT_FOUND`; `PLAN_REFUSED` for a task that has not failed; `NO_RESPONDER`.
@@ -180,7 +186,8 @@ export class Client extends Agent {
         if (!isSoormaError(error, "PLAN_REFUSED") || !isTerminal((await tracker.getPlan(planId)).status)) throw error;
       }
     }
-    const run = await this.replay(planId, { from: taskId });
+    // Retried again, because somebody else does or the answer was lost, it is the same plan.
+    const run = await this.#replay(planId, { from: taskId }, retryGoalIdOf(taskId));
     // Only then: a task in both lists is better than one in neither.
     await tracker.discardDeadLetter(planId, taskId, `retried in plan ${run.planId}`).catch((error) => {
       if (!isSoormaError(error, "PLAN_REFUSED")) throw error;
@@ -193,12 +200,12 @@ export class Client extends Agent {
     made: Envelope,
     planners: () => readonly AgentRecord[],
     { timeoutMs = defaultSubmitTimeoutMs, signal }: Pick<SubmitOptions, "timeoutMs" | "signal">,
-    check?: () => Promise<void>,
+    { check, goalId }: { readonly check?: () => Promise<void>; readonly goalId?: string | undefined } = {},
   ): Promise<GoalRun<AnyData>> {
     const { node } = this.services();
     const { type } = made;
     // The message that submits a goal gives the goal its id, so that submitting it again is submitting the same one.
-    const envelope = { ...made, goalId: made.id };
+    const envelope = { ...made, goalId: goalId ?? made.id };
     await node.until(() => planners().length > 0, timeoutMs, signal);
     await check?.();
     if (planners().length === 0) throw this.#noPlanner(type, timeoutMs);

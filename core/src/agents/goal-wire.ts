@@ -32,7 +32,16 @@ const longestGoalId = 100;
 
 /** Goal id of a task's sub-plan: the same for whoever drives the task, and another one after each failure. */
 export function subGoalIdOf(taskId: string, failures: number): string {
-  const id = `${taskId.replace(/^plan-/, "")}.${failures + 1}`;
+  return idWithin(taskId, `${failures + 1}`);
+}
+
+/** Goal id of the plan in which a dead letter of an ended plan is tried again: the same for whoever retries it, however often. */
+export function retryGoalIdOf(taskId: string): string {
+  return idWithin(taskId, "retry");
+}
+
+function idWithin(taskId: string, name: string): string {
+  const id = `${taskId.replace(/^plan-/, "")}.${name}`;
   if (id.length <= longestGoalId) return id;
   // Plans within plans within plans: ids are limited, and each is part of the next.
   return `g${[0n, 1n].map((seed) => Bun.hash(id, seed).toString(36)).join("")}`;

@@ -54,6 +54,29 @@ describe("request", () => {
     await aborted.promise;
   });
 
+  test("a signal has aborted when the caller gave up before the handler looked at it", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const [begun, look] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const seen = Promise.withResolvers<boolean>();
+    const tool = mesh.tool({ name: "late-looker" });
+    tool.onInvoke("look", async (request) => {
+      begun.resolve();
+      await look.promise;
+      seen.resolve(request.signal.aborted);
+    });
+    await tool.run();
+    const client = await mesh.client();
+    const patience = new AbortController();
+    const asked = failureOf(client.bus.request("look", {}, { signal: patience.signal }));
+    await begun.promise;
+    patience.abort(new Error("enough"));
+    expect(await asked).toThrow("enough");
+    // Comes to the tool's node after the cancellation.
+    await client.registry.stats();
+    look.resolve();
+    expect(await seen.promise).toBe(true);
+  });
+
   test("what a handler throws is the caller's error", async () => {
     await using mesh = await inProcessMesh(quick);
     const tool = mesh.tool({ name: "thrower" });

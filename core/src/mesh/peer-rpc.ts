@@ -3,6 +3,7 @@ import { type Codec, namePart } from "../events/codec.ts";
 import type { Logger } from "../log.ts";
 import type { Address, PeerChange, Transport } from "../plugin/transport.ts";
 import type { Runtime } from "../runtime.ts";
+import { AnsweredCall } from "./answered-call.ts";
 import { Deadlines, type Expiring } from "./deadlines.ts";
 import { Outbox } from "./outbox.ts";
 import type { CallOptions, Rpc, RpcCall, RpcPeer } from "./rpc.ts";
@@ -88,8 +89,8 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
   const peerListeners = new Set<(address: Address, state: "up" | "down", reason: string) => void>();
   const links = new Map<Address, number>();
   const seen = new SeenCalls();
-  /** Calls being answered that someone listens to the cancellation of, by `${from} ${id}`. */
-  const answering = new Map<string, AbortController>();
+  /** Calls whose handlers are not done, by `${from} ${id}`. */
+  const answering = new Map<string, AnsweredCall>();
   let lastId = 0;
   let malformed = 0;
   let late = 0;
@@ -170,20 +171,23 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       refuse(from, id, new SoormaError("METHOD_UNKNOWN", `the peer answers no call "${method.slice(0, 100)}"`));
       return;
     }
-    const slot = new AnsweredCall(params, peerOf(transport, from), runtime, timeoutMs, (controller) => {
-      answering.set(`${from} ${id}`, controller);
-      return () => answering.delete(`${from} ${id}`);
-    });
+    const slot = new AnsweredCall(params, peerOf(transport, from), runtime, timeoutMs);
     try {
       const value = handler(slot);
       if (value instanceof Promise) {
+        const key = `${from} ${id}`;
+        answering.set(key, slot);
+        const release = (): void => {
+          answering.delete(key);
+          slot.release();
+        };
         value.then(
           (result) => {
-            slot.release();
+            release();
             answer(from, id, result);
           },
           (error) => {
-            slot.release();
+            release();
             refuse(from, id, error);
           },
         );
@@ -203,7 +207,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       log.debug("note.unknown", { from, method });
       return;
     }
-    const slot = new AnsweredCall(params, peerOf(transport, from), runtime, defaultCallTimeoutMs, () => () => {});
+    const slot = new AnsweredCall(params, peerOf(transport, from), runtime, defaultCallTimeoutMs);
     const failed = (error: unknown): void => log.warn("note.failed", { from, method, error });
     try {
       const value = handler(slot);
@@ -242,7 +246,7 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     } else if (type === kind.note && typeof second === "string") {
       note(from, second, third);
     } else if (type === kind.cancel && isId(second)) {
-      answering.get(`${from} ${second}`)?.abort(new SoormaError("CANCELLED", "the caller gave up"));
+      answering.get(`${from} ${second}`)?.giveUp(new SoormaError("CANCELLED", "the caller gave up"));
     } else {
       malformed++;
     }
@@ -316,57 +320,10 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
       outbox.flush();
       deadlines.clear();
       for (const [id, call] of pending) fail(id, stoppedError(call.method));
-      for (const controller of answering.values()) controller.abort(stoppedError("an answer"));
+      for (const slot of answering.values()) slot.giveUp(stoppedError("an answer"));
       answering.clear();
     },
   };
-}
-
-/** A call being answered. Its signal and the timer behind it exist only if the handler looks at it. */
-class AnsweredCall implements RpcCall {
-  readonly params: unknown;
-  readonly peer: RpcPeer;
-  readonly #runtime: Runtime;
-  readonly #timeoutMs: number;
-  readonly #announce: (controller: AbortController) => () => void;
-  #controller: AbortController | undefined;
-  #release: (() => void) | undefined;
-
-  constructor(
-    params: unknown,
-    peer: RpcPeer,
-    runtime: Runtime,
-    timeoutMs: number,
-    announce: (controller: AbortController) => () => void,
-  ) {
-    this.params = params;
-    this.peer = peer;
-    this.#runtime = runtime;
-    this.#timeoutMs = timeoutMs;
-    this.#announce = announce;
-  }
-
-  get signal(): AbortSignal {
-    if (!this.#controller) {
-      const controller = new AbortController();
-      const forget = this.#announce(controller);
-      const timer = this.#runtime.setTimer(
-        () => controller.abort(new SoormaError("TIMEOUT", `the caller's ${this.#timeoutMs} ms are over`)),
-        this.#timeoutMs,
-        { background: true },
-      );
-      this.#controller = controller;
-      this.#release = () => {
-        timer.cancel();
-        forget();
-      };
-    }
-    return this.#controller.signal;
-  }
-
-  release(): void {
-    this.#release?.();
-  }
 }
 
 function peerOf(transport: Transport, address: Address): RpcPeer {

@@ -251,3 +251,28 @@ describe("publish and subscribe", () => {
     expect(answers[0]?.correlationId).toBe("c-1");
   });
 });
+
+for (const group of ["crew", null]) {
+  test(`handlers that publish what their own agent handles go on when its queue is full (${group ?? "no group"})`, async () => {
+    await using mesh = await inProcessMesh(quick);
+    const worker = mesh.worker({ name: "chain", concurrency: 2 });
+    const begin = Promise.withResolvers<void>();
+    let followed = 0;
+    worker.onEvent(
+      "chain.begun",
+      async () => {
+        await begin.promise;
+        await worker.context.bus.publish("chain.followed", {});
+      },
+      { group: null },
+    );
+    worker.onEvent("chain.followed", () => void followed++, { group });
+    await worker.run();
+    const publisher = await mesh.client({ produces: ["chain.begun"] });
+    const published = Array.from({ length: 1_100 }, () => publisher.bus.publish("chain.begun", {}));
+    await waitFor(() => worker.stats().handlers.waiting >= 1_024);
+    begin.resolve();
+    await waitFor(() => followed === 1_100);
+    await Promise.all(published);
+  });
+}

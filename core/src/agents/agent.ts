@@ -550,10 +550,18 @@ export abstract class Agent implements HostedAgent {
       pattern: compilePattern(typeof event === "string" ? event : event.name),
       topic,
       group: options.group,
-      full: () => this.queue.full,
+      full: (envelope) => this.queue.full && !this.#isFromWithin(envelope),
       deliver: (envelope) =>
-        this.queue.add(() => this.#handleEvent(envelope, contract, handler as EventHandler<AnyData>)),
+        this.queue.add(
+          () => this.#handleEvent(envelope, contract, handler as EventHandler<AnyData>),
+          this.#isFromWithin(envelope),
+        ),
     };
+  }
+
+  /** Whether a handler of this very agent published it, and so holds a place that others wait for. */
+  #isFromWithin({ source, parentId }: Envelope): boolean {
+    return source === this.agentId && parentId !== undefined;
   }
 
   async #handleEvent(

@@ -42,8 +42,8 @@ export interface Subscription {
   readonly group: string | undefined;
   /** Takes an event; a returned promise holds back what follows until it resolves. Must not throw or reject. */
   deliver(envelope: Envelope): void | Promise<void>;
-  /** True when no more can be taken now; queue groups then choose another member. */
-  full(): boolean;
+  /** True when it cannot be taken now; queue groups then choose another member. */
+  full(envelope: Envelope): boolean;
 }
 
 export interface EventFabricOptions {
@@ -117,7 +117,10 @@ export class EventFabric {
         this.#subscribers.delete(nodeId);
       },
     });
-    this.#handle = options.rpc.handle(deliverMethod, ({ params }) => this.#takeForGroup(params));
+    this.#handle = options.rpc.handle(deliverMethod, ({ params }) => {
+      // Answered at once: that it was taken is all there is to say.
+      void this.#takeForGroup(params);
+    });
     this.#watching = options.directory.onChange(() => this.#publishers.follow());
   }
 
@@ -400,9 +403,15 @@ export class EventFabric {
       if (member) {
         using _ = balance.begin(member.agentId);
         try {
-          if (member.nodeId === nodeId)
-            this.#takeForGroup([group, member.agentId, this.#o.codec.decode(this.#o.codec.encode(packed))]);
-          else await rpc.call(member.address, deliverMethod, [group, member.agentId, packed]);
+          if (member.nodeId === nodeId) {
+            const taken = this.#takeForGroup([
+              group,
+              member.agentId,
+              this.#o.codec.decode(this.#o.codec.encode(packed)),
+            ]);
+            // Whoever is full refuses; only what a member's own handlers publish is taken all the same.
+            if (envelope.source === member.agentId) await taken;
+          } else await rpc.call(member.address, deliverMethod, [group, member.agentId, packed]);
           this.tap?.delivery(envelope, group, member.agentId);
           return;
         } catch (error) {
@@ -423,8 +432,11 @@ export class EventFabric {
     );
   }
 
-  /** An event for one member of a group on this node. Answering acknowledges that the member has it. */
-  #takeForGroup(params: unknown): void {
+  /**
+   * Takes an event for one member of a group on this node. Answering acknowledges that the member has it; what it returns
+   * is pending while the member has too much to do.
+   */
+  #takeForGroup(params: unknown): Promise<unknown> | undefined {
     if (!Array.isArray(params)) throw new SoormaError("MESSAGE_MALFORMED", "a delivery is no list");
     const [group, agentId, packed] = params as unknown[];
     const envelope = unpackEnvelope(packed);
@@ -435,15 +447,16 @@ export class EventFabric {
     );
     if (found.length === 0)
       throw new SoormaError("NO_RESPONDER", `${String(agentId)} does not take "${envelope.type}"`);
-    if (found.some((subscription) => subscription.full())) {
+    if (found.some((subscription) => subscription.full(envelope))) {
       throw new SoormaError("OVERLOADED", `${String(agentId)} has too many events waiting`);
     }
     if (!this.#seen.add(`${String(group)} ${envelope.id}`)) {
       this.#duplicates++;
-      return;
+      return undefined;
     }
     this.#received++;
-    for (const subscription of found) void subscription.deliver(envelope);
+    const waits = found.map((subscription) => subscription.deliver(envelope)).filter((wait) => wait !== undefined);
+    return waits.length > 0 ? Promise.all(waits) : undefined;
   }
 }
 

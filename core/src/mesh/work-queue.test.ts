@@ -60,3 +60,37 @@ test("thousands of waiting jobs all run once", async () => {
   await queue.idle();
   expect(ran.size).toBe(5_000);
 });
+
+test("jobs that all wait for room in their own queue go on", async () => {
+  const queue = new WorkQueue(2, 4);
+  const added: number[] = [];
+  const begin = Promise.withResolvers<void>();
+  const parent = async (): Promise<void> => {
+    await begin.promise;
+    await queue.add(async () => void added.push(1), true);
+  };
+  for (let n = 0; n < 6; n++) void queue.add(parent);
+  begin.resolve();
+  await Bun.sleep(0);
+  await queue.idle();
+  expect([added.length, queue.waiting]).toEqual([6, 0]);
+});
+
+test("a job waits for room in its own queue while another one makes some", async () => {
+  const queue = new WorkQueue(2, 2);
+  const [begin, other] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let isThrough = false;
+  void queue.add(async () => {
+    await begin.promise;
+    await queue.add(async () => {}, true);
+    isThrough = true;
+  });
+  void queue.add(() => other.promise);
+  void queue.add(async () => {});
+  begin.resolve();
+  await Bun.sleep(0);
+  expect([queue.full, isThrough]).toEqual([true, false]);
+  other.resolve();
+  await queue.idle();
+  expect(isThrough).toBe(true);
+});

@@ -9,6 +9,9 @@ export class WorkQueue {
   readonly #highWater: number;
   #head = 0;
   #running = 0;
+  /** What jobs that run added and did not fit; they wait for room. */
+  #held = 0;
+  #within: { promise: Promise<void>; resolve: () => void } | undefined;
   #room: { promise: Promise<void>; resolve: () => void } | undefined;
   #idle: { promise: Promise<void>; resolve: () => void } | undefined;
 
@@ -29,16 +32,26 @@ export class WorkQueue {
     return this.waiting >= this.#highWater;
   }
 
-  /** Takes a job, which must not reject. Returns a promise while the queue is full: it resolves when half is done. */
-  add(job: () => Promise<void>): void | Promise<void> {
+  /**
+   * Takes a job, which must not reject. Returns a promise while the queue is full: it resolves when half is done.
+   *
+   * @param isWithin - A job of this queue adds it, and may wait for the room. When all that run do, nothing would make any.
+   */
+  add(job: () => Promise<void>, isWithin = false): void | Promise<void> {
     if (this.#running < this.#concurrency) {
       this.#run(job);
       return undefined;
     }
     this.#waiting.push(job);
     if (!this.full) return undefined;
-    this.#room ??= Promise.withResolvers<void>();
-    return this.#room.promise;
+    if (!isWithin) {
+      this.#room ??= Promise.withResolvers<void>();
+      return this.#room.promise;
+    }
+    this.#within ??= Promise.withResolvers<void>();
+    const { promise } = this.#within;
+    if (++this.#held >= this.#running) this.#letGoOn();
+    return promise;
   }
 
   /** Resolves when nothing runs or waits. */
@@ -52,8 +65,19 @@ export class WorkQueue {
   clear(): void {
     this.#waiting.length = 0;
     this.#head = 0;
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
     this.#room?.resolve();
     this.#room = undefined;
+    this.#letGoOn();
+  }
+
+  #letGoOn(): void {
+    this.#held = 0;
+    this.#within?.resolve();
+    this.#within = undefined;
   }
 
   #run(job: () => Promise<void>): void {
@@ -78,10 +102,7 @@ export class WorkQueue {
       this.#waiting.length = 0;
       this.#head = 0;
     }
-    if (this.#room && this.waiting <= this.#highWater / 2) {
-      this.#room.resolve();
-      this.#room = undefined;
-    }
+    if (this.waiting <= this.#highWater / 2) this.#makeRoom();
     if (this.#running === 0) {
       this.#idle?.resolve();
       this.#idle = undefined;

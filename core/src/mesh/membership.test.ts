@@ -14,6 +14,8 @@ async function member() {
   const log = collectingLogger();
   const inner = memoryRegistry({ runtime }).connect();
   const trouble: { code: ErrorCode | undefined } = { code: undefined };
+  /** Descriptions of records that it refuses. */
+  const refused = new Set<string>();
   /** While it is there, calls get no answer until it rejects. */
   const silence: { promise: Promise<never> | undefined } = { promise: undefined };
   /** What is on the way to the registry gets there after it. */
@@ -23,6 +25,7 @@ async function member() {
     supports: inner.supports,
     async register(record, options) {
       if (trouble.code) throw new SoormaError(trouble.code, "the registry has trouble");
+      if (refused.has(record.description)) throw new SoormaError("REGISTRY_REFUSED", "the registry will not have it");
       await delay.promise;
       return await (silence.promise ?? inner.register(record, options));
     },
@@ -42,7 +45,7 @@ async function member() {
     return outcome;
   };
   await end(membership.start());
-  return { runtime, trouble, silence, delay, directory, membership, log, end };
+  return { runtime, inner, trouble, refused, silence, delay, directory, membership, log, end };
 }
 
 for (const code of ["REGISTRY_UNAVAILABLE", "STORE_FULL"] as const) {
@@ -105,4 +108,42 @@ test("of an agent that changes while it is registered, the latest stays in the d
   expect(await end(Promise.all([first, second]))).toBe("done");
   await runtime.advance(100);
   expect(directory.get("a")?.description).toBe("second");
+});
+
+test("an agent that the registry refuses keeps what it had before, and no other agent out of a registry that forgot them", async () => {
+  const { runtime, trouble, refused, inner, directory, membership, log, end } = await member();
+  const a = agentRecord({ agentId: "a", description: "right" });
+  const b = agentRecord({ agentId: "b" });
+  expect(await end(membership.put(a))).toBe("done");
+  expect(await end(membership.put(b))).toBe("done");
+  trouble.code = "REGISTRY_REFUSED";
+  expect(await end(membership.put({ ...a, description: "wrong" }))).toBe("REGISTRY_REFUSED");
+  trouble.code = undefined;
+  refused.add("wrong");
+  await end(inner.deregister(["a", "b"]));
+  await runtime.advance(10_000);
+  expect(directory.get("a")?.description).toBe(a.description);
+  // Now also what it had before.
+  refused.add(a.description);
+  await end(inner.deregister(["a", "b"]));
+  await runtime.advance(10_000);
+  expect([directory.has("a"), directory.has("b")]).toEqual([false, true]);
+  expect(log.events("warn")).toEqual(["register.refused"]);
+});
+
+test("an agent whose first registration was not answered is deregistered when it is removed", async () => {
+  const { runtime, inner, silence, directory, membership, end } = await member();
+  const record = agentRecord({ agentId: "a" });
+  const lost = Promise.withResolvers<never>();
+  silence.promise = lost.promise;
+  const put = membership.put(record);
+  await end(inner.register(record, { leaseMs: 10_000 }));
+  lost.reject(new SoormaError("REGISTRY_UNAVAILABLE", "no answer"));
+  expect(await end(put)).toBe("REGISTRY_UNAVAILABLE");
+  silence.promise = undefined;
+  await runtime.advance(10);
+  expect(directory.has("a")).toBe(true);
+  expect(await end(membership.remove("a"))).toBe("done");
+  await runtime.advance(10);
+  expect(directory.has("a")).toBe(false);
 });

@@ -19,14 +19,18 @@ export interface MembershipOptions {
 
 /**
  * Keeps this node's agents in the registry: registers them, renews their leases, and registers them again when the
- * registry forgot them or comes back. Only the first registration of an agent can fail; later trouble is retried for
- * as long as the node lives.
+ * registry forgot them or comes back. That it is away lets only the first registration of an agent fail; later it is tried
+ * again for as long as the node lives.
  */
 export class Membership {
   readonly #options: MembershipOptions;
   readonly #own = new Map<string, AgentRecord>();
   /** Agents the registry is not known to have. */
   readonly #missing = new Set<string>();
+  /** Of these, those it refuses to have; that is said once. */
+  readonly #refused = new Set<string>();
+  /** Agents that the registry may have although their first registration failed. */
+  readonly #doubtful = new Set<string>();
   /** The latest registration of each agent that is under way. */
   readonly #registering = new Map<string, Promise<Registered>>();
   #watch: RegistryWatch | undefined;
@@ -58,19 +62,25 @@ export class Membership {
   /**
    * Registers or replaces an agent; resolves with the revision that has it.
    *
-   * @throws {SoormaError} `REGISTRY_UNAVAILABLE`, `REGISTRY_REFUSED`, only if the agent was never registered before.
+   * @throws {SoormaError} `REGISTRY_REFUSED`, which changes nothing; `REGISTRY_UNAVAILABLE`, only if the agent was never
+   * registered before.
    */
   async put(record: AgentRecord): Promise<number> {
-    const known = this.#own.has(record.agentId);
-    if (known) this.#own.set(record.agentId, record);
+    const { agentId } = record;
+    const known = this.#own.get(agentId);
+    if (known) this.#own.set(agentId, record);
     try {
       const { revision } = await this.#register(record);
-      if (!known) this.#own.set(record.agentId, record);
+      if (!known) this.#own.set(agentId, record);
+      this.#doubtful.delete(agentId);
       return revision;
     } catch (error) {
+      // What the registry has stays what it shall have.
+      if (known && !isPassing(error) && this.#own.get(agentId) === record) this.#own.set(agentId, known);
+      if (!known && isPassing(error)) this.#doubtful.add(agentId);
       if (!known || !isPassing(error)) throw error;
       this.#warn("register.postponed", { agent: record.name, error });
-      this.#missing.add(record.agentId);
+      this.#missing.add(agentId);
       return this.#options.directory.revision;
     }
   }
@@ -97,8 +107,11 @@ export class Membership {
   }
 
   async remove(agentId: string): Promise<void> {
-    if (!this.#own.delete(agentId)) return;
+    const isOwn = this.#own.delete(agentId);
+    const isDoubtful = this.#doubtful.delete(agentId);
+    if (!isOwn && !isDoubtful) return;
     this.#missing.delete(agentId);
+    this.#refused.delete(agentId);
     await this.#deregister([agentId]);
   }
 
@@ -151,10 +164,7 @@ export class Membership {
       }
       for (const id of [...this.#missing]) {
         const record = this.#own.get(id);
-        if (record) {
-          await this.#register(record);
-          log.info("registered.again", { agent: record.name, agentId: id });
-        }
+        if (record && !(await this.#registerAgain(record))) continue;
         this.#missing.delete(id);
       }
       if (this.#outage) log.info("registry.back");
@@ -165,6 +175,22 @@ export class Membership {
     } finally {
       this.#renewing = false;
     }
+  }
+
+  /** False if the registry refuses this one, which is no reason to keep the others from it. */
+  async #registerAgain(record: AgentRecord): Promise<boolean> {
+    const { agentId, name: agent } = record;
+    try {
+      await this.#register(record);
+    } catch (error) {
+      if (isPassing(error)) throw error;
+      if (!this.#refused.has(agentId)) this.#warn("register.refused", { agent, agentId, error });
+      this.#refused.add(agentId);
+      return false;
+    }
+    this.#refused.delete(agentId);
+    this.#options.log.info("registered.again", { agent, agentId });
+    return true;
   }
 }
 

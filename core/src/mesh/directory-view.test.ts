@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { agentRecord } from "../../testing/index.ts";
+import { stateCapability } from "../state-caller.ts";
 import { DirectoryView } from "./directory-view.ts";
 
 test("a queue group is still there while its members cannot be reached, and gone with the last that leaves", () => {
@@ -21,4 +22,17 @@ test("a queue group is still there while its members cannot be reached, and gone
   view.apply({ kind: "down", revision: 2, agentId: "reader-1", reason: "left" });
   view.apply({ kind: "down", revision: 3, agentId: "reader-2", reason: "left" });
   expect(members()).toEqual([]);
+});
+
+test("a lost address is a stranger's once nobody the node calls is there, state nodes of other tenants included", () => {
+  const view = new DirectoryView("default");
+  const own = agentRecord({ agentId: "a", address: "at-a" });
+  const state = agentRecord({ agentId: "s", address: "at-s", tenant: "other", capabilities: [stateCapability] });
+  for (const record of [own, state]) view.apply({ kind: "up", revision: 1, record });
+  for (const { address } of [own, state]) view.setReachable(address, false);
+  expect(view.lostStrangers()).toEqual([]);
+  view.apply({ kind: "down", revision: 2, agentId: "a", reason: "expired" });
+  expect(view.lostStrangers()).toEqual(["at-a"]);
+  view.apply({ kind: "down", revision: 3, agentId: "s", reason: "expired" });
+  expect(view.lostStrangers()).toEqual(["at-a", "at-s"]);
 });

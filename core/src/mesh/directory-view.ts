@@ -72,6 +72,15 @@ export class DirectoryView {
     return !this.#lost.has(address);
   }
 
+  /** Addresses whose connection is lost, and at which the directory knows nobody (any more). */
+  lostStrangers(): Address[] {
+    if (this.#lost.size === 0) return [];
+    const known = new Set<Address>();
+    for (const { address } of this.#nodes.values()) known.add(address);
+    for (const { address } of this.#states.values()) known.add(address);
+    return [...this.#lost].filter((address) => !known.has(address));
+  }
+
   /** Called after every change; disposing ends it. */
   onChange(listener: () => void): Disposable {
     this.#listeners.add(listener);

@@ -5,7 +5,7 @@ import { type Envelope, packEnvelope, unpackEnvelope } from "../events/envelope.
 import { channelOf, channelPrefix, type Pattern } from "../events/pattern.ts";
 import type { Topic } from "../events/topics.ts";
 import type { Logger } from "../log.ts";
-import type { Transport } from "../plugin/transport.ts";
+import type { Address, Transport } from "../plugin/transport.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { type Runtime, sleep, type Timer } from "../runtime.ts";
 import type { Balance } from "./balance.ts";
@@ -58,6 +58,8 @@ export interface EventFabricOptions {
   readonly log: Logger;
   /** Largest event in bytes. */
   readonly maxFrameBytes: number;
+  /** Called with the address of whoever is sent something directly. */
+  readonly onContact: (address: Address) => void;
   /** Called with every gap noticed. */
   readonly onGap: (gap: Gap) => void;
   /** Called with every event published. */
@@ -393,7 +395,7 @@ export class EventFabric {
   }
 
   async #deliverToGroup(group: string, envelope: Envelope, packed: unknown): Promise<void> {
-    const { directory, balance, rpc, nodeId, runtime, log } = this.#o;
+    const { directory, balance, rpc, nodeId, runtime, log, onContact } = this.#o;
     const deadline = runtime.monotonic() + groupWaitMs;
     const failed = new Set<string>();
     for (let round = 0; !this.#closed; round++) {
@@ -411,7 +413,10 @@ export class EventFabric {
             ]);
             // Whoever is full refuses; only what a member's own handlers publish is taken all the same.
             if (envelope.source === member.agentId) await taken;
-          } else await rpc.call(member.address, deliverMethod, [group, member.agentId, packed]);
+          } else {
+            onContact(member.address);
+            await rpc.call(member.address, deliverMethod, [group, member.agentId, packed]);
+          }
           this.tap?.delivery(envelope, group, member.agentId);
           return;
         } catch (error) {

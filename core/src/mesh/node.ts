@@ -199,6 +199,7 @@ export class MeshNode {
             runtime,
             log: log.child("events"),
             maxFrameBytes,
+            onContact: (address) => self.noteContact(address),
             onGap: (gap) => {
               for (const listener of self.#gapListeners) listener(gap);
             },
@@ -438,15 +439,16 @@ export class MeshNode {
     this.events.tap = this.#tap;
   }
 
-  /** Closes connections to nodes that left the directory and are not connected either. */
+  /** Notes that something is sent to a node of the directory: the connection is closed when that is gone. */
+  noteContact(address: Address): void {
+    this.#contacted.add(address);
+  }
+
+  /** Closes connections to nodes that left the directory and are not connected either, and forgets that they were lost. */
   #dropGone(): void {
-    if (this.#closing || this.#contacted.size === 0) return;
-    const known = new Set<Address>();
-    for (const node of this.directory.nodes()) known.add(node.address);
-    for (const address of this.#contacted) {
-      if (known.has(address) || this.directory.isReachable(address)) continue;
-      this.#contacted.delete(address);
-      this.#transport.unlink(address);
+    if (this.#closing) return;
+    for (const address of this.directory.lostStrangers()) {
+      if (this.#contacted.delete(address)) this.#transport.unlink(address);
       this.directory.setReachable(address, true);
     }
   }

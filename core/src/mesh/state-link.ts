@@ -26,12 +26,14 @@ export function createStateCaller(node: MeshNode): StateCaller {
       throw new SoormaError("NO_RESPONDER", `"${method}" found no state node in the mesh within ${timeoutMs} ms`);
     }
     const left = Math.max(1, timeoutMs - (node.runtime.monotonic() - started));
+    node.noteContact(state.address);
     return await node.rpc.call(state.address, method, params, { ...options, timeoutMs: left });
   };
   return {
     call<Result>(method: string, params: unknown, options: CallOptions = {}) {
       const state = find();
       if (!state || node.isClosing) return callWhenThere(method, params, options);
+      node.noteContact(state.address);
       if (node.tap === undefined) return node.rpc.call(state.address, method, params, options);
       const sent = node.rpc.call<Result>(state.address, method, params, options);
       if (method === trackerMethods.record) node.tap.order(params, sent);

@@ -455,6 +455,7 @@ export abstract class Agent implements HostedAgent {
     this.queue.clear();
     // The node may live on with other agents: nothing else would tell their callers to ask another one.
     for (const giveUp of this.#unanswered) giveUp(this.#stopping.signal.reason);
+    this.#unanswered.clear();
     await this.onStop();
     this.#gaps?.[Symbol.dispose]();
     await node.remove(this.agentId);

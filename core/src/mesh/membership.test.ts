@@ -18,6 +18,8 @@ async function member() {
   const refused = new Set<string>();
   /** While it is there, calls get no answer until it rejects. */
   const silence: { promise: Promise<never> | undefined } = { promise: undefined };
+  /** While it is there, what reaches the registry is done, and its answers are lost. */
+  const answers: { lost: boolean } = { lost: false };
   /** What is on the way to the registry gets there after it. */
   const delay: { promise: Promise<void> | undefined } = { promise: undefined };
   const registry: RegistryBackend = {
@@ -27,7 +29,9 @@ async function member() {
       if (trouble.code) throw new SoormaError(trouble.code, "the registry has trouble");
       if (refused.has(record.description)) throw new SoormaError("REGISTRY_REFUSED", "the registry will not have it");
       await delay.promise;
-      return await (silence.promise ?? inner.register(record, options));
+      const registered = await (silence.promise ?? inner.register(record, options));
+      if (answers.lost) throw new SoormaError("REGISTRY_UNAVAILABLE", "the answer was lost");
+      return registered;
     },
     renew: async (ids, options) => await (silence.promise ?? inner.renew(ids, options)),
     deregister: async (ids) => await (silence.promise ?? inner.deregister(ids)),
@@ -45,7 +49,8 @@ async function member() {
     return outcome;
   };
   await end(membership.start());
-  return { runtime, inner, trouble, refused, silence, delay, directory, membership, log, end };
+  const registered = async (): Promise<string[]> => (await inner.find({})).map(({ agentId }) => agentId);
+  return { runtime, inner, registered, trouble, refused, silence, answers, delay, directory, membership, log, end };
 }
 
 for (const code of ["REGISTRY_UNAVAILABLE", "STORE_FULL"] as const) {
@@ -131,19 +136,42 @@ test("an agent that the registry refuses keeps what it had before, and no other 
   expect(log.events("warn")).toEqual(["register.refused"]);
 });
 
-test("an agent whose first registration was not answered is deregistered when it is removed", async () => {
-  const { runtime, inner, silence, directory, membership, end } = await member();
+test("an agent that leaves while it is registered has left", async () => {
+  const { runtime, delay, directory, membership, end } = await member();
   const record = agentRecord({ agentId: "a" });
-  const lost = Promise.withResolvers<never>();
-  silence.promise = lost.promise;
-  const put = membership.put(record);
-  await end(inner.register(record, { leaseMs: 10_000 }));
-  lost.reject(new SoormaError("REGISTRY_UNAVAILABLE", "no answer"));
-  expect(await end(put)).toBe("REGISTRY_UNAVAILABLE");
-  silence.promise = undefined;
-  await runtime.advance(10);
-  expect(directory.has("a")).toBe(true);
+  expect(await end(membership.put(record))).toBe("done");
+  const late = Promise.withResolvers<void>();
+  delay.promise = late.promise;
+  const changed = membership.put({ ...record, ready: false });
+  const removed = membership.remove("a");
+  await runtime.advance(100);
+  late.resolve();
+  expect(await end(Promise.all([changed, removed]))).toBe("done");
+  await runtime.advance(100);
+  expect(directory.has("a")).toBe(false);
+});
+
+test("a node that leaves while one of its agents is registered leaves none behind", async () => {
+  const { runtime, registered, delay, membership, end } = await member();
+  const record = agentRecord({ agentId: "a" });
+  expect(await end(membership.put(record))).toBe("done");
+  const late = Promise.withResolvers<void>();
+  delay.promise = late.promise;
+  const changed = membership.put({ ...record, ready: false });
+  const closed = membership.close();
+  await runtime.advance(100);
+  late.resolve();
+  expect(await end(Promise.all([changed, closed]))).toBe("done");
+  const left = registered();
+  await runtime.advance(100);
+  expect(await left).toEqual([]);
+});
+
+test("an agent whose first registration was done and not answered is taken back", async () => {
+  const { runtime, answers, directory, membership, end } = await member();
+  answers.lost = true;
+  expect(await end(membership.put(agentRecord({ agentId: "a" })))).toBe("REGISTRY_UNAVAILABLE");
   expect(await end(membership.remove("a"))).toBe("done");
-  await runtime.advance(10);
+  await runtime.advance(100);
   expect(directory.has("a")).toBe(false);
 });

@@ -25,12 +25,12 @@ export interface MembershipOptions {
 export class Membership {
   readonly #options: MembershipOptions;
   readonly #own = new Map<string, AgentRecord>();
+  /** Agents whose first registration failed: the registry may have them all the same, if its answer was lost. */
+  readonly #doubtful = new Set<string>();
   /** Agents the registry is not known to have. */
   readonly #missing = new Set<string>();
   /** Of these, those it refuses to have; that is said once. */
   readonly #refused = new Set<string>();
-  /** Agents that the registry may have although their first registration failed. */
-  readonly #doubtful = new Set<string>();
   /** The latest registration of each agent that is under way. */
   readonly #registering = new Map<string, Promise<Registered>>();
   #watch: RegistryWatch | undefined;
@@ -119,8 +119,9 @@ export class Membership {
     if (this.#closed) return;
     this.#closed = true;
     this.#timer?.cancel();
-    const left = [...this.#own.keys()];
+    const left = [...this.#own.keys(), ...this.#doubtful];
     this.#own.clear();
+    this.#doubtful.clear();
     if (left.length > 0) await this.#deregister(left);
     await this.#watch?.[Symbol.asyncDispose]();
   }
@@ -129,7 +130,13 @@ export class Membership {
   async #deregister(agentIds: readonly string[]): Promise<void> {
     const { registry, runtime } = this.#options;
     const failed = (error: unknown): void => this.#warn("deregister.failed", { agentIds, error });
-    await atMost(runtime, farewellMs, registry.deregister(agentIds).catch(failed));
+    const leave = async (): Promise<void> => {
+      // What has to be tried again would come after this, and the agent would be there again.
+      await Promise.allSettled(agentIds.map((id) => this.#registering.get(id)));
+      const gone = agentIds.filter((id) => !this.#own.has(id));
+      if (gone.length > 0) await registry.deregister(gone);
+    };
+    await atMost(runtime, farewellMs, leave().catch(failed));
   }
 
   /** Calls that end with the node itself are no news. */

@@ -54,4 +54,19 @@ describe("the registry", () => {
     stop.abort();
     await watching;
   });
+
+  test("tells no more when the node that was asked stops", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const client = await mesh.client();
+    let told = 0;
+    let over = false;
+    const watching = (async () => {
+      for await (const _change of client.registry.watch()) told++;
+      over = true;
+    })();
+    await waitFor(() => told > 0);
+    await client.stop();
+    await waitFor(() => over);
+    await watching;
+  });
 });

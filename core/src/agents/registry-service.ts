@@ -67,7 +67,7 @@ export interface RegistryService {
   stats(options?: RequestOptions): Promise<NodeAnswer[]>;
   /** Who would get an event of that type now. Default topic: the one that follows from the type. */
   receivers(type: string, options?: { readonly topic?: Topic }): EventReceivers;
-  /** The live agents now, then again after each change, until the signal aborts or the caller stops iterating. */
+  /** The live agents now, then again after each change, until the signal aborts, the caller stops iterating or this node stops. */
   watch(options?: { readonly signal?: AbortSignal }): AsyncIterable<AgentsChange>;
 }
 
@@ -102,7 +102,8 @@ export function createRegistryService(
     },
     stats: (options = {}) => owner.services().node.statsOfAll(options),
     async *watch({ signal } = {}) {
-      const { directory } = owner.services().node;
+      const { directory, closed } = owner.services().node;
+      const ends = signal ? AbortSignal.any([signal, closed]) : closed;
       let wake: (() => void) | undefined;
       let changed = true;
       const poke = (): void => {
@@ -110,9 +111,9 @@ export function createRegistryService(
         wake?.();
       };
       const listening = directory.onChange(poke);
-      signal?.addEventListener("abort", poke, { once: true });
+      ends.addEventListener("abort", poke, { once: true });
       try {
-        while (!signal?.aborted) {
+        while (!ends.aborted) {
           if (!changed) {
             await new Promise<void>((resolve) => {
               wake = resolve;
@@ -124,7 +125,7 @@ export function createRegistryService(
         }
       } finally {
         listening[Symbol.dispose]();
-        signal?.removeEventListener("abort", poke);
+        ends.removeEventListener("abort", poke);
       }
     },
   };

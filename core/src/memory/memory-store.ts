@@ -13,6 +13,7 @@ import type {
   StoreOptions,
 } from "./contract.ts";
 import { checkKey } from "./key.ts";
+import { type Operations, remember, sweepOperations, versionOf } from "./operations.ts";
 import { type Page, pageBytes } from "./protocol.ts";
 import { countTerms, queryTerms, snippetOf, textsOf } from "./text.ts";
 import { addPostings, type IndexStats, removePostings, scoreDocuments } from "./text-index.ts";
@@ -56,8 +57,7 @@ interface Stored {
   readonly d?: number;
   /** Deleted; kept for a while so that a deletion tried again is known. */
   readonly g?: true;
-  /** The latest writes' operation ids, each followed by the version it made. */
-  readonly o?: readonly (string | number)[];
+  readonly o?: Operations;
 }
 
 /** Under ["memd", tenant, document]: what a search needs of a hit, and what removing it takes. */
@@ -75,7 +75,6 @@ interface Counters extends IndexStats {
 }
 
 const noCounters: Counters = { version: 0, nextDoc: 0, docs: 0, words: 0 };
-const rememberedOperations = 8;
 /** How long a deletion can be tried again and be known. Clients give up long before. */
 const rememberDeletionMs = 600_000;
 const sweepBatch = 200;
@@ -97,9 +96,10 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     return { raw, live };
   };
 
-  const sweepSome = (): Promise<number> =>
+  const sweepSome = (): Promise<{ swept: number; more: boolean }> =>
     db.transact((tx) => {
       const now = runtime.now();
+      const forgotten = sweepOperations(tx, now, sweepBatch);
       let swept = 0;
       for (const { key } of tx.range({ prefix: ["memx"], limit: sweepBatch })) {
         const [, expiresAtMs, tenant, name] = key as [string, number, string, string];
@@ -112,15 +112,15 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
         }
         swept++;
       }
-      return swept;
+      return { swept, more: swept === sweepBatch || forgotten === sweepBatch };
     });
 
   const sweep = async (): Promise<number> => {
     let total = 0;
     for (;;) {
-      const swept = await sweepSome();
+      const { swept, more } = await sweepSome();
       total += swept;
-      if (swept < sweepBatch) return total;
+      if (!more) return total;
     }
   };
 
@@ -156,7 +156,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       const counts = countTerms([key, ...textsOf(value)]);
       return db.transact((tx) => {
         const { raw, live } = read(tx, tenant, key);
-        const done = versionOf(raw, operationId);
+        const done = versionOf(tx, tenant, key, raw?.o, operationId);
         if (done !== undefined) return { version: done };
         checkVersion(key, ifVersion, live?.n ?? 0);
         const now = runtime.now();
@@ -168,7 +168,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
           u: now,
           ...(expiresAtMs === undefined ? {} : { x: expiresAtMs }),
           ...(docId === undefined ? {} : { d: docId }),
-          ...remember(raw, operationId, version),
+          ...remember(tx, tenant, key, raw?.o, { operationId, version, nowMs: now }),
         });
         return { version };
       });
@@ -184,7 +184,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       checkKey(key);
       return db.transact((tx) => {
         const { raw, live } = read(tx, tenant, key);
-        if (versionOf(raw, operationId) !== undefined) return true;
+        if (versionOf(tx, tenant, key, raw?.o, operationId) !== undefined) return true;
         checkVersion(key, ifVersion, live?.n ?? 0);
         if (!raw || !live) return false;
         const { version } = reindex(tx, tenant, key, raw, undefined);
@@ -192,7 +192,8 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
         else {
           const now = runtime.now();
           const mark = { n: version, u: now, g: true as const, x: now + rememberDeletionMs };
-          writeRecord(tx, tenant, key, raw, { ...mark, ...remember(raw, operationId, version) });
+          const done = { operationId, version, nowMs: now };
+          writeRecord(tx, tenant, key, raw, { ...mark, ...remember(tx, tenant, key, raw.o, done) });
         }
         return true;
       });
@@ -321,17 +322,6 @@ function writeRecord(
   }
   if (next.x !== undefined) tx.put(["memx", next.x, tenant, key], 0);
   tx.put(["mem", tenant, key], next);
-}
-
-function versionOf(stored: Stored | undefined, operationId: string | undefined): number | undefined {
-  const at = operationId === undefined ? -1 : (stored?.o?.indexOf(operationId) ?? -1);
-  return at < 0 ? undefined : Number(stored?.o?.[at + 1]);
-}
-
-function remember(old: Stored | undefined, operationId: string | undefined, version: number): Pick<Stored, "o"> {
-  const known = old?.o ?? [];
-  const operations = operationId === undefined ? known : [...known, operationId, version];
-  return operations.length === 0 ? {} : { o: operations.slice(-2 * rememberedOperations) };
 }
 
 function checkVersion(key: string, expected: number | undefined, actual: number): void {

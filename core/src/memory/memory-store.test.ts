@@ -204,6 +204,29 @@ describe.each(Object.entries(testStores))("memory on the %s store", (_name, make
       expect(store.get<unknown>(["mems", "acme"])).toMatchObject({ docs: 0, words: 0 });
     });
 
+    check("holds nobody up who closes while much of it is over", async ({ acme, runtime, store }) => {
+      await Promise.all(Array.from({ length: 450 }, (_, i) => acme.store(`k${i}`, i, { ttlMs: 500 })));
+      const begun = Promise.withResolvers<void>();
+      const held = Promise.withResolvers<void>();
+      let transactions = 0;
+      const slow: Store = {
+        ...store,
+        async transact(body) {
+          transactions++;
+          begun.resolve();
+          await held.promise;
+          return await store.transact(body);
+        },
+      };
+      const second = createMemoryStore({ store: slow, runtime, log: silentLogger, sweepMs: 600 });
+      await runtime.advance(600);
+      await begun.promise;
+      const closed = second.close();
+      held.resolve();
+      await closed;
+      expect(transactions).toBe(1);
+    });
+
     check("that is no positive number is refused", async ({ acme }) => {
       for (const ttlMs of [0, -1, Number.NaN]) expect(acme.store("k", 1, { ttlMs })).rejects.toBeInstanceOf(TypeError);
     });

@@ -120,7 +120,8 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     for (;;) {
       const { swept, more } = await sweepSome();
       total += swept;
-      if (!more) return total;
+      // Whoever closes does not wait for all that is over: it is not seen, and the next one to open the store goes on.
+      if (!more || closed) return total;
     }
   };
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { defineEvent, type EventMessage, isSoormaError } from "@soorma/core";
+import { defineEvent, type EventMessage, isSoormaError, type Mesh } from "@soorma/core";
 import { waitFor } from "@soorma/core/testing";
 import Type from "typebox";
 import { failureOf } from "./failure-of.ts";
@@ -8,9 +8,9 @@ import { inProcessMesh } from "./in-process.ts";
 const quick = { state: false };
 
 /** A subscriber that got a publisher's first event, and a network that can lose others. */
-async function ticking(mesh: Awaited<ReturnType<typeof inProcessMesh>>) {
+async function ticking(mesh: Awaited<ReturnType<typeof inProcessMesh>>, own: Mesh = mesh.mesh()) {
   const publisher = await mesh.client({ produces: ["tick.tock"], name: "publisher" });
-  const subscriber = await mesh.client({ name: "subscriber" });
+  const subscriber = await mesh.client({ name: "subscriber", mesh: own });
   const seen: number[] = [];
   await subscriber.bus.subscribe("tick.tock", ({ data }) => void seen.push(data));
   const publish = (n: number): Promise<unknown> => publisher.bus.publish("tick.tock", n);
@@ -19,6 +19,7 @@ async function ticking(mesh: Awaited<ReturnType<typeof inProcessMesh>>) {
   const link = (faults: { readonly drop?: number }): void =>
     mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, faults);
   return {
+    publisher,
     subscriber,
     seen,
     publish,
@@ -172,24 +173,36 @@ describe("publish and subscribe", () => {
   });
 
   test("an agent whose start failed has no part any more in what its node misses", async () => {
-    await using mesh = await inProcessMesh({ state: false });
+    await using mesh = await inProcessMesh(quick);
     const shared = mesh.mesh();
-    const heard: number[] = [];
-    const subscriber = await mesh.client({ mesh: shared });
-    await subscriber.bus.subscribe("tick.tock", ({ data }) => void heard.push(data));
-    const publisher = await mesh.client({ produces: ["tick.tock"], name: "publisher" });
-    await publisher.bus.publish("tick.tock", 1);
-    await waitFor(() => heard.length === 1);
+    const { publish, lose, seen } = await ticking(mesh, shared);
     const failing = mesh.tool({ name: "failing", description: "x".repeat(100_000), mesh: shared });
     expect(await failureOf(failing.run())).toThrow("description");
-    const link = (faults: { readonly drop?: number }): void =>
-      mesh.hub.setLink(publisher.record().nodeId, subscriber.record().nodeId, faults);
-    link({ drop: 1 });
-    await publisher.bus.publish("tick.tock", 2);
-    link({});
-    await publisher.bus.publish("tick.tock", 3);
-    await waitFor(() => heard.length === 2);
-    expect(heard).toEqual([1, 3]);
+    await lose(2);
+    await publish(3);
+    await waitFor(() => seen.length === 2);
+    expect(seen).toEqual([1, 3]);
+  });
+
+  test("what a publisher that was cut off the registry published meanwhile is a gap when it is back", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const { publisher, subscriber, publish, seen } = await ticking(mesh);
+    const gaps: unknown[] = [];
+    await subscriber.bus.subscribe("system.bus.gap", (event) => void gaps.push(event.data));
+    const isKnown = async (): Promise<boolean> =>
+      (await subscriber.registry.stats()).some(({ agents }) => agents.some(({ name }) => name === "publisher"));
+    mesh.hub.partition(publisher.record().nodeId, mesh.broker.nodeId);
+    await waitFor(async () => !(await isKnown()));
+    await publish(2);
+    mesh.hub.heal();
+    await waitFor(isKnown);
+    await waitFor(async () => {
+      await publish(3);
+      return seen.includes(3);
+    });
+    await waitFor(() => gaps.length === 1);
+    expect(gaps[0]).toMatchObject({ from: 2 });
+    expect(seen).not.toContain(2);
   });
 
   test("bad types and patterns are refused where they are used", async () => {

@@ -115,7 +115,7 @@ export class EventFabric {
       log: options.log,
       subscriptions: this.#subscriptions,
       onGone: (nodeId) => {
-        this.#gaps.forgetPublisher(nodeId);
+        this.#gaps.left(nodeId);
         this.#subscribers.delete(nodeId);
       },
     });

@@ -56,3 +56,25 @@ test("a publisher of endless channels cannot fill the memory", () => {
   // The oldest channel was forgotten, so its counting begins afresh.
   expect(gaps.event("p", "first", 50)).toBeUndefined();
 });
+
+test("what a publisher counted between its leaving and its coming back is a gap", () => {
+  const gaps = new GapDetector();
+  gaps.event("p", "c", 1);
+  gaps.left("p");
+  expect(gaps.event("p", "c", 4)).toEqual({ publisher: "p", channel: "c", from: 2, to: 3 });
+});
+
+test("publishers that leave and never come back cannot fill the memory; those that are there are not forgotten", () => {
+  const gaps = new GapDetector();
+  for (const publisher of ["there", "back", "gone"]) gaps.event(publisher, "c", 1);
+  gaps.left("back");
+  gaps.left("gone");
+  expect(gaps.event("back", "c", 2)).toBeUndefined();
+  for (let n = 0; n < 256; n++) {
+    gaps.event(`p${n}`, "c", 1);
+    gaps.left(`p${n}`);
+  }
+  // It is the oldest that left, so its counting begins afresh.
+  expect(gaps.event("gone", "c", 50)).toBeUndefined();
+  for (const publisher of ["there", "back"]) expect(gaps.event(publisher, "c", 50)).toMatchObject({ to: 49 });
+});

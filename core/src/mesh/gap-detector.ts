@@ -9,6 +9,8 @@ export interface Gap {
 
 /** Channels remembered for one publisher; beyond it the oldest is forgotten, so that nobody can fill this memory. */
 const maxChannels = 10_000;
+/** Publishers remembered that left. One may be back: it was stopped for longer than its lease, or cut off the registry. */
+const maxGone = 256;
 
 /**
  * Follows the sequence numbers of each publisher, which count up by one on each channel.
@@ -18,6 +20,8 @@ const maxChannels = 10_000;
  */
 export class GapDetector {
   readonly #last = new Map<string, Map<string, number>>();
+  /** Those of them that left, the longest ago first. */
+  readonly #gone = new Set<string>();
 
   /** Takes in the number of an event; says what is missing before it, or that it was seen already. */
   event(publisher: string, channel: string, sequence: number): Gap | "duplicate" | undefined {
@@ -45,11 +49,22 @@ export class GapDetector {
     }
   }
 
+  /** What a publisher counts until it is back was missed; one that never is back is forgotten some time. */
+  left(publisher: string): void {
+    if (!this.#last.has(publisher)) return;
+    this.#gone.delete(publisher);
+    this.#gone.add(publisher);
+    const [oldest] = this.#gone;
+    if (this.#gone.size > maxGone && oldest !== undefined) this.forgetPublisher(oldest);
+  }
+
   forgetPublisher(publisher: string): void {
     this.#last.delete(publisher);
+    this.#gone.delete(publisher);
   }
 
   #of(publisher: string): Map<string, number> {
+    this.#gone.delete(publisher);
     let channels = this.#last.get(publisher);
     if (!channels) {
       channels = new Map();

@@ -82,8 +82,8 @@ export class EventFabric {
   tap: Tap | undefined;
   readonly #o: EventFabricOptions;
   readonly #subscriptions = new Set<Subscription>();
-  /** Subscriptions at the transport, counted by prefix. */
-  readonly #prefixes = new Map<string, number>();
+  /** Subscriptions at the transport, by prefix: how many need it, and when it is in place. */
+  readonly #prefixes = new Map<string, { count: number; readonly placed: Promise<void> }>();
   readonly #publishers: PublisherLinks;
   readonly #sequences = new Map<string, number>();
   readonly #uncounted = new Set<string>();
@@ -167,16 +167,21 @@ export class EventFabric {
    * The caller announces it in the directory, which is how queue groups and new publishers learn of it.
    */
   async subscribe(subscription: Subscription): Promise<void> {
+    // One that a paused agent made is there already when the agent goes on.
+    const isNew = !this.#subscriptions.has(subscription);
     this.#subscriptions.add(subscription);
     if (subscription.group !== undefined) return;
     const { transport, tenantId } = this.#o;
     const prefix = channelPrefix(tenantId, subscription.pattern, subscription.topic);
-    const count = this.#prefixes.get(prefix) ?? 0;
-    this.#prefixes.set(prefix, count + 1);
     this.#publishers.follow();
     this.#hearsCounts ??= transport.subscribe(countsChannel);
-    if (count === 0) await transport.subscribe(prefix);
-    await this.#hearsCounts;
+    let entry = this.#prefixes.get(prefix);
+    if (!entry) {
+      entry = { count: 0, placed: transport.subscribe(prefix) };
+      this.#prefixes.set(prefix, entry);
+    }
+    if (isNew) entry.count++;
+    await Promise.all([entry.placed, this.#hearsCounts]);
     await this.#publishers.ready();
   }
 
@@ -184,11 +189,8 @@ export class EventFabric {
     if (!this.#subscriptions.delete(subscription) || subscription.group !== undefined) return;
     const { transport, tenantId } = this.#o;
     const prefix = channelPrefix(tenantId, subscription.pattern, subscription.topic);
-    const count = this.#prefixes.get(prefix) ?? 0;
-    if (count > 1) {
-      this.#prefixes.set(prefix, count - 1);
-      return;
-    }
+    const entry = this.#prefixes.get(prefix);
+    if (entry && --entry.count > 0) return;
     this.#prefixes.delete(prefix);
     if (this.#closed) return;
     transport.unsubscribe(prefix);

@@ -1,0 +1,68 @@
+import { expect, test } from "bun:test";
+import { fakeRuntime } from "../../testing/fake-runtime.ts";
+import { createRpcNetwork } from "../../testing/rpc-network.ts";
+import { createCodec } from "../events/codec.ts";
+import { compilePattern } from "../events/pattern.ts";
+import { silentLogger } from "../log.ts";
+import type { Transport } from "../plugin/transport.ts";
+import { Balance } from "./balance.ts";
+import { DirectoryView } from "./directory-view.ts";
+import { EventFabric, type Subscription } from "./event-fabric.ts";
+
+/** Events of a node whose transport notes what it is asked for; its subscriptions are in place when `place` is called. */
+function fabric() {
+  const runtime = fakeRuntime();
+  const asked: string[] = [];
+  const placed = Promise.withResolvers<void>();
+  const transport = {
+    subscribe: (prefix: string) => {
+      asked.push(`+${prefix}`);
+      return prefix.includes("tick") ? placed.promise : Promise.resolve();
+    },
+    unsubscribe: (prefix: string) => void asked.push(`-${prefix}`),
+  } as Partial<Transport> as Transport;
+  const events = new EventFabric({
+    nodeId: "n",
+    tenantId: "default",
+    transport,
+    rpc: createRpcNetwork({ runtime }).node("n"),
+    codec: createCodec(),
+    directory: new DirectoryView("default"),
+    balance: new Balance(runtime),
+    runtime,
+    log: silentLogger,
+    maxFrameBytes: 1_000,
+    onContact: () => {},
+    onGap: () => {},
+  });
+  const subscription = (): Subscription => ({
+    agentId: "a",
+    pattern: compilePattern("tick.tock"),
+    topic: undefined,
+    group: undefined,
+    deliver: () => undefined,
+    full: () => false,
+  });
+  return { runtime, asked, place: placed.resolve, events, subscription };
+}
+
+test("a second subscription to the same is in place when the first one is, not before", async () => {
+  const { runtime, place, events, subscription } = fabric();
+  const ready: number[] = [];
+  for (const n of [1, 2]) void events.subscribe(subscription()).then(() => void ready.push(n));
+  await runtime.advance(1);
+  expect(ready).toEqual([]);
+  place();
+  await runtime.advance(1);
+  expect(ready).toEqual([1, 2]);
+});
+
+test("a subscription that is made again ends when it is ended once", async () => {
+  const { asked, place, events, subscription } = fabric();
+  place();
+  const again = subscription();
+  await events.subscribe(again);
+  await events.subscribe(again);
+  events.unsubscribe(again);
+  expect(asked.filter((prefix) => prefix.includes("tick"))).toEqual(["+default.tick.tock.", "-default.tick.tock."]);
+});

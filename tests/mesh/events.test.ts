@@ -228,6 +228,21 @@ describe("publish and subscribe", () => {
     expect(await failureOf(client.bus.publish("order.paid", {}, options))).toThrow(why);
   });
 
+  test("a publisher that stops while it looks for a member of a group says so", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const member = mesh.worker({ name: "member" });
+    member.onEvent("job.done", () => {});
+    await member.run();
+    const publisher = await mesh.client({ produces: ["job.done"] });
+    mesh.hub.partition(publisher.record().nodeId, member.record().nodeId);
+    const refused = publisher.bus.publish("job.done", 1).catch((error) => error);
+    await publisher.stop();
+    expect(await refused).toMatchObject({
+      code: "NODE_STOPPED",
+      message: 'event "job.done" reached no member of group "member" before this node stopped',
+    });
+  });
+
   test("an event larger than the mesh allows is refused at its sender", async () => {
     await using mesh = await inProcessMesh(quick);
     const client = await mesh.client({ mesh: mesh.mesh({ maxFrameBytes: 10_000 }) });

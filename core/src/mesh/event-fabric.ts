@@ -433,9 +433,12 @@ export class EventFabric {
       failed.clear();
       await sleep(runtime, Math.min(1_000, 10 * 2 ** Math.min(round, 7)));
     }
+    const event = `event "${envelope.type}"`;
+    if (this.#closed)
+      throw new SoormaError("NODE_STOPPED", `${event} reached no member of group "${group}" before this node stopped`);
     throw new SoormaError(
       "NO_RESPONDER",
-      `event "${envelope.type}" found no member of group "${group}" that took it within ${groupWaitMs} ms`,
+      `${event} found no member of group "${group}" that took it within ${groupWaitMs} ms`,
     );
   }
 

@@ -7,7 +7,7 @@ import type { Topic } from "../events/topics.ts";
 import type { Logger } from "../log.ts";
 import type { Address, Transport } from "../plugin/transport.ts";
 import type { AgentRecord } from "../registry/records.ts";
-import { type Runtime, sleep, type Timer } from "../runtime.ts";
+import { atMost, type Runtime, sleep, type Timer } from "../runtime.ts";
 import type { Balance } from "./balance.ts";
 import type { DirectoryView, KnownNode } from "./directory-view.ts";
 import { type Gap, GapDetector } from "./gap-detector.ts";
@@ -28,6 +28,9 @@ const countsEveryMs = 1_000;
 
 /** How long a first event of its type waits for the subscribers that announced it to be connected. */
 const subscriberWaitMs = 2_000;
+
+/** How long what a handler publishes waits for a slow subscriber on its own node: that one may be waiting for the handler. */
+const slowNeighbourMs = 1_000;
 
 /** How long an event waits for some member of a queue group to take it. */
 const groupWaitMs = 30_000;
@@ -371,7 +374,7 @@ export class EventFabric {
     for (const subscription of this.#subscriptions) {
       if (subscription.group !== undefined || !matches(subscription, envelope)) continue;
       const wait = subscription.deliver(this.#copy(packed));
-      if (wait) waits.push(wait);
+      if (wait) waits.push(envelope.parentId === undefined ? wait : atMost(this.#o.runtime, slowNeighbourMs, wait));
     }
   }
 

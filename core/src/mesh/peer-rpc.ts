@@ -246,7 +246,10 @@ export function createPeerRpc({ transport, codec, runtime, log }: PeerRpcOptions
     } else if (type === kind.note && typeof second === "string") {
       note(from, second, third);
     } else if (type === kind.cancel && isId(second)) {
-      answering.get(`${from} ${second}`)?.giveUp(new SoormaError("CANCELLED", "the caller gave up"));
+      const key = `${from} ${second}`;
+      answering.get(key)?.giveUp(new SoormaError("CANCELLED", "the caller gave up"));
+      // Its handler may never be done.
+      answering.delete(key);
     } else {
       malformed++;
     }

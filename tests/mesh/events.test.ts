@@ -78,6 +78,26 @@ describe("publish and subscribe", () => {
     expect(got.a2?.length).toBeGreaterThan(5);
   });
 
+  test("an agent that has published more types than a registry lists is told so, and goes on otherwise", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const publisher = await mesh.client({ name: "publisher" });
+    const other = await mesh.client({ name: "other" });
+    const heard: string[] = [];
+    await other.bus.subscribe("order.**", ({ type }) => void heard.push(type));
+    const publishAll = async (): Promise<void> => {
+      for (let n = 1; n <= 1_100; n++) await publisher.bus.publish(`order.n${n}.paid`, {});
+    };
+    expect(await failureOf(publishAll())).toThrow(
+      'event "order.n1024.paid" cannot be published: publisher has published 1023 types of events already',
+    );
+    await waitFor(() => heard.length === 1_023);
+    await publisher.bus.publish("order.n1.paid", {});
+    await waitFor(() => heard.at(-1) === "order.n1.paid");
+    await publisher.bus.subscribe("answer.given", () => {});
+    await publisher.pause();
+    await publisher.resume();
+  }, 60_000);
+
   test("one event type on two topics is two things", async () => {
     await using mesh = await inProcessMesh(quick);
     const seen: string[] = [];

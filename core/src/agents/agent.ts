@@ -25,6 +25,7 @@ import type { HandlerRun } from "../mesh/observer.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { WorkQueue } from "../mesh/work-queue.ts";
 import type { AgentKind, AgentRecord, EventRef, Operation } from "../registry/records.ts";
+import { registryLimits } from "../registry/validate.ts";
 import { atMost, randomId } from "../runtime.ts";
 import type { AnyData } from "./any-data.ts";
 import {
@@ -494,6 +495,7 @@ export abstract class Agent implements HostedAgent {
     const { node } = this.services();
     const announcing = (async () => {
       if (!this.#produces.has(key)) {
+        if (this.#produces.size >= mostProduced) throw tooMany(ref.type, this.name);
         this.#produces.set(key, ref);
         await node.put(this);
       }
@@ -653,6 +655,17 @@ export abstract class Agent implements HostedAgent {
       failed(error);
     }
   }
+}
+
+/** Types that are announced when they are first published: a record with more is refused, whatever else it is to say. */
+const mostProduced = registryLimits.events - 1;
+
+function tooMany(type: string, name: string): SoormaError {
+  return new SoormaError(
+    "PAYLOAD_INVALID",
+    `event "${type}" cannot be published: ${name} has published ${mostProduced} types of events already, and registries list no more`,
+    { hint: "A type names a kind of event; put what it is about into its data or its `subject`." },
+  );
 }
 
 /** The event by which a subscriber says that it missed something. */

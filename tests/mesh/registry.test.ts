@@ -69,4 +69,21 @@ describe("the registry", () => {
     await waitFor(() => over);
     await watching;
   });
+
+  test("that refuses a change leaves the agent as it was", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const tool = mesh.tool({ name: "changing", capabilities: ["staying"] });
+    tool.onInvoke("change", async ({ data }, context) => {
+      await context.registry.register({ capabilities: data });
+    });
+    await tool.run();
+    const client = await mesh.client();
+    const handle = await client.registry.find("staying", { timeoutMs: 1_000 });
+    expect(await failureOf(handle?.invoke("change", ["not a word"]) ?? Promise.resolve())).toThrow(/capabilities\[0\]/);
+    await tool.pause();
+    await tool.resume();
+    const again = await client.registry.find("staying", { timeoutMs: 1_000 });
+    await again?.invoke("change", ["moving"]);
+    expect((await client.registry.find("moving", { timeoutMs: 1_000 }))?.name).toBe("changing");
+  });
 });

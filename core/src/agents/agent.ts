@@ -399,8 +399,16 @@ export abstract class Agent implements HostedAgent {
         memory: services.memory,
         tracker: services.tracker,
         registry: createRegistryService(owner, async ({ capabilities }) => {
-          if (capabilities) this.#capabilities = capabilities;
-          await node.put(this);
+          const before = this.#capabilities;
+          const changed = capabilities ?? before;
+          this.#capabilities = changed;
+          try {
+            await node.put(this);
+          } catch (error) {
+            // Whatever else is to be announced of this agent would be refused with it.
+            if (this.#capabilities === changed) this.#capabilities = before;
+            throw error;
+          }
         }),
       };
       this.#context = viewOf(node, context);

@@ -68,6 +68,17 @@ test("memory over calls is memory: values, absence, conflicts, pages, search", a
   expect((await failure(runtime, memory.store("", 1))).code).toBe("KEY_INVALID");
 });
 
+test("a search finds what does not fit one answer, too", async () => {
+  const { runtime, memory, start } = stage();
+  start();
+  for (let i = 0; i < 5; i++) await settled(runtime, memory.store(`k${i}`, `common ${"x".repeat(700_000)}`));
+  const keys = async (limit: number): Promise<string[]> =>
+    (await settled(runtime, memory.search("common", { limit }))).map((hit) => hit.key);
+  expect(await keys(10)).toEqual(["k0", "k1", "k2", "k3", "k4"]);
+  expect(await keys(3)).toEqual(["k0", "k1", "k2"]);
+  expect(await keys(0)).toEqual([]);
+});
+
 test("a write whose answer is lost is done once", async () => {
   const { runtime, memory, start, intercept, store } = stage();
   start();

@@ -101,8 +101,8 @@ export function createStateService(options: StateServiceOptions): StateService {
     answer(memoryMethods.list, memoryParams.list, ({ tenant, prefix, limit, after }) =>
       memory.list(tenant, prefix, given({ limit, after })),
     ),
-    answer(memoryMethods.search, memoryParams.search, ({ tenant, query, limit, prefix, minScore }) =>
-      memory.search(tenant, query, given({ limit, prefix, minScore })),
+    answer(memoryMethods.search, memoryParams.search, ({ tenant, query, limit, prefix, minScore, skip }) =>
+      memory.search(tenant, query, given({ limit, prefix, minScore, skip })),
     ),
     ...trackerCalls(answer, { tracker, holderOf, waits: () => waits }),
     answer(trackerMethods.end, trackerParams.end, ({ tenant, planId }) => ends.wait(tenant, planId)),

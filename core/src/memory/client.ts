@@ -2,9 +2,9 @@ import { namePart } from "../events/codec.ts";
 import type { Runtime } from "../runtime.ts";
 import type { StateCaller } from "../state-caller.ts";
 import { createStateCalls } from "../state-calls.ts";
-import type { Memory, MemoryEntry, SearchHit } from "./contract.ts";
+import type { Memory, MemoryEntry, SearchHit, SearchOptions } from "./contract.ts";
 import { checkKey } from "./key.ts";
-import { memoryMethods, type Page } from "./protocol.ts";
+import { allHits, memoryMethods, type Page } from "./protocol.ts";
 
 export interface MemoryClientOptions {
   readonly caller: StateCaller;
@@ -67,11 +67,13 @@ export function createMemoryClient(options: MemoryClientOptions): Memory {
         if (!page.more || entries.length >= limit || last === undefined) return entries;
       }
     },
-    async search<T>(query: string, searchOptions = {}) {
-      return call<SearchHit<T>[]>(
-        memoryMethods.search,
-        { ...identity, query, ...searchOptions },
-        `search "${query.slice(0, 80)}"`,
+    search<T>(query: string, searchOptions: SearchOptions = {}) {
+      return allHits<T>(searchOptions.limit, (limit, skip) =>
+        call<Page<SearchHit<T>>>(
+          memoryMethods.search,
+          { ...identity, query, ...searchOptions, limit, skip },
+          `search "${query.slice(0, 80)}"`,
+        ),
       );
     },
   };

@@ -308,6 +308,15 @@ describe.each(Object.entries(testStores))("memory on the %s store", (_name, make
       expect(await found(acme, "onion paper", { minScore: best?.score ?? 0 })).toEqual([best?.key ?? ""]);
     });
 
+    check("finds more than fits one answer", async ({ memory, acme }) => {
+      for (let i = 0; i < 5; i++) await acme.store(`k${i}`, `common ${"x".repeat(700_000)}`);
+      const page = memory.search("acme", "common", { limit: 4 });
+      expect(page.items.map((hit) => hit.key)).toEqual(["k0"]);
+      expect(page.more).toBe(true);
+      expect((await acme.search("common", { limit: 4 })).map((hit) => hit.key)).toEqual(["k0", "k1", "k2", "k3"]);
+      expect((await acme.search("common")).length).toBe(5);
+    });
+
     check("gives the value and a snippet around the words", async ({ acme }) => {
       await fill(acme);
       const [hit] = await acme.search<{ title: string }>("appended");
@@ -386,7 +395,7 @@ describe.each(Object.entries(testStores))("memory on the %s store", (_name, make
           for (const [name, { expiresAtMs }] of model) if (expiresAtMs <= runtime.now()) model.delete(name);
           const query = `${one} the ${two}`;
           const expected = bruteForce(model, query);
-          const actual = memory.search("t", query, { limit: 100 });
+          const actual = memory.search("t", query, { limit: 100 }).items;
           expect(new Set(actual.map((hit) => hit.key))).toEqual(new Set(expected.keys()));
           for (const hit of actual) expect(hit.score).toBeCloseTo(expected.get(hit.key) ?? -1, 8);
           expect(memory.list("t", "", { limit: 100 }).items.map((entry) => entry.key)).toEqual(

@@ -14,7 +14,7 @@ import type {
 } from "./contract.ts";
 import { checkKey } from "./key.ts";
 import { type Operations, remember, sweepOperations, versionOf } from "./operations.ts";
-import { type Page, pageBytes } from "./protocol.ts";
+import { allHits, type Page, pageBytes } from "./protocol.ts";
 import { countTerms, queryTerms, snippetOf, textsOf } from "./text.ts";
 import { addPostings, type IndexStats, removePostings, scoreDocuments } from "./text-index.ts";
 
@@ -38,7 +38,12 @@ export interface MemoryStore extends AsyncDisposable {
   delete(tenant: string, key: string, options?: DeleteOptions & Operation): Promise<boolean>;
   /** Fewer than `limit` with `more` set when their values are too large for one answer. */
   list<T = unknown>(tenant: string, prefix: string, options?: ListOptions): Page<MemoryEntry<T>>;
-  search<T = unknown>(tenant: string, query: string, options?: SearchOptions): SearchHit<T>[];
+  /** As `list`. The next page begins behind `skip` hits. */
+  search<T = unknown>(
+    tenant: string,
+    query: string,
+    options?: SearchOptions & { readonly skip?: number },
+  ): Page<SearchHit<T>>;
   /** Removes what has expired by now; resolves with how many entries that were. */
   sweep(): Promise<number>;
   /** One tenant's memory, as its agents see it. */
@@ -221,29 +226,30 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       return { items, more: false };
     },
 
-    search<T>(tenant: string, query: string, { limit = 10, prefix = "", minScore = 0 }: SearchOptions = {}) {
+    search<T>(tenant: string, query: string, { limit = 10, prefix = "", minScore = 0, skip = 0 } = {}) {
       const terms = queryTerms(query);
       const counters = db.get<Counters>(["mems", tenant]);
       const hits: SearchHit<T>[] = [];
-      if (terms.length === 0 || !counters || limit <= 0) return hits;
+      if (terms.length === 0 || !counters || limit <= 0) return { items: hits, more: false };
       const scores = scoreDocuments(db, tenant, terms, counters);
       const ranked = Array.from(scores)
         .filter(([, score]) => score >= minScore)
         .sort(([idA, scoreA], [idB, scoreB]) => scoreB - scoreA || idA - idB);
       const wanted = new Set(terms);
       let bytes = 0;
+      let passed = 0;
       for (const [docId, score] of ranked) {
         const key = db.get<Indexed>(["memd", tenant, docId])?.k;
         if (key === undefined || !key.startsWith(prefix)) continue;
         const { live } = read(db, tenant, key);
-        if (!live) continue;
+        if (!live || passed++ < skip) continue;
         bytes += roughBytes(live.v);
-        if (hits.length > 0 && bytes > pageBytes) break;
+        if (hits.length > 0 && bytes > pageBytes) return { items: hits, more: true };
         const texts = textsOf(live.v);
         hits.push({ key, value: live.v as T, score, snippet: snippetOf(texts.length > 0 ? texts : [key], wanted) });
         if (hits.length >= limit) break;
       }
-      return hits;
+      return { items: hits, more: false };
     },
 
     async sweep() {
@@ -366,6 +372,7 @@ function memoryOf(memory: MemoryStore, tenant: string): Memory {
         if (!page.more || last === undefined) return entries;
       }
     },
-    search: async <T>(query: string, options?: SearchOptions) => memory.search<T>(tenant, query, options),
+    search: <T>(query: string, options?: SearchOptions) =>
+      allHits<T>(options?.limit, async (limit, skip) => memory.search<T>(tenant, query, { ...options, limit, skip })),
   };
 }

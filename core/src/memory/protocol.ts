@@ -1,4 +1,5 @@
 import { Type } from "../schema.ts";
+import type { SearchHit } from "./contract.ts";
 
 /** Most bytes of values in one answer; what is left comes with the next call. Far below the mesh's message limit. */
 export const pageBytes = 4 * 1024 * 1024;
@@ -43,6 +44,7 @@ export const memoryParams = {
     limit: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000 })),
     prefix: Type.Optional(Type.String({ maxLength: 1024 })),
     minScore: Type.Optional(Type.Number()),
+    skip: Type.Optional(Type.Integer({ minimum: 0 })),
   }),
 } as const;
 
@@ -51,4 +53,19 @@ export interface Page<T> {
   readonly items: readonly T[];
   /** More would follow, had there been room. */
   readonly more: boolean;
+}
+
+/** Asks for page after page until there are `limit` hits, or no more. */
+export async function allHits<T>(
+  limit = 10,
+  ask: (limit: number, skip: number) => Promise<Page<SearchHit<T>>>,
+): Promise<SearchHit<T>[]> {
+  // By key: what is written between two pages may move a hit into the next one, too.
+  const hits = new Map<string, SearchHit<T>>();
+  for (let skip = 0; ; ) {
+    const page = await ask(limit - hits.size, skip);
+    for (const hit of page.items) if (!hits.has(hit.key)) hits.set(hit.key, hit);
+    skip += page.items.length;
+    if (!page.more || hits.size >= limit) return Array.from(hits.values());
+  }
 }

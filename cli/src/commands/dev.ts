@@ -14,7 +14,7 @@ import type { Screen, Tone } from "../dev/screen.ts";
 import { tellParent } from "../dev/supervised.ts";
 import { createSupervisor, type MeshSummary, type Supervisor } from "../dev/supervisor.ts";
 import { type Colors, colorsFor } from "../ui/colors.ts";
-import { CommandError, exitCodes, reportOf, UsageError } from "../ui/errors.ts";
+import { CommandError, exitCodes, Interrupted, reportOf, UsageError } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import type { RunCommand } from "./spec.ts";
 
@@ -202,6 +202,11 @@ async function runForeground(project: Project, options: DevOptions, io: Io): Pro
     }
   });
 
+  if (io.signal.aborted) {
+    // It came before anybody listened.
+    await supervisor.stop();
+    throw new Interrupted();
+  }
   try {
     const summary = await supervisor.start();
     if (!io.signal.aborted) {

@@ -1,17 +1,12 @@
 import { versionText } from "./commands/version.ts";
 import { exitCodes, reportOf } from "./ui/errors.ts";
-import { createProcessIo, type Io, writeAll } from "./ui/io.ts";
+import { createProcessIo, type Io } from "./ui/io.ts";
 
 /**
  * Runs one command line and resolves with its exit code: 0 done, 1 expected failure (or a bug, which keeps its stack),
  * 2 wrong usage, 130 interrupted.
  */
 export async function main(argv: readonly string[]): Promise<number> {
-  // Asked for by scripts and prompts: nothing else is loaded for it.
-  if (isVersionRequest(argv)) {
-    writeAll(1, `${versionText(argv.includes("--json"))}\n`);
-    return exitCodes.done;
-  }
   using io = createProcessIo();
   return await runCommandLine(argv, io);
 }
@@ -19,6 +14,11 @@ export async function main(argv: readonly string[]): Promise<number> {
 /** The same with a terminal of one's choice. */
 export async function runCommandLine(argv: readonly string[], io: Io): Promise<number> {
   try {
+    // Asked for by scripts and prompts: nothing else is loaded for it.
+    if (isVersionRequest(argv)) {
+      io.out(versionText(argv.includes("--json")));
+      return exitCodes.done;
+    }
     // A part of a mesh, started by `soorma dev` with arguments no person types.
     if (argv[0] === "node") return await (await import("./dev/node.ts")).runNode(io);
     // What the Tab key waits for: commander is not loaded for it.

@@ -1,4 +1,6 @@
 import { writeSync } from "node:fs";
+import { diskFault } from "./disk-fault.ts";
+import { CommandError } from "./errors.ts";
 import { createPresses } from "./presses.ts";
 
 type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
@@ -58,18 +60,28 @@ export function createProcessIo(): Io & Disposable {
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
     out: (line) => writeAll(1, `${line}\n`),
-    err: (line) => void writeAll(2, `${line}\n`),
-    errRaw: (text) => void writeAll(2, text),
+    err: (line) => tell(`${line}\n`),
+    errRaw: tell,
     [Symbol.dispose]() {
       for (const [name, handler] of handlers) process.off(name, handler);
     },
   };
 }
 
+/** What cannot be told ends nothing: a disk that is full must not take a mesh down with the file its stderr goes to. */
+function tell(text: string): void {
+  try {
+    writeAll(2, text);
+  } catch {
+    // There is no other place to say it.
+  }
+}
+
 /**
  * Writes everything before it returns, so that no output is lost when the process ends right after.
  *
  * @returns False when the reader went away, which is not an error: `soorma … | head -1`.
+ * @throws {CommandError} `OUTPUT_UNWRITABLE` when the disk does not take it.
  */
 export function writeAll(fd: 1 | 2, text: string): boolean {
   const bytes = new TextEncoder().encode(text);
@@ -81,8 +93,17 @@ export function writeAll(fd: 1 | 2, text: string): boolean {
       if (code === "EPIPE" || code === "EIO") return false;
       // A full non-blocking pipe: give its reader a moment. There is no way to wait for it synchronously.
       if (code === "EAGAIN") Bun.sleepSync(1);
-      else throw error;
+      else throw unwritable(fd, error);
     }
   }
   return true;
+}
+
+function unwritable(fd: 1 | 2, cause: unknown): unknown {
+  const why = diskFault(cause);
+  if (why === undefined) return cause;
+  return new CommandError("OUTPUT_UNWRITABLE", `${fd === 1 ? "stdout" : "stderr"} cannot be written: ${why}`, {
+    cause,
+    hint: "make room, or send the output elsewhere, then run it again",
+  });
 }

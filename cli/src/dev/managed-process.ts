@@ -84,6 +84,8 @@ export interface ProcessHost {
 const keptLines = 40;
 /** Milliseconds that a worker has, after the time to finish, for handing back what it did not finish. */
 const handBackMs = 1_500;
+/** Milliseconds to wait for the rest of what a process wrote that has ended. */
+const outputMs = 1_000;
 /** Milliseconds to wait for an answer of a process. */
 const answerMs = 1_000;
 
@@ -161,7 +163,8 @@ export function startProcess(spec: ProcessSpec, host: ProcessHost, options: Star
     await child.exited;
     // What it started itself would keep the pipes open, and would be an orphan.
     killGroup();
-    await output;
+    // What left the group holds them open for as long as it likes: what it writes is shown, but not waited for.
+    await Promise.race([output, Bun.sleep(outputMs)]);
     host.sentinel.remove(child.pid);
     for (const answer of [...answers.values()]) answer(undefined);
     const unseen = held.splice(0);

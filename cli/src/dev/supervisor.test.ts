@@ -352,6 +352,22 @@ test("an agent's file that is added is started, one that is removed is stopped",
   await run.until(says("one", "stopped"), from);
 });
 
+test("a configuration that is wrong when it is saved ends nothing while agents start either", async () => {
+  const file = join(root, "one.ts");
+  const manifest = join(root, "package.json");
+  const agents = (agents: unknown): void => writeFileSync(manifest, JSON.stringify({ soorma: { agents } }));
+  writeFileSync(file, `console.log("begun"); setInterval(() => {}, 60_000);`);
+  agents({ one: file });
+  const run = supervise();
+  await run.until(says("one", "begun"));
+  agents("one.ts");
+  await run.until(says("soorma", "soorma.agents names no file"));
+  writeFileSync(file, idle);
+  agents({ one: file, two: file });
+  const { ready } = await run.until((event) => event.ready);
+  expect(ready?.processes.map(({ name }) => name)).toEqual(["broker", "state", "one", "two"]);
+});
+
 test("a state node that cannot start ends the start with what it said", async () => {
   agent("one", idle);
   const run = supervise({ stateMode: "fail" });

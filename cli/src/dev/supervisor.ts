@@ -226,19 +226,23 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     hasSaved = true;
     const before = new Set(runners.values());
     if (installed.some((path) => changed.has(path))) standbys?.renew();
-    if ([...changed].some((path) => sources.has(path))) await syncAgents();
+    if ([...changed].some((path) => sources.has(path))) await syncAgents({ isFirst: false });
     for (const runner of runners.values()) {
       if (before.has(runner) && [...changed].some((path) => runner.files.has(path))) void runner.refresh();
     }
   };
 
-  /** Starts agents that are new, stops those that are gone. Resolves when each is settled. */
-  const syncAgents = async (): Promise<void> => {
+  /**
+   * Starts agents that are new, stops those that are gone. Resolves when each is settled.
+   *
+   * @throws what is wrong with the configuration, the first time; later that is only said.
+   */
+  const syncAgents = async ({ isFirst }: { readonly isFirst: boolean }): Promise<void> => {
     let entries: readonly AgentEntry[];
     try {
       entries = (await options.loadAgents?.()) ?? [];
     } catch (error) {
-      if (phase === "starting") throw error;
+      if (isFirst) throw error;
       const { message, hint } = reportOf(error);
       say("soorma", hint === undefined ? message : `${message}\n${hint}`, "bad");
       return;
@@ -312,7 +316,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       publish();
       // All at once: each waits by itself for what it needs of the others. The mesh file is in place as soon as
       // broker and state node have processes, which is before the first agent has one.
-      await Promise.all([...infra.map((node) => node.start()), syncAgents()]);
+      await Promise.all([...infra.map((node) => node.start()), syncAgents({ isFirst: true })]);
       phase = "ready";
       publish();
       standbys?.begin();

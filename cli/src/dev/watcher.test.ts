@@ -92,3 +92,14 @@ test("what came into a new folder before it was watched is told", async () => {
   await second;
   expect(changes).toEqual([["agents"], ["agents"]]);
 });
+
+test("a folder that is removed and made again, as a change of branches does, is watched again", async () => {
+  mkdirSync(join(root, "src"));
+  watcher.setFiles([file("src/a", "1")]);
+  expect(await told(() => rmSync(join(root, "src"), { recursive: true }))).toEqual(["src/a"]);
+  const again = changed.promise;
+  mkdirSync(join(root, "src"));
+  file("src/a", "2");
+  await again;
+  expect(await told(() => file("src/a", "3"))).toEqual(["src/a"]);
+});

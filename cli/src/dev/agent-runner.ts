@@ -298,7 +298,7 @@ export function createAgentRunner(entry: AgentEntry, options: AgentRunnerOptions
         role: "agent" as const,
         state,
         restarts: Math.max(0, starts - 1),
-        ...(process === undefined ? {} : { process: process.identity, startedAtMs: process.startedAtMs }),
+        ...(process?.identity ? { process: process.identity, startedAtMs: process.startedAtMs } : {}),
         ...(problem === undefined ? {} : { problem }),
         ...(options.debuggerUrl === undefined ? {} : { debugger: options.debuggerUrl }),
       };

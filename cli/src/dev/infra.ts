@@ -79,12 +79,12 @@ export function createInfra(spec: ProcessSpec, options: InfraOptions): Infra {
         role: spec.role,
         state,
         restarts: Math.max(0, starts - 1),
-        ...(current === undefined ? {} : { process: current.identity, startedAtMs: current.startedAtMs }),
+        ...(current?.identity ? { process: current.identity, startedAtMs: current.startedAtMs } : {}),
         ...(problem === undefined ? {} : { problem }),
       };
     },
     get pid() {
-      return current?.identity.pid;
+      return current?.identity?.pid;
     },
     get info() {
       return info;

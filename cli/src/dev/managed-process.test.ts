@@ -37,3 +37,14 @@ test("a process has ended when it has, though one that it left in a group of its
   }
   expect(lines).toHaveLength(1);
 });
+
+test("a process that the system does not start has ended, with why", async () => {
+  const started = startProcess(spec("", join(root, "gone")), { sentinel, onLine() {} });
+  const { report, ...exit } = await started.exited;
+  expect(exit).toMatchObject({ code: null, signal: null, wasReady: false, lastLines: [] });
+  expect(report?.message).toContain("ENOENT");
+  expect(await started.started).toMatchObject({ ready: false });
+  await started.loaded;
+  await started.stop();
+  started.kill();
+});

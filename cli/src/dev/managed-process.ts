@@ -1,4 +1,5 @@
-import type { Report } from "../ui/errors.ts";
+import { whyUnwritten } from "../ui/disk-fault.ts";
+import { exitCodes, type Report } from "../ui/errors.ts";
 import { identify, type ProcessIdentity } from "./process-identity.ts";
 import type { Sentinel } from "./sentinel.ts";
 import {
@@ -56,7 +57,8 @@ type StartResult =
 
 export interface ManagedProcess {
   readonly spec: ProcessSpec;
-  readonly identity: ProcessIdentity;
+  /** Absent when the system did not start it. */
+  readonly identity?: ProcessIdentity;
   /** When it was started, or told to go. */
   readonly startedAtMs: number;
   readonly started: Promise<StartResult>;
@@ -89,8 +91,38 @@ const outputMs = 1_000;
 /** Milliseconds to wait for an answer of a process. */
 const answerMs = 1_000;
 
-/** Starts a supervised process: leader of its own group, tied to this one by an IPC channel. */
+/**
+ * Starts a supervised process: leader of its own group, tied to this one by an IPC channel. One that the system does not
+ * start, as there are too many already, say, has ended at once.
+ */
 export function startProcess(spec: ProcessSpec, host: ProcessHost, options: StartOptions = {}): ManagedProcess {
+  try {
+    return spawnProcess(spec, host, options);
+  } catch (error) {
+    return unstarted(spec, error);
+  }
+}
+
+function unstarted(spec: ProcessSpec, error: unknown): ManagedProcess {
+  const message = `the system did not start it: ${whyUnwritten(error)}`;
+  const report = { exitCode: exitCodes.failed, code: "START_FAILED", message };
+  const exit: Exit = { code: null, signal: null, report, lastLines: [], showHeld() {}, wasReady: false };
+  return {
+    spec,
+    startedAtMs: Date.now(),
+    started: Promise.resolve({ ready: false, exit }),
+    loaded: Promise.resolve(),
+    exited: Promise.resolve(exit),
+    isReady: false,
+    go() {},
+    work() {},
+    activity: async () => undefined,
+    stop: async () => {},
+    kill() {},
+  };
+}
+
+function spawnProcess(spec: ProcessSpec, host: ProcessHost, options: StartOptions): ManagedProcess {
   const { standby, held: isHeld = false, holdMs = 0 } = options;
   let isReady = false;
   let report: Report | undefined;

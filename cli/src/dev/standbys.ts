@@ -77,7 +77,7 @@ export function createStandbys({ most, quietMs, onChange }: StandbysOptions): St
 
   return {
     get processes() {
-      return [...alive.values()].map(({ identity }) => identity);
+      return [...alive.values()].flatMap(({ identity }) => identity ?? []);
     },
     want(agent, make) {
       wanted.delete(agent);

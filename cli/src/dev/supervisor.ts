@@ -360,9 +360,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     async activity() {
       const found = await Promise.all(
-        [...runners.values()].flatMap(({ process }) =>
-          process?.isReady ? [process.activity().then((activity) => [process.identity.pid, activity] as const)] : [],
-        ),
+        [...runners.values()].flatMap(({ process }) => {
+          if (!process?.isReady || !process.identity) return [];
+          const { pid } = process.identity;
+          return [process.activity().then((activity) => [pid, activity] as const)];
+        }),
       );
       return new Map(found.flatMap(([pid, activity]) => (activity ? [[pid, activity] as const] : [])));
     },

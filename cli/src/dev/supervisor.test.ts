@@ -160,6 +160,20 @@ test("broker, state node and every agent run, and a stop ends agents before the 
   expect(existsSync(join(root, ".soorma/run/supervisor.json"))).toBe(false);
 });
 
+test("a stop ends everything in order, though the disk does not let go of the mesh file", async () => {
+  agent("one", idle);
+  const run = supervise();
+  await run.until(({ ready }) => ready);
+  const processes = running(run);
+  const meshFile = join(root, ".soorma/run/mesh.json");
+  rmSync(meshFile);
+  mkdirSync(meshFile);
+  run.child.kill("SIGTERM");
+  await run.until(({ stopped }) => stopped);
+  expect(run.events.filter(says("soorma", `${meshFile} cannot be removed: `))).toHaveLength(1);
+  expect(processes.filter(isRunning)).toEqual([]);
+});
+
 test("a killed supervisor leaves no process behind, not even one that keeps its CPU busy", async () => {
   agent("one", idle);
   agent(

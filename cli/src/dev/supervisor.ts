@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import type { MeshFile } from "../mesh-file.ts";
 import { meshFileVariable, removeMeshFile, writeMeshFile } from "../mesh-file.ts";
-import { diskFault } from "../ui/disk-fault.ts";
+import { diskFault, whyUnwritten } from "../ui/disk-fault.ts";
 import { reportOf } from "../ui/errors.ts";
 import { type AgentRunner, createAgentRunner } from "./agent-runner.ts";
 import { type AgentEntry, agentSources } from "./agents.ts";
@@ -205,6 +205,16 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
   };
 
+  /** A disk that lets go of nothing must not keep what runs from ending. */
+  const withdraw = (): void => {
+    try {
+      removeMeshFile(project.meshFile);
+    } catch (error) {
+      const why = whyUnwritten(error);
+      say("soorma", `${project.meshFile} cannot be removed: ${why}; everything ends all the same`, "bad");
+    }
+  };
+
   const nodeOptions = { start, say, onChange: publish, backoffMs: Math.min(backoffMs, 100) };
   const part = (name: "broker" | "state", { argv, env }: PartSpec): Infra =>
     createInfra(specOf(name, name, argv, env), nodeOptions);
@@ -331,7 +341,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         types?.close();
         note(() => claim.update({ phase, startedAtMs, ...summary(), ...helpers() }));
         // Nobody new shall come.
-        removeMeshFile(project.meshFile);
+        withdraw();
         await Promise.all([standbys?.stop(), ...[...runners.values()].map((runner) => runner.stop())]);
         await state.stop();
         await broker?.stop();
@@ -345,7 +355,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       watcher[Symbol.dispose]();
       types?.close();
       standbys?.kill();
-      removeMeshFile(project.meshFile);
+      withdraw();
       for (const runner of runners.values()) runner.kill();
       for (const node of infra) node.kill();
       sentinel.close();

@@ -55,10 +55,23 @@ export interface Claim {
 
 /** Reads what runs in a project. A supervisor that is gone is told by `alive`. Writes nothing. */
 export function readRunState(runFile: string): { readonly state: RunState; readonly alive: boolean } | undefined {
+  const text = textOf(runFile);
+  return text === undefined ? undefined : parseRunState(text);
+}
+
+function parseRunState(text: string): ReturnType<typeof readRunState> {
   try {
-    const state = JSON.parse(readFileSync(runFile, "utf8")) as RunState;
+    const state = JSON.parse(text) as RunState;
     if (state.version !== 1 || typeof state.supervisor?.pid !== "number") return undefined;
     return { state, alive: isRunning(state.supervisor) };
+  } catch {
+    return undefined;
+  }
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
   } catch {
     return undefined;
   }
@@ -82,26 +95,58 @@ export async function claimProject(
   const write = (state: Omit<RunState, "version" | "supervisor">): string =>
     JSON.stringify({ version: 1, supervisor, drainMs, ...state });
 
-  for (;;) {
-    if (claimFile(runFile, write({ phase: "starting", startedAtMs, processes: [] }))) break;
-    const found = readRunState(runFile);
+  const mine = write({ phase: "starting", startedAtMs, processes: [] });
+  let told: string | undefined;
+  while (!written(runFile, () => createFileExclusively(runFile, mine))) {
+    const text = textOf(runFile);
+    const found = text === undefined ? undefined : parseRunState(text);
     if (found?.alive) throw alreadyRunning(found.state);
-    if (found) {
-      onStale(found.state);
-      await endLeftovers(found.state);
-    }
-    rmSync(runFile, { force: true });
+    if (found && told !== text) onStale(found.state);
+    told = text;
+    if (found) await endLeftovers(found.state);
+    if (written(runFile, () => replaceStale(runFile, text, mine))) break;
+    // Somebody else is replacing it.
+    await Bun.sleep(1);
   }
   return {
     supervisor,
     update: (state) => writeFileAtomically(runFile, write(state)),
-    release: () => rmSync(runFile, { force: true }),
+    release() {
+      try {
+        rmSync(runFile, { force: true });
+      } catch {
+        // Whoever comes next sees by its supervisor that it is stale.
+      }
+    },
   };
 }
 
-function claimFile(runFile: string, text: string): boolean {
+/**
+ * Puts `text` in the place of a file that is stale. Only who has `<file>.next` does so, after having read the file again: what
+ * another one put there in between stays.
+ *
+ * @param stale - What was found in it; `undefined` when it could not be read.
+ * @returns false when somebody else is about to, or did.
+ */
+function replaceStale(path: string, stale: string | undefined, text: string): boolean {
+  const next = `${path}.next`;
+  if (!createFileExclusively(next, text)) {
+    const heir = textOf(next);
+    const isHeld = heir !== undefined && parseRunState(heir)?.alive === true;
+    if (isHeld || !replaceStale(next, heir, text)) return false;
+  }
   try {
-    return createFileExclusively(runFile, text);
+    if (textOf(path) !== stale) return false;
+    rmSync(path, { force: true });
+    return createFileExclusively(path, text);
+  } finally {
+    rmSync(next, { force: true });
+  }
+}
+
+function written(runFile: string, write: () => boolean): boolean {
+  try {
+    return write();
   } catch (cause) {
     const why = diskFault(cause);
     if (why === undefined) throw cause;

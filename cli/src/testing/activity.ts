@@ -79,6 +79,7 @@ export class ActivityLog {
   readonly #expected = new Map<string, () => void>();
   readonly #options: ActivityOptions;
   readonly #views = new WeakMap<object, object>();
+  readonly #places = new WeakMap<MeshCall, ActivityPlace>();
 
   constructor(options: ActivityOptions) {
     this.#options = options;
@@ -150,7 +151,10 @@ export class ActivityLog {
       handle: (run, body) => {
         this.changes++;
         const call = this.#callOf(run);
-        if (call) this.calls.push(call);
+        if (call) {
+          this.calls.push(call);
+          this.#places.set(call, place);
+        }
         const what = `${run.kind} "${run.name}" of ${run.agentName}`;
         return this.run(place, what, body, (failed, value) => {
           this.changes++;
@@ -178,9 +182,9 @@ export class ActivityLog {
   }
 
   /** The calls that were under way in a process that crashed, end there. */
-  lose(agents: ReadonlySet<string>): void {
+  lose(place: ActivityPlace): void {
     for (const call of this.calls as Mutable<MeshCall>[]) {
-      if (call.status !== "running" || !agents.has(call.agent)) continue;
+      if (call.status !== "running" || this.#places.get(call) !== place) continue;
       call.status = "lost";
       call.endedMs = this.#options.elapsedMs();
     }

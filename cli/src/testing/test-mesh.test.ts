@@ -331,6 +331,25 @@ describe("faults", () => {
     expect(calls().at(-1)).toMatchObject({ agent: frozen, status: "done" });
   });
 
+  test("what another instance of a crashed agent does is not lost with it", async () => {
+    const worker = async (): Promise<void> => {
+      const worker = new Worker({ name: "worker" });
+      worker.onTask("hang", async () => {
+        await new Promise(() => {});
+      });
+      await worker.run();
+    };
+    await using mesh = await testMesh({ agents: { one: worker } });
+    const begun = mesh.task("hang");
+    begun.catch(() => {});
+    await mesh.until(() => mesh.callsTo("hang").length === 1);
+    await mesh.start("two", worker);
+    mesh.crash("two");
+    expect(mesh.callsTo("hang").map(({ status }) => status)).toEqual(["running"]);
+    mesh.crash("one");
+    expect(mesh.callsTo("hang").map(({ status }) => status)).toEqual(["lost"]);
+  });
+
   test("state and broker crash and come back with what they had", async () => {
     await using mesh = await testMesh({ agents: shop });
     mesh.stub("inventory", {});

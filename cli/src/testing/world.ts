@@ -281,7 +281,7 @@ export class World {
     for (const id of this.hub.nodeIdsOf(member.name)) this.hub.crash(id);
     member.disk?.crash();
     member.running = undefined;
-    if (member.host) this.activity.lose(new Set(Array.from(member.host.agents, ({ name }) => name)));
+    if (member.host) this.activity.lose(member.host);
   }
 
   #isOwn(host: SimulatedHost): boolean {

@@ -1,15 +1,37 @@
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runHere } from "../fixtures/run-here.ts";
 
-test("a Ctrl-C that comes while the project is being read ends it before anything is started", async () => {
+test.each(["--infra-only", "--detach"])(
+  "a Ctrl-C that comes while the project is being read ends it before anything is started: %s",
+  async (flag) => {
+    const cwd = mkdtempSync(join(tmpdir(), "soorma-dev-"));
+    try {
+      writeFileSync(join(cwd, "package.json"), "{}");
+      const { stdout, stderr, exitCode } = await runHere(["dev", flag], { cwd, signal: AbortSignal.abort() });
+      expect({ stdout, stderr, exitCode }).toEqual({ stdout: "", stderr: "interrupted\n", exitCode: 130 });
+      expect(existsSync(join(cwd, ".soorma/run/supervisor.json"))).toBe(false);
+    } finally {
+      rmSync(cwd, { recursive: true, force: true });
+    }
+  },
+);
+
+test("a folder for logs that cannot be made is told with why, by soorma dev in the background too", async () => {
   const cwd = mkdtempSync(join(tmpdir(), "soorma-dev-"));
   try {
     writeFileSync(join(cwd, "package.json"), "{}");
-    const { stdout, stderr, exitCode } = await runHere(["dev", "--infra-only"], { cwd, signal: AbortSignal.abort() });
-    expect({ stdout, stderr, exitCode }).toEqual({ stdout: "", stderr: "interrupted\n", exitCode: 130 });
+    mkdirSync(join(cwd, ".soorma"));
+    writeFileSync(join(cwd, ".soorma/logs"), "");
+    const { signal } = new AbortController();
+    for (const flag of ["--infra-only", "--detach"]) {
+      const { stderr, exitCode } = await runHere(["dev", flag], { cwd, signal });
+      expect(stderr).toStartWith(`error: ${join(cwd, ".soorma/logs/")}`);
+      expect(stderr).toContain(": a file is in the way (EEXIST); nothing was started [FILE_UNWRITABLE]\n");
+      expect(exitCode).toBe(1);
+    }
     expect(existsSync(join(cwd, ".soorma/run/supervisor.json"))).toBe(false);
   } finally {
     rmSync(cwd, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 import { mkdirSync, openSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { writtenFirst } from "../ui/disk-fault.ts";
 import { CommandError, exitCodes, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import type { Project } from "./project.ts";
@@ -16,8 +17,12 @@ export async function startDetached(
   json: boolean,
   io: Io,
 ): Promise<number> {
-  mkdirSync(dirname(project.logFile), { recursive: true });
-  const output = openSync(join(dirname(project.logFile), "supervisor.log"), "w", 0o600);
+  if (io.signal.aborted) throw new Interrupted();
+  const outputFile = join(dirname(project.logFile), "supervisor.log");
+  const output = writtenFirst(outputFile, () => {
+    mkdirSync(dirname(outputFile), { recursive: true });
+    return openSync(outputFile, "w", 0o600);
+  });
   const outcome = Promise.withResolvers<ReturnType<typeof parseChildMessage>>();
   const bin = join(import.meta.dir, "..", "..", "bin", "soorma.ts");
   const child = Bun.spawn([process.execPath, bin, "dev", ...flags, "--dir", project.root], {
@@ -55,6 +60,6 @@ export async function startDetached(
     throw new CommandError(code, message.report.message, hint === undefined ? {} : { hint });
   }
   throw new CommandError("START_FAILED", "soorma dev ended before it was ready", {
-    hint: `its output is in ${join(dirname(project.logFile), "supervisor.log")}`,
+    hint: `its output is in ${outputFile}`,
   });
 }

@@ -10,6 +10,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { writtenFirst } from "../ui/disk-fault.ts";
 import { fromJson, type MeshLogLine, toJson } from "./log-line.ts";
 
 /** Keeps what all processes of the mesh print, in order, as JSON lines. */
@@ -19,10 +20,16 @@ export interface MeshLog extends Disposable {
 
 const rotateBytes = 32 * 1024 * 1024;
 
-/** Begins a new log; the one before stays beside it as `<file>.1`. */
+/**
+ * Begins a new log; the one before stays beside it as `<file>.1`.
+ *
+ * @throws {CommandError} `FILE_UNWRITABLE` when the disk does not take it.
+ */
 export function openMeshLog(file: string): MeshLog {
-  mkdirSync(dirname(file), { recursive: true });
-  let fd = openNew(file);
+  let fd = writtenFirst(file, () => {
+    mkdirSync(dirname(file), { recursive: true });
+    return openNew(file);
+  });
   let size = 0;
   return {
     write(line) {

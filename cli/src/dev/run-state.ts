@@ -1,5 +1,5 @@
 import { readFileSync, rmSync } from "node:fs";
-import { diskFault } from "../ui/disk-fault.ts";
+import { writtenFirst } from "../ui/disk-fault.ts";
 import { CommandError } from "../ui/errors.ts";
 import { createFileExclusively, writeFileAtomically } from "./atomic-file.ts";
 import type { Role } from "./managed-process.ts";
@@ -97,14 +97,14 @@ export async function claimProject(
 
   const mine = write({ phase: "starting", startedAtMs, processes: [] });
   let told: string | undefined;
-  while (!written(runFile, () => createFileExclusively(runFile, mine))) {
+  while (!writtenFirst(runFile, () => createFileExclusively(runFile, mine))) {
     const text = textOf(runFile);
     const found = text === undefined ? undefined : parseRunState(text);
     if (found?.alive) throw alreadyRunning(found.state);
     if (found && told !== text) onStale(found.state);
     told = text;
     if (found) await endLeftovers(found.state);
-    if (written(runFile, () => replaceStale(runFile, text, mine))) break;
+    if (writtenFirst(runFile, () => replaceStale(runFile, text, mine))) break;
     // Somebody else is replacing it.
     await Bun.sleep(1);
   }
@@ -141,19 +141,6 @@ function replaceStale(path: string, stale: string | undefined, text: string): bo
     return createFileExclusively(path, text);
   } finally {
     rmSync(next, { force: true });
-  }
-}
-
-function written(runFile: string, write: () => boolean): boolean {
-  try {
-    return write();
-  } catch (cause) {
-    const why = diskFault(cause);
-    if (why === undefined) throw cause;
-    throw new CommandError("FILE_UNWRITABLE", `${runFile} cannot be written: ${why}; nothing was started`, {
-      cause,
-      hint: "mend that, then run it again: what runs is noted there",
-    });
   }
 }
 

@@ -1,3 +1,5 @@
+import { CommandError } from "./errors.ts";
+
 const whys: Readonly<Record<string, string>> = {
   ENOENT: "its folder does not exist",
   EISDIR: "a folder is in the way",
@@ -22,4 +24,22 @@ export function diskFault(error: unknown): string | undefined {
 /** Why something was not written, whatever the error is. */
 export function whyUnwritten(error: unknown): string {
   return diskFault(error) ?? (error instanceof Error ? error.message : String(error));
+}
+
+/**
+ * Writes what has to be there before anything is started.
+ *
+ * @throws {CommandError} `FILE_UNWRITABLE` when the disk does not take it.
+ */
+export function writtenFirst<T>(path: string, write: () => T): T {
+  try {
+    return write();
+  } catch (cause) {
+    const why = diskFault(cause);
+    if (why === undefined) throw cause;
+    throw new CommandError("FILE_UNWRITABLE", `${path} cannot be written: ${why}; nothing was started`, {
+      cause,
+      hint: "mend that, then run it again: what runs is noted there",
+    });
+  }
 }

@@ -55,12 +55,14 @@ export async function showLogs(project: Project, options: ShowOptions, io: Io): 
   void aborted.promise.then(wake);
   const writer = createLineWriter(1);
   let isRead = true;
+  const refused = Promise.withResolvers<never>();
+  refused.promise.catch(() => {});
   void writer.closed.then(() => {
     isRead = false;
     wake();
-  });
+  }, refused.reject);
   /** A reader that is slow is waited for: the log is a file, and nothing of it is lost meanwhile. */
-  const written = (): Promise<void> => Promise.race([writer.flush(), aborted.promise]);
+  const written = (): Promise<void> => Promise.race([refused.promise, writer.flush(), aborted.promise]);
   try {
     for (;;) {
       const over = !running();

@@ -43,3 +43,13 @@ export function writtenFirst<T>(path: string, write: () => T): T {
     });
   }
 }
+
+/** What to throw when output was not taken: `OUTPUT_UNWRITABLE` if the system refused it. */
+export function outputFault(what: string, cause: unknown): unknown {
+  const why = diskFault(cause);
+  if (why === undefined) return cause;
+  return new CommandError("OUTPUT_UNWRITABLE", `${what} cannot be written: ${why}`, {
+    cause,
+    hint: "make room, or send the output elsewhere, then run it again",
+  });
+}

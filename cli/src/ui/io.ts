@@ -1,6 +1,5 @@
 import { writeSync } from "node:fs";
-import { diskFault } from "./disk-fault.ts";
-import { CommandError } from "./errors.ts";
+import { outputFault } from "./disk-fault.ts";
 import { createPresses } from "./presses.ts";
 
 type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
@@ -93,17 +92,8 @@ export function writeAll(fd: 1 | 2, text: string): boolean {
       if (code === "EPIPE" || code === "EIO") return false;
       // A full non-blocking pipe: give its reader a moment. There is no way to wait for it synchronously.
       if (code === "EAGAIN") Bun.sleepSync(1);
-      else throw unwritable(fd, error);
+      else throw outputFault(fd === 1 ? "stdout" : "stderr", error);
     }
   }
   return true;
-}
-
-function unwritable(fd: 1 | 2, cause: unknown): unknown {
-  const why = diskFault(cause);
-  if (why === undefined) return cause;
-  return new CommandError("OUTPUT_UNWRITABLE", `${fd === 1 ? "stdout" : "stderr"} cannot be written: ${why}`, {
-    cause,
-    hint: "make room, or send the output elsewhere, then run it again",
-  });
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLineWriter } from "./line-writer.ts";
@@ -66,4 +66,15 @@ test("a reader that went away is told of", async () => {
   });
   expect(await child.stderr.text()).toBe("closed");
   expect((await child.stdout.text()).length).toBe(10_000);
+});
+
+test.skipIf(!existsSync("/dev/full"))("a disk that takes no more is told of, and nothing is kept for it", async () => {
+  const writer = createLineWriter(openSync("/dev/full", "w"));
+  writer.push("a line");
+  await expect(writer.closed).rejects.toMatchObject({
+    code: "OUTPUT_UNWRITABLE",
+    message: "the output cannot be written: the disk is full (ENOSPC)",
+  });
+  expect(writer.push("another")).toBe(false);
+  await writer.flush();
 });

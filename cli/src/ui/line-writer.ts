@@ -1,4 +1,5 @@
 import { write } from "node:fs";
+import { outputFault } from "./disk-fault.ts";
 
 export interface LineWriter {
   /** Takes a line; false when so much waits to be written that it is dropped. */
@@ -7,7 +8,7 @@ export interface LineWriter {
   takeDropped(): number;
   /** Resolves when everything taken is written, or nobody reads any more. */
   flush(): Promise<void>;
-  /** Resolves when whoever read went away: `soorma … | head -1`. */
+  /** Resolves when whoever read went away: `soorma … | head -1`. Rejects when the disk takes no more. */
   readonly closed: Promise<void>;
 }
 
@@ -25,6 +26,7 @@ const fullPipeMs = 5;
 export function createLineWriter(fd: number, limits: { readonly mostBytes?: number } = {}): LineWriter {
   const most = limits.mostBytes ?? mostBytes;
   const closed = Promise.withResolvers<void>();
+  closed.promise.catch(() => {});
   let waiting: string[] = [];
   let waitingBytes = 0;
   let dropped = 0;
@@ -41,10 +43,11 @@ export function createLineWriter(fd: number, limits: { readonly mostBytes?: numb
       } catch (error) {
         const code = error instanceof Error && "code" in error ? error.code : undefined;
         if (code === "EAGAIN") await Bun.sleep(fullPipeMs);
-        else if (code === "EPIPE" || code === "EIO") {
+        else {
           isClosed = true;
-          closed.resolve();
-        } else throw error;
+          if (code === "EPIPE" || code === "EIO") closed.resolve();
+          else closed.reject(outputFault("the output", error));
+        }
       }
     }
   };

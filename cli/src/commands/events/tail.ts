@@ -33,7 +33,7 @@ export const runTail: RunCommand = async ({ args: [pattern = everything], option
   using life = watchMeshLife(io);
   const over = Promise.withResolvers<"enough" | "time" | "unread" | "interrupted">();
   const writer = createLineWriter(1);
-  void writer.closed.then(() => over.resolve("unread"));
+  void writer.closed.then(() => over.resolve("unread"), over.reject);
   io.signal.addEventListener("abort", () => over.resolve("interrupted"), { once: true });
   if (io.signal.aborted) over.resolve("interrupted");
 

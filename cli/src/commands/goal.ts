@@ -34,11 +34,7 @@ export const runGoal: RunCommand = async ({ args: [type = "", data = "{}"], opti
   const startedMs = performance.now();
 
   await using client = await connect(io);
-  const run = await submit(client, type, parsed, {
-    signal: io.signal,
-    deadlineMs: timeoutMs,
-    timeoutMs: findPlannerMs,
-  });
+  const run = await submitted(client, type, parsed, timeoutMs, io);
 
   if (!wait) {
     const { goalId, planId } = run;
@@ -91,6 +87,35 @@ async function cancelled(run: GoalRun, io: Io): Promise<Interrupted> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * Submits the goal. What is on its way to a planner cannot be called back: Ctrl-C then waits for the planner's answer, and cancels
+ * what was begun. A second one waits for nothing.
+ */
+async function submitted(client: Client, type: string, data: unknown, deadlineMs: number, io: Io): Promise<GoalRun> {
+  const finding = new AbortController();
+  const submitting = submit(client, type, data, { signal: finding.signal, deadlineMs, timeoutMs: findPlannerMs });
+  submitting.catch(() => {});
+  const interrupted = Promise.withResolvers<undefined>();
+  const onAbort = (): void => interrupted.resolve(undefined);
+  io.signal.addEventListener("abort", onAbort, { once: true });
+  if (io.signal.aborted) onAbort();
+  const run = await Promise.race([submitting, interrupted.promise]);
+  io.signal.removeEventListener("abort", onAbort);
+  if (run) return run;
+  const again = Promise.withResolvers<never>();
+  using _again = io.onStopSignal((_signal, count) => {
+    if (count < 2) return;
+    again.reject(new Interrupted("interrupted; it is not certain that no goal was begun: `soorma plans` lists them"));
+  });
+  const answered = async (): Promise<GoalRun> => {
+    const agents = await client.registry.query({});
+    // Nobody was sent anything.
+    if (!agents.some(({ record }) => record.goals.some(({ name }) => name === type))) finding.abort(new Interrupted());
+    return await submitting;
+  };
+  throw await cancelled(await Promise.race([answered(), again.promise]), io);
 }
 
 async function submit(client: Client, type: string, data: unknown, options: SubmitOptions): Promise<GoalRun> {

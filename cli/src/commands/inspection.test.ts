@@ -206,6 +206,26 @@ describe("goal", () => {
     );
     await fails(["goal", "sumarize.goal"], "no planner in the mesh took goal", "did you mean summarize.goal?");
   });
+
+  test("Ctrl-C between the goal's way to its planner and the answer cancels it, too", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    let isConnected = false;
+    // Who waits for an answer listens to the signal: at first for the connection, then for the planner.
+    signal.removeEventListener = (...args: Parameters<AbortSignal["removeEventListener"]>) => {
+      AbortSignal.prototype.removeEventListener.apply(signal, args);
+      isConnected = true;
+    };
+    signal.addEventListener = (...args: Parameters<AbortSignal["addEventListener"]>) => {
+      AbortSignal.prototype.addEventListener.apply(signal, args);
+      if (isConnected) setImmediate(() => controller.abort());
+    };
+    const { stderr, exitCode } = await runWith({ signal }, "goal", "research.goal", '{"topic":"ctrl-c"}');
+    expect(exitCode).toBe(130);
+    const plans = await json<{ planId: string; status: string }[]>("plans", "list", "--limit", "1");
+    expect(stderr).toBe(`interrupted; the goal is cancelled (plan ${plans[0]?.planId})\n`);
+    expect(plans[0]?.status).toBe("cancelled");
+  });
 });
 
 describe("publish", () => {

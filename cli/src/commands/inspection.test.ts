@@ -228,6 +228,15 @@ describe("goal", () => {
   });
 });
 
+test("Ctrl-C ends a repl that has just connected", async () => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  // The connection is there: nobody listens for it any more.
+  signal.removeEventListener = () => controller.abort();
+  const { stdout, stderr, exitCode } = await runWith({ signal }, "repl", "--eval", "new Promise(() => {})");
+  expect({ stdout, stderr, exitCode }).toEqual({ stdout: "", stderr: "interrupted\n", exitCode: 130 });
+}, 5_000);
+
 describe("publish", () => {
   test("who publishes is told who gets it, and what is wrong with it", async () => {
     const lost = await run("publish", "paper.found", "{}");

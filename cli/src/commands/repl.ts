@@ -8,6 +8,7 @@ import { runSession } from "../repl/session.ts";
 import { showValue } from "../repl/show.ts";
 import { colorsFor } from "../ui/colors.ts";
 import { CommandError, Interrupted } from "../ui/errors.ts";
+import type { Io } from "../ui/io.ts";
 import { oneLine } from "../ui/text.ts";
 import { connect } from "./connect.ts";
 import type { RunCommand } from "./spec.ts";
@@ -27,13 +28,14 @@ export const runRepl: RunCommand = async ({ options, io }) => {
   const meshFile = findMeshFile({ cwd: io.cwd, env: io.env });
   const soorma = await import("../index.ts");
   await using client = await connect(io, { name: "soorma-repl" });
+  const stopped = interrupted(io);
   const ended = new AbortController();
   const live = watchNames(client, ended.signal);
   const { memory, bus, registry, tracker } = client;
   const scope = { client, memory, bus, registry, tracker, agents: live.agents, soorma };
   const evaluator = new Evaluator(io.cwd, scope);
-  await live.ready;
   try {
+    await Promise.race([live.ready, stopped]);
     if (given === undefined && process.stdin.isTTY === true && process.stderr.isTTY === true) {
       const colors = colorsFor(io);
       const names = Object.keys(live.agents).sort().map(oneLine);
@@ -54,9 +56,6 @@ export const runRepl: RunCommand = async ({ options, io }) => {
     const script = runScript(lines, evaluator, (value) => {
       if (value !== undefined) io.out(showValue(value, { json, colors: false }));
     });
-    const stopped = new Promise<never>((_, reject) => {
-      io.signal.addEventListener("abort", () => reject(new Interrupted()), { once: true });
-    });
     await Promise.race([script, stopped]);
     return undefined;
   } catch (error) {
@@ -65,6 +64,16 @@ export const runRepl: RunCommand = async ({ options, io }) => {
     ended.abort();
   }
 };
+
+/** Rejects at Ctrl-C, also if that came before anybody waits for it. */
+function interrupted({ signal }: Pick<Io, "signal">): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  const stop = (): void => reject(new Interrupted());
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  return promise;
+}
 
 function linesOfStdin(signal: AbortSignal): AsyncIterable<string> {
   const lines = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });

@@ -58,3 +58,10 @@ test("--only and --instances choose, and a wrong name is told with the nearest",
   expect(names({}, { instances: { worker: 3 } })).toEqual(["planner", "worker-1", "worker-2", "worker-3"]);
   expect(() => names({}, { only: ["wroker"] })).toThrow('there is no agent "wroker"');
 });
+
+test("an agent that is called like an instance of another one is told", () => {
+  write("a.ts");
+  const config = { agents: { worker: { entry: "a.ts", instances: 2 }, "worker-2": "a.ts" } };
+  expect(() => found(config)).toThrow('the agents worker and worker-2 would both have a process called "worker-2"');
+  expect(found(config, { instances: { worker: 1 } })).toEqual(["worker a.ts", "worker-2 a.ts"]);
+});

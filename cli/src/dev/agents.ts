@@ -40,7 +40,8 @@ const manifest = "package.json";
  * `src/agent.ts`, else `agent.ts`, else what `package.json` names: `soorma.agents`, in the form of the configuration, or
  * its `module` or `main`.
  *
- * @throws {SoormaError} `CONFIG_INVALID` when the configuration, or `package.json`, names a file that does not exist.
+ * @throws {SoormaError} `CONFIG_INVALID` when the configuration, or `package.json`, names a file that does not exist; when an
+ * agent is called like an instance of another one.
  * @throws {UsageError} when `choice` names an agent that there is not.
  */
 export function findAgents(root: string, config: Pick<Config, "agents">, choice: AgentChoice = {}): AgentEntry[] {
@@ -52,7 +53,7 @@ export function findAgents(root: string, config: Pick<Config, "agents">, choice:
     const list = known.length > 0 ? `the agents here are ${listOf(known)}` : "there are no agents here";
     throw new UsageError(`there is no agent "${name}"`, suggest(name, known, list));
   }
-  return Object.entries(found)
+  const entries = Object.entries(found)
     .filter(([name]) => only.length === 0 || only.includes(name))
     .flatMap(([agent, { entry, instances: configured = 1, env = {} }]) => {
       const count = instances[agent] ?? configured;
@@ -63,6 +64,24 @@ export function findAgents(root: string, config: Pick<Config, "agents">, choice:
         env,
       }));
     });
+  checkNames(entries);
+  return entries;
+}
+
+/** Logs, bundles and what runs are found by the names of processes. */
+function checkNames(entries: readonly AgentEntry[]): void {
+  const agents = new Map<string, string>();
+  for (const { name, agent } of entries) {
+    const other = agents.get(name);
+    if (other !== undefined) {
+      throw new SoormaError(
+        "CONFIG_INVALID",
+        `the agents ${other} and ${agent} would both have a process called "${name}"`,
+        { hint: "call one of them otherwise" },
+      );
+    }
+    agents.set(name, agent);
+  }
 }
 
 /** The agents of a project by name, before instances are counted. @throws {SoormaError} `CONFIG_INVALID` */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createColors } from "../ui/colors.ts";
@@ -103,12 +103,33 @@ test("a log is read on from where it was read to, and the one before stays besid
     const first = readMeshLog(file);
     expect(first.lines).toEqual([say("one")]);
     log.write(line);
-    const second = readMeshLog(file, first.offset);
+    const second = readMeshLog(file, first.end);
     expect(second.lines).toEqual([line]);
-    expect(readMeshLog(file, second.offset).lines).toEqual([]);
+    expect(readMeshLog(file, second.end).lines).toEqual([]);
   }
   using _next = openMeshLog(file);
   expect(readMeshLog(file).lines).toEqual([]);
   expect(readMeshLog(previousLog(file)).lines).toHaveLength(2);
   rmSync(folder, { recursive: true });
+});
+
+test("who follows a log gets what came before a new one was begun, too", () => {
+  const folder = mkdtempSync(join(tmpdir(), "soorma-log-"));
+  const file = join(folder, "mesh.jsonl");
+  const said = (text: string): MeshLogLine => readChildLine("worker", "stdout", text, 5);
+  try {
+    // Two of these lines, not three.
+    using log = openMeshLog(file, { rotateBytes: 300 });
+    log.write(said("one"));
+    let { end, lines } = readMeshLog(file);
+    expect(lines).toEqual([said("one")]);
+    for (const text of ["two", "three", "four"]) log.write(said(text));
+    ({ end, lines } = readMeshLog(file, end));
+    expect(existsSync(previousLog(file))).toBe(true);
+    expect(lines).toEqual([said("two"), said("three"), said("four")]);
+    log.write(said("five"));
+    expect(readMeshLog(file, end).lines).toEqual([said("five")]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

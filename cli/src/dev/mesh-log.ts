@@ -25,7 +25,8 @@ const rotateBytes = 32 * 1024 * 1024;
  *
  * @throws {CommandError} `FILE_UNWRITABLE` when the disk does not take it.
  */
-export function openMeshLog(file: string): MeshLog {
+export function openMeshLog(file: string, limits: { readonly rotateBytes?: number } = {}): MeshLog {
+  const most = limits.rotateBytes ?? rotateBytes;
   let fd = writtenFirst(file, () => {
     mkdirSync(dirname(file), { recursive: true });
     return openNew(file);
@@ -35,7 +36,7 @@ export function openMeshLog(file: string): MeshLog {
     write(line) {
       const text = `${toJson(line)}\n`;
       try {
-        if (size + text.length > rotateBytes) {
+        if (size + text.length > most) {
           size = 0;
           const next = openNew(file);
           closeSync(fd);
@@ -60,14 +61,34 @@ function openNew(file: string): number {
   return openSync(file, "a", 0o600);
 }
 
-/** Lines from `offset` on, and where the next read goes on. A line that is not complete yet is left for it. */
-export function readMeshLog(file: string, offset = 0): { readonly lines: MeshLogLine[]; readonly offset: number } {
-  if (!existsSync(file)) return { lines: [], offset: 0 };
+/** How far a log was read. */
+export interface LogPosition {
+  /** Of the file: when a new log is begun, what was not read yet is in the one before. */
+  readonly inode: number;
+  readonly offset: number;
+}
+
+interface LogPart {
+  readonly lines: MeshLogLine[];
+  /** Where the next read goes on; absent while there is no log. */
+  readonly end: LogPosition | undefined;
+}
+
+/** Lines from a position on, also of the log before, if it was that. A line that is not complete yet is left for the next read. */
+export function readMeshLog(file: string, from?: LogPosition): LogPart {
+  const part = readPart(file, from);
+  if (!part) return { lines: [], end: from };
+  if (!from || part.end?.inode === from.inode) return part;
+  const before = readPart(previousLog(file), from);
+  return before?.end?.inode === from.inode ? { ...part, lines: [...before.lines, ...part.lines] } : part;
+}
+
+function readPart(file: string, position: LogPosition | undefined): LogPart | undefined {
+  if (!existsSync(file)) return undefined;
   const fd = openSync(file, "r");
   try {
-    const { size } = fstatSync(fd);
-    // Shorter than before: a new log was begun.
-    const from = offset <= size ? offset : 0;
+    const { size, ino: inode } = fstatSync(fd);
+    const from = position?.inode === inode && position.offset <= size ? position.offset : 0;
     const bytes = Buffer.alloc(size - from);
     const read = readSync(fd, bytes, 0, bytes.length, from);
     const end = bytes.subarray(0, read).lastIndexOf(0x0a) + 1;
@@ -75,7 +96,7 @@ export function readMeshLog(file: string, offset = 0): { readonly lines: MeshLog
       .toString("utf8", 0, end)
       .split("\n")
       .flatMap((line) => (line === "" ? [] : (fromJson(line) ?? [])));
-    return { lines, offset: from + end };
+    return { lines, end: { inode, offset: from + end } };
   } finally {
     closeSync(fd);
   }

@@ -29,7 +29,7 @@ export async function showLogs(project: Project, options: ShowOptions, io: Io): 
   const paint = createLinePainter({ colors: colorsForStdout(io), root: project.root });
   const textsOf = (lines: readonly MeshLogLine[]): string[] =>
     lines.filter((line) => isShown(line, filter)).map((line) => (json ? toJson(line) : paint(line)));
-  let { lines, offset } = readMeshLog(project.logFile);
+  let { lines, end } = readMeshLog(project.logFile);
   const running = (): boolean => readRunState(project.runFile)?.alive === true;
   if (lines.length === 0 && !running()) {
     throw new CommandError("LOG_NOT_FOUND", `there is no log in ${project.root}`, { hint: "start with `soorma dev`" });
@@ -66,7 +66,7 @@ export async function showLogs(project: Project, options: ShowOptions, io: Io): 
   try {
     for (;;) {
       const over = !running();
-      ({ lines, offset } = readMeshLog(project.logFile, offset));
+      ({ lines, end } = readMeshLog(project.logFile, end));
       for (const text of textsOf(lines)) {
         if (writer.push(text)) continue;
         await written();

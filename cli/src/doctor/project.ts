@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { nearest } from "@soorma/core/nearest";
+import { storeOwner } from "@soorma/core/store";
 import { environmentVariable } from "../config/resolve.ts";
 import { defaultPlugins, pluginKinds, settings, variableOf } from "../config/settings.ts";
 import { configFileName, type LoadedConfig, loadConfig } from "../config.ts";
@@ -8,7 +9,7 @@ import { agentDefinitions, agentPlaces } from "../dev/agents.ts";
 import { bundleAgent } from "../dev/bundle.ts";
 import { meshPlugins } from "../dev/mesh-plugins.ts";
 import { checkPortFree } from "../dev/port-owner.ts";
-import { identify, isRunning } from "../dev/process-identity.ts";
+import { isRunning } from "../dev/process-identity.ts";
 import type { Project } from "../dev/project.ts";
 import { processesOf, readRunState } from "../dev/run-state.ts";
 import { meshFileVariable } from "../mesh-file.ts";
@@ -190,13 +191,13 @@ function checkState({ runFile, meshFile }: Project): Finding {
 function checkOwner({ runFile }: Project, dataFolder: string): Finding[] {
   let pid: number | undefined;
   try {
-    pid = (JSON.parse(readFileSync(join(dataFolder, "owner.lock"), "utf8")) as { pid?: number }).pid;
+    pid = storeOwner(dataFolder);
   } catch {
     return [];
   }
   const run = readRunState(runFile);
   const own = run?.state.processes.some(({ process }) => process?.pid === pid) === true;
-  if (pid === undefined || own || identify(pid) === undefined) return [];
+  if (pid === undefined || own) return [];
   return [
     fail(
       "data",

@@ -47,6 +47,13 @@ export function acquireLockFile(folder: string, runtime: Runtime): LockFile {
   }
 }
 
+/** The process that has the store in `folder` open; `undefined` when it is free, whatever a process that is gone left there. */
+export function storeOwner(folder: string): number | undefined {
+  const text = read(join(folder, "owner.lock"));
+  const owner = text === undefined ? undefined : parseOwner(text);
+  return owner && isAlive(owner) ? owner.pid : undefined;
+}
+
 /**
  * Makes `path` a link to `draft`. A link appears with its content or not at all, so nobody ever reads a half-written lock.
  *

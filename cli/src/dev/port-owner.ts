@@ -22,8 +22,13 @@ export function checkPortFree(port: number): void {
 function portOwner(port: number): string | undefined {
   const pid = process.platform === "linux" ? linuxPortOwner(port) : lsofPortOwner(port);
   if (pid === undefined) return undefined;
-  const { stdout } = Bun.spawnSync(["ps", "-o", "args=", "-p", String(pid)]);
-  const command = stdout.toString().trim();
+  // Small images have none.
+  const hasPs = Bun.which("ps") !== null;
+  const command = hasPs
+    ? Bun.spawnSync(["ps", "-o", "args=", "-p", String(pid)])
+        .stdout.toString()
+        .trim()
+    : "";
   return `process ${pid}${command === "" ? "" : ` (${command.slice(0, 120)})`}`;
 }
 

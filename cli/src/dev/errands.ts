@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import { whyUnwritten } from "../ui/disk-fault.ts";
+import { exitCodes } from "../ui/errors.ts";
 import type { Project } from "./project.ts";
 
 export interface ErrandsOptions {
@@ -44,7 +46,13 @@ export function createErrands({ project, env, guard }: ErrandsOptions): Errands 
   };
   return {
     async run(args, onLine, input) {
-      const child = start(args, input);
+      let child: ReturnType<typeof start>;
+      try {
+        child = start(args, input);
+      } catch (error) {
+        onLine(`the system did not start it: ${whyUnwritten(error)}`);
+        return exitCodes.failed;
+      }
       await Promise.all(
         [child.stdout, child.stderr].map(async (stream) => {
           let rest = "";
@@ -60,7 +68,12 @@ export function createErrands({ project, env, guard }: ErrandsOptions): Errands 
       return await child.exited;
     },
     async ask<T>(args: readonly string[]) {
-      const child = start([...args, "--json"]);
+      let child: ReturnType<typeof start>;
+      try {
+        child = start([...args, "--json"]);
+      } catch {
+        return undefined;
+      }
       const [text] = await Promise.all([child.stdout.text(), child.stderr.text()]);
       return (await child.exited) === 0 ? (JSON.parse(text) as T) : undefined;
     },

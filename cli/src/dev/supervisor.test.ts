@@ -11,6 +11,7 @@ interface Event {
   ready?: { processes: ProcessStatus[] };
   stale?: number;
   stopped?: boolean;
+  held?: boolean;
   error?: string;
   code?: string;
   name?: string;
@@ -364,6 +365,23 @@ test("an agent's file that is added is started, one that is removed is stopped",
   const from = run.events.length;
   rmSync(file);
   await run.until(says("one", "stopped"), from);
+});
+
+test("of two saved configurations the later one counts, though the earlier one takes longer to be read", async () => {
+  agent("one", idle);
+  const run = supervise();
+  await run.until(({ ready }) => ready);
+  writeFileSync(join(root, "hold"), "");
+  agent("two", idle);
+  await run.until(({ held }) => held);
+  agent("three", idle);
+  const isReady = (name: string) => run.state().processes.some((one) => one.name === name && one.state === "ready");
+  await run.until(() => isReady("two") && isReady("three"));
+  rmSync(join(root, "held"));
+  agent("four", idle);
+  await run.until(() => isReady("four"));
+  expect(run.events.filter(says("three", "is no agent"))).toEqual([]);
+  expect(isReady("three")).toBe(true);
 });
 
 test("a configuration that is wrong when it is saved ends nothing while agents start either", async () => {

@@ -242,12 +242,16 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
   };
 
+  let loads = 0;
+  /** The latest that the agents are of. */
+  let loaded = 0;
   /**
    * Starts agents that are new, stops those that are gone. Resolves when each is settled.
    *
    * @throws what is wrong with the configuration, the first time; later that is only said.
    */
   const syncAgents = async ({ isFirst }: { readonly isFirst: boolean }): Promise<void> => {
+    const mine = ++loads;
     let entries: readonly AgentEntry[];
     try {
       entries = (await options.loadAgents?.()) ?? [];
@@ -257,7 +261,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       say("soorma", hint === undefined ? message : `${message}\n${hint}`, "bad");
       return;
     }
-    if (stopping || killed) return;
+    // What was read later counts, whichever took longer.
+    if (stopping || killed || mine < loaded) return;
+    loaded = mine;
     const wanted = new Map(entries.map((entry) => [keyOf(entry), entry]));
     for (const [key, runner] of runners) {
       if (wanted.has(key)) continue;

@@ -77,6 +77,8 @@ const gatherMs = 20;
 const takeTimeoutMs = 5_000;
 /** What a call needs beside what it carries. */
 const frameOverheadBytes = 1_024;
+/** What a copy needs in a call beside itself: its number and its length. */
+const copyOverheadBytes = 16;
 const longestPauseMs = 2_000;
 
 export interface TapOptions {
@@ -265,11 +267,12 @@ class Mirror {
   }
 
   #batch(): CopyBatch {
+    const most = Math.min(batchBytes, this.#o.maxFrameBytes - frameOverheadBytes);
     let bytes = 0;
     let count = 0;
     for (const [, packed] of this.#waiting) {
-      if (count > 0 && bytes + packed.byteLength > batchBytes) break;
-      bytes += packed.byteLength;
+      bytes += packed.byteLength + copyOverheadBytes;
+      if (count > 0 && bytes > most) break;
       count++;
     }
     const isLast = this.#isFinishing && count === this.#waiting.length;

@@ -285,6 +285,24 @@ describe("publish and subscribe", () => {
     expect(await failureOf(client.bus.publish("order.created", { id: "1" }))).toThrow("/lines is missing");
   });
 
+  test("an answer has its question's correlation id, also when it is given while something else is handled", async () => {
+    await using mesh = await inProcessMesh(quick);
+    const asker = await mesh.client({ produces: ["shop.asked", "shop.opened"] });
+    const answers: EventMessage[] = [];
+    await asker.bus.subscribe("shop.answered", (event) => void answers.push(event));
+    const shop = await mesh.client();
+    let question: EventMessage | undefined;
+    await shop.bus.subscribe("shop.asked", (event) => {
+      question = event;
+    });
+    await shop.bus.subscribe("shop.opened", () => question?.respond("yes"));
+    await asker.bus.publish("shop.asked", 1, { responseEvent: "shop.answered", correlationId: "asked" });
+    await waitFor(() => question);
+    await asker.bus.publish("shop.opened", 1);
+    await waitFor(() => answers.length === 1);
+    expect(answers[0]?.correlationId).toBe("asked");
+  });
+
   test("a handler answers with the response event its sender chose", async () => {
     await using mesh = await inProcessMesh(quick);
     const worker = mesh.worker({ name: "responder" });

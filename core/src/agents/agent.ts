@@ -601,13 +601,15 @@ export abstract class Agent implements HostedAgent {
     return {
       ...envelope,
       respond: async (data) => {
-        const { responseEvent, responseTopic } = envelope;
+        const { responseEvent, responseTopic, correlationId } = envelope;
         if (!responseEvent) {
           throw new SoormaError("PAYLOAD_INVALID", `event "${envelope.type}" asked for no response`, {
             hint: "Its publisher has to pass `responseEvent`.",
           });
         }
-        await this.context.bus.publish(responseEvent, data, responseTopic ? { topic: responseTopic } : {});
+        // Not what is being handled decides whose answer it is: that may be something else by now.
+        const topic = responseTopic ? { topic: responseTopic } : {};
+        await this.context.bus.publish(responseEvent, data, { ...topic, correlationId });
       },
     };
   }

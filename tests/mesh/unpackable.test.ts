@@ -36,6 +36,8 @@ test("what cannot be sent is refused where it is sent, with the path of what is 
     [() => client.bus.request("broken", {}), "answer cannot be packed: out of order"],
     [() => client.bus.publish("news.today", circle()), "data.items[1] is an object that contains itself"],
     [() => client.memory.store("key", { count: 10n ** 50n }), "value.count is an integer of more than 64 bits"],
+    [() => client.memory.store("key", { vector: new Float32Array([1.5, 2]) }), "value.vector is a Float32Array"],
+    [() => client.bus.publish("news.today", [new DataView(new ArrayBuffer(8))]), "data[0] is a DataView"],
   ];
   for (const [attempt, why] of attempts) {
     expect(await failureOf(attempt())).toThrow(

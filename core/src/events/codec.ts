@@ -1,6 +1,6 @@
 import { Packr } from "msgpackr";
 import { SoormaError } from "../errors.ts";
-import { findUnpackable } from "../plans/packable.ts";
+import { findUnpackable, holdsOtherThanBytes } from "../plans/packable.ts";
 
 /**
  * Packs and unpacks what travels between nodes.
@@ -61,6 +61,7 @@ export function createCodec(): Codec {
   return {
     encode(value) {
       try {
+        if (holdsOtherThanBytes(value)) throw new TypeError("a typed array in it is not one of bytes");
         return packr.pack(value);
       } catch (cause) {
         throw new PackingError(value, cause);

@@ -43,9 +43,32 @@ function search(value: unknown, path: string, above: object[]): Unpackable | und
   }
 }
 
+/**
+ * Whether a value holds views that are no bytes, such as a `Float32Array`: msgpackr would write one byte of each element,
+ * and behind them whatever its buffer held before. Quick, since it looks at everything that is sent.
+ */
+export function holdsOtherThanBytes(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) if (holdsOtherThanBytes(value[i])) return true;
+    return false;
+  }
+  if (ArrayBuffer.isView(value)) return !isBytes(value);
+  for (const key in value) if (holdsOtherThanBytes((value as Record<string, unknown>)[key])) return true;
+  return false;
+}
+
+function isBytes(view: ArrayBufferView): boolean {
+  return (view as { readonly BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT === 1;
+}
+
 function searchObject(value: object, path: string, above: object[]): Unpackable | undefined {
   // biome-ignore lint/style/noRestrictedGlobals: the class is asked about, not the time
-  if (value instanceof Date || value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return undefined;
+  if (value instanceof Date || value instanceof ArrayBuffer) return undefined;
+  if (ArrayBuffer.isView(value)) {
+    if (isBytes(value)) return undefined;
+    return { path, what: `a ${value.constructor.name} (what can be sent is a list of its numbers, or its bytes)` };
+  }
   if (value instanceof Promise) return { path, what: "a Promise (is an await missing?)" };
   if (value instanceof Map || value instanceof Set || value instanceof WeakMap || value instanceof WeakSet) {
     return { path, what: `a ${value.constructor.name}` };

@@ -14,7 +14,9 @@ const places: ReadonlySet<string> = new Set(["data", "inputs", "result", "error"
  * @throws {TypeError} for a path that has an empty part.
  */
 export function compileRedaction(paths: readonly string[]): <T extends object>(line: T) => T {
-  const parsed = parsePaths(paths, places);
+  const named = parsePaths(paths, places);
+  // A delegated task has its data in a list of tasks first.
+  const parsed = [...named, ...named.flatMap((parts) => (parts[0] === "data" ? [["tasks", "*", ...parts]] : []))];
   if (parsed.length === 0) return (line) => line;
   return (line) => {
     let changed: Record<string, unknown> | undefined;

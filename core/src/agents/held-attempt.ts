@@ -1,6 +1,5 @@
 import { isSoormaError, SoormaError } from "../errors.ts";
 import type { Envelope } from "../events/envelope.ts";
-import { setLongTimer } from "../plans/timing.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import type { Slots } from "./slots.ts";
 import type { OfferedTask, Outcome, ReplyTo } from "./task-wire.ts";
@@ -214,7 +213,7 @@ export class HeldAttempt {
     const { runtime, offer, timeoutMs, envelope } = this.#o;
     const expire = (afterMs: number, why: string): void => {
       const error = (): SoormaError => new SoormaError("TIMEOUT", `task "${offer.name}" ${why}`);
-      this.#timers.push(setLongTimer(runtime, () => this.abort(error()), afterMs));
+      this.#timers.push(runtime.setTimer(() => this.abort(error()), afterMs));
     };
     if (timeoutMs !== undefined) {
       const left = timeoutMs - (runtime.monotonic() - this.takenAt);

@@ -7,7 +7,6 @@ import { type EventWhere, findWhereProblem, matchesWhere } from "../events/where
 import { passedOn } from "../plans/dispatcher.ts";
 import type { TaskSpec, WaitSpec } from "../plans/log.ts";
 import { findUnpackable } from "../plans/packable.ts";
-import { setLongTimer } from "../plans/timing.ts";
 import type { AnyData } from "./any-data.ts";
 import type { EventListeners } from "./event-listeners.ts";
 import { type HeldAttempt, isPlannerTrouble } from "./held-attempt.ts";
@@ -290,7 +289,7 @@ export class TaskHandle implements Task<AnyData> {
       const timer =
         ms === undefined
           ? undefined
-          : setLongTimer(runtime, () => end(() => (error ? reject(error()) : resolve(undefined))), ms);
+          : runtime.setTimer(() => end(() => (error ? reject(error()) : resolve(undefined))), ms);
       const end = (settle: () => void): void => {
         timer?.cancel();
         signal.removeEventListener("abort", onAbort);

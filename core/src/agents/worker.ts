@@ -6,7 +6,6 @@ import type { AgentStats } from "../mesh/node-stats.ts";
 import type { RpcCall } from "../mesh/rpc.ts";
 import { Wakefulness } from "../mesh/wakefulness.ts";
 import { findUnpackable } from "../plans/packable.ts";
-import { setLongTimer } from "../plans/timing.ts";
 import type { AgentRecord } from "../registry/records.ts";
 import { atMost, type Runtime, type Timer } from "../runtime.ts";
 import { Agent, type AgentOptions } from "./agent.ts";
@@ -332,7 +331,7 @@ export class Worker extends Agent {
       attempt.abort(error);
       this.#end(attempt, { ok: false, failure: toFailure(error) }, resultPatienceMs);
     };
-    return setLongTimer(this.services().node.runtime, expire, timeoutMs);
+    return this.services().node.runtime.setTimer(expire, timeoutMs);
   }
 
   #failureOf(attempt: HeldAttempt, error: unknown): ReturnType<typeof toFailure> {

@@ -9,7 +9,6 @@ import {
   type TaskDispatcher,
 } from "./dispatcher.ts";
 import type { PlanChange, TaskSpec } from "./log.ts";
-import { setLongTimer } from "./timing.ts";
 
 interface Agent {
   readonly agentId: string;
@@ -123,7 +122,7 @@ export class Attempts {
     if (timeoutMs !== undefined) {
       // What has ended may take a moment to be delivered.
       const leftMs = isOver ? timeoutMs : Math.max(0, timeoutMs - ageMs);
-      attempt.timer = setLongTimer(this.#runtime, () => this.#expire(attempt, agent, timeoutMs), leftMs);
+      attempt.timer = this.#runtime.setTimer(() => this.#expire(attempt, agent, timeoutMs), leftMs);
     }
     if (!attempt.agentTold) this.#note(attempt);
   }

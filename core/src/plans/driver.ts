@@ -13,7 +13,6 @@ import { Planning } from "./planning.ts";
 import type { PlanFold } from "./reducer.ts";
 import { isTerminal } from "./task-node.ts";
 import { TaskRunner } from "./task-runner.ts";
-import { setLongTimer } from "./timing.ts";
 import type { Turns } from "./turns.ts";
 
 export type { PlanHandlers, TransitionDraft } from "./handlers.ts";
@@ -358,7 +357,7 @@ export class PlanDriver implements Turns {
     const overtimeMs = Math.min(createdAtMs + maxDurationMs - nowMs, maxDurationMs);
     const leftMs = Math.min((origin.deadline ?? Number.POSITIVE_INFINITY) - nowMs, overtimeMs);
     if (leftMs < Number.POSITIVE_INFINITY) {
-      this.#limit = setLongTimer(runtime, () => this.step(() => this.#expire()), leftMs);
+      this.#limit = runtime.setTimer(() => this.step(() => this.#expire()), leftMs);
     }
     return leftMs;
   }

@@ -8,7 +8,7 @@ import { type PlanChange, type RetryPolicy, type TaskState, type WaitSpec, waitK
 import { dependencyFailure, waitFailure } from "./outcome.ts";
 import { dataOf, expandGroup, inputsOf, waitOf } from "./task-data.ts";
 import { isTerminal } from "./task-node.ts";
-import { backoffDelay, setLongTimer } from "./timing.ts";
+import { backoffDelay } from "./timing.ts";
 import type { Turns } from "./turns.ts";
 
 /** So often in a row a task may be handed back or lost before that counts as a failure: whatever hands it back is at fault. */
@@ -339,7 +339,7 @@ export class TaskRunner {
       this.#timers.delete(taskId);
       this.#turns.step(step);
     };
-    const timer = setLongTimer(this.#options.runtime, due, delayMs);
+    const timer = this.#options.runtime.setTimer(due, delayMs);
     const attempt = this.#turns.fold.task(taskId)?.attempt;
     this.#timers.set(taskId, { attempt, cancel: () => timer.cancel() });
   }

@@ -3,8 +3,11 @@ import { parseAgentRecord, parseLeaseMs, parseSchemaRecord } from "@soorma/core/
 import type { Store } from "@soorma/core/store";
 import type { Leased } from "./directory.ts";
 
-/** Revisions are reserved in blocks, so that pushing a change never waits for the disk. */
-const revisionBlock = 10_000;
+/**
+ * Revisions are reserved in blocks, so that pushing a change never waits for the disk: half a block is what a directory at its limit
+ * gives out in several crashes of everybody, while the disk is slow or full. There are enough for any number of restarts.
+ */
+const revisionBlock = 1_000_000;
 
 /** What a broker remembers over a restart. */
 interface Remembered {

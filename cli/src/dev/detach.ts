@@ -5,6 +5,7 @@ import { CommandError, exitCodes, Interrupted } from "../ui/errors.ts";
 import type { Io } from "../ui/io.ts";
 import type { Project } from "./project.ts";
 import { registryText } from "./remote.ts";
+import { refuseSecond } from "./run-state.ts";
 import { parseChildMessage } from "./supervised.ts";
 
 /** Set in a supervisor in the background: its errors are told over IPC to the command that started it. */
@@ -18,6 +19,7 @@ export async function startDetached(
   io: Io,
 ): Promise<number> {
   if (io.signal.aborted) throw new Interrupted();
+  refuseSecond(project.runFile);
   const outputFile = join(dirname(project.logFile), "supervisor.log");
   const output = writtenFirst(outputFile, () => {
     mkdirSync(dirname(outputFile), { recursive: true });

@@ -144,6 +144,12 @@ function replaceStale(path: string, stale: string | undefined, text: string): bo
   }
 }
 
+/** @throws {CommandError} `ALREADY_RUNNING` while a supervisor runs in the project. */
+export function refuseSecond(runFile: string): void {
+  const found = readRunState(runFile);
+  if (found?.alive) throw alreadyRunning(found.state);
+}
+
 function alreadyRunning(state: RunState): CommandError {
   const since = new Date(state.startedAtMs).toLocaleTimeString("en-GB");
   return new CommandError(

@@ -21,7 +21,8 @@ export function createMesh(open: () => Promise<NodeOptions>): Mesh {
     async acquire() {
       users++;
       try {
-        await closing;
+        // That it failed is told to whoever closed it.
+        await closing?.catch(() => {});
         opening ??= (async () => createServices(await MeshNode.open(await open())))();
         return await opening;
       } catch (error) {

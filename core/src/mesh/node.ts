@@ -409,11 +409,18 @@ export class MeshNode {
       for (const giveUp of [...this.#waits]) giveUp();
       if (this.#tap) await atMost(this.runtime, drainTapMs, this.#tap.drain());
       this.#tap?.close();
-      await this.#membership.close();
-      this.events.close();
-      await this.registry.close();
-      this.#rpc.stop();
-      await this.#transport.close();
+      // Whatever fails, nothing stays open: a process would not end.
+      try {
+        await this.#membership.close();
+      } finally {
+        this.events.close();
+        try {
+          await this.registry.close();
+        } finally {
+          this.#rpc.stop();
+          await this.#transport.close();
+        }
+      }
     })();
     return this.#closing;
   }

@@ -270,12 +270,13 @@ describe("a worker", () => {
     await own.release();
   });
 
-  test("that could not start hands back what it was offered meanwhile", async () => {
+  test("that could not start hands back what it was offered meanwhile, and takes nothing more", async () => {
     const { handler, end, ...seen } = gated();
     await using mesh = await inProcessMesh({ state: false });
     const planner = await fakePlanner(mesh.mesh(), "planner-1");
     const registered = Promise.withResolvers<AgentRecord>();
     const answer = Promise.withResolvers<never>();
+    const leave = Promise.withResolvers<void>();
     const unanswered: Partial<NodeOptions> = {
       createRegistry: async (deps) => {
         const registry = await createFromPlugin(registryBroker, { address: mesh.broker.address }, deps);
@@ -286,18 +287,23 @@ describe("a worker", () => {
             registered.resolve(record);
             return await answer.promise;
           },
+          deregister: () => leave.promise,
         });
       },
     };
     const worker = mesh.worker({ name: "worker", mesh: mesh.mesh(unanswered) });
     worker.onTask("main", handler);
     const running = failureOf(worker.run());
-    expect(await planner.offer(await registered.promise, {})).toBe("accepted");
+    const record = await registered.promise;
+    expect(await planner.offer(record, {})).toBe("accepted");
     await seen.begun;
     answer.reject(new SoormaError("REGISTRY_UNAVAILABLE", "no answer"));
-    expect(await running).toThrow("no answer");
     await waitFor(() => planner.of("task.result").length > 0);
     expect(planner.of<Outcome>("task.result")[0]?.failure?.code).toBe("NODE_STOPPED");
+    // It is in the directory still, since the registry has not answered.
+    expect(await failureOf(planner.offer(record, { taskId: "plan-1.2" }))).toThrow("is not on this node (any more)");
+    leave.resolve();
+    expect(await running).toThrow("no answer");
     end(1);
     // A rejection nobody handles would be told by then.
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));

@@ -240,8 +240,9 @@ export class MeshNode {
   }
 
   async remove(agentId: string): Promise<void> {
-    await this.#membership.remove(agentId);
+    // At once: until the registry has answered, others may find it and give it something to do.
     this.#agents.delete(agentId);
+    await this.#membership.remove(agentId);
   }
 
   /** Resolves when the directory view has reached a revision, or after two seconds: the registry may be gone. */

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeSocketFolder } from "./project.ts";
 
 // Somebody else is whoever root becomes.
 test.if(process.getuid?.() === 0)("a socket folder that is somebody else's is refused, with what to do", async () => {
@@ -22,6 +23,23 @@ try {
     const [code, hint] = JSON.parse((await child.stdout.text()) || "[]") as string[];
     expect(code).toBe("SOCKET_FOLDER_TAKEN");
     expect(hint).toContain("plugins.transport.options.dir");
+  } finally {
+    rmSync(parent, { recursive: true, force: true });
+  }
+});
+
+test("a socket folder that the disk does not take is told with why, and is no bug", async () => {
+  const parent = mkdtempSync("/tmp/soorma-project-");
+  try {
+    const file = join(parent, "file");
+    writeFileSync(file, "");
+    const folder = join(file, "sockets");
+    expect(() => makeSocketFolder(folder)).toThrow(
+      expect.objectContaining({
+        code: "FILE_UNWRITABLE",
+        message: `${folder} cannot be written: a file is in the way (ENOTDIR); nothing was started`,
+      }),
+    );
   } finally {
     rmSync(parent, { recursive: true, force: true });
   }

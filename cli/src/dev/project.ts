@@ -3,6 +3,7 @@ import { existsSync, lstatSync, mkdirSync, realpathSync, rmSync, statSync } from
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { meshFileOf } from "../mesh-file.ts";
+import { writtenFirst } from "../ui/disk-fault.ts";
 import { CommandError } from "../ui/errors.ts";
 
 /** Where everything of one project is. */
@@ -74,22 +75,29 @@ function temporaryRoot(): string {
   return existsSync("/tmp") ? "/tmp" : tmpdir();
 }
 
-/** Makes the folder for socket files anew, for this user alone. */
+/**
+ * Makes the folder for socket files anew, for this user alone.
+ *
+ * @throws {CommandError} `SOCKET_FOLDER_TAKEN`; `FILE_UNWRITABLE` when the disk does not take it.
+ */
 export function makeSocketFolder(folder: string): void {
   const taken = (cause?: unknown): CommandError =>
     new CommandError("SOCKET_FOLDER_TAKEN", `${folder} belongs to somebody else`, {
       cause,
       hint: "set plugins.transport.options.dir to a folder of yours, or have it removed",
     });
-  try {
-    removeSocketFolder(folder);
-    mkdirSync(folder, { mode: 0o700 });
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    throw ["EACCES", "EPERM", "EEXIST", "ENOTEMPTY"].includes(String(code)) && existsSync(folder)
-      ? taken(cause)
-      : cause;
-  }
+  const make = (): void => {
+    try {
+      removeSocketFolder(folder);
+      mkdirSync(folder, { mode: 0o700 });
+    } catch (cause) {
+      const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+      throw ["EACCES", "EPERM", "EEXIST", "ENOTEMPTY"].includes(String(code)) && existsSync(folder)
+        ? taken(cause)
+        : cause;
+    }
+  };
+  writtenFirst(folder, make, "mend that, or set plugins.transport.options.dir to a folder elsewhere");
   // In a folder everybody may write to, somebody else may have been faster.
   const made = lstatSync(folder);
   if (!made.isDirectory() || (process.getuid && made.uid !== process.getuid())) throw taken();

@@ -31,7 +31,11 @@ export function whyUnwritten(error: unknown): string {
  *
  * @throws {CommandError} `FILE_UNWRITABLE` when the disk does not take it.
  */
-export function writtenFirst<T>(path: string, write: () => T): T {
+export function writtenFirst<T>(
+  path: string,
+  write: () => T,
+  hint = "mend that, then run it again: what runs is noted there",
+): T {
   try {
     return write();
   } catch (cause) {
@@ -39,7 +43,7 @@ export function writtenFirst<T>(path: string, write: () => T): T {
     if (why === undefined) throw cause;
     throw new CommandError("FILE_UNWRITABLE", `${path} cannot be written: ${why}; nothing was started`, {
       cause,
-      hint: "mend that, then run it again: what runs is noted there",
+      hint,
     });
   }
 }

@@ -11,3 +11,11 @@ test("each agent has an address of its own that stays, and a port that is taken 
   expect(debuggers.urlOf("one")).toBe(one);
   taken.stop(true);
 });
+
+test("that there is no port any more is told", () => {
+  const last = Bun.listen({ hostname: "127.0.0.1", port: 65_535, socket: { data() {} } });
+  expect(() => createDebuggers(65_535).urlOf("one")).toThrow(
+    'there is no free port for the debugger of "one": none from 65535 to 65535',
+  );
+  last.stop(true);
+});

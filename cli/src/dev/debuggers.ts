@@ -1,21 +1,31 @@
+import { CommandError } from "../ui/errors.ts";
+
 /** Where each agent's debugger listens, the same for as long as `soorma dev` runs. */
 export interface Debuggers {
-  /** `ws://127.0.0.1:6499/worker-1` */
+  /** `ws://127.0.0.1:6499/worker-1`. @throws {CommandError} `PORT_TAKEN` when all are. */
   urlOf(agent: string): string;
 }
 
 /** Bun's own default, and what debug configurations name. */
 const firstPort = 6_499;
+const lastPort = 65_535;
 
 /** Hands out the first ports from 6499 up that nobody listens on. */
-export function createDebuggers(): Debuggers {
+export function createDebuggers(from = firstPort): Debuggers {
   const given = new Map<string, string>();
-  let next = firstPort;
+  let next = from;
   return {
     urlOf(agent) {
       let url = given.get(agent);
       if (url === undefined) {
-        while (!isFree(next)) next++;
+        while (next <= lastPort && !isFree(next)) next++;
+        if (next > lastPort) {
+          throw new CommandError(
+            "PORT_TAKEN",
+            `there is no free port for the debugger of "${agent}": none from ${from} to ${lastPort}`,
+            { hint: "leave out --inspect, or end what listens there" },
+          );
+        }
         url = `ws://127.0.0.1:${next++}/${agent}`;
         given.set(agent, url);
       }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DeadLetter, PlanState, PlanSummary } from "@soorma/core";
 import { startSoorma, until } from "./cli-run.ts";
@@ -74,11 +74,28 @@ async function submit(type: string, data = "{}"): Promise<string> {
   return stdout.trim();
 }
 
+/** Sends goals until they are answered. */
+async function order(count: number): Promise<void> {
+  writeFileSync(fixed, "");
+  for (let n = 0; n < count; n++) expect((await run("goal", "order.goal", `{"n":${n}}`)).exitCode).toBe(0);
+}
+
+/** Names of the tasks of a plan that are dead letters. */
+async function deadOf(planId: string): Promise<string[]> {
+  return (await json<DeadLetter[]>("plans", "dead")).flatMap((one) => (one.planId === planId ? [one.name] : []));
+}
+
+async function newestOf(goal: string): Promise<string> {
+  const [plan] = await json<PlanSummary[]>("plans", "list", "--goal", goal);
+  return plan?.planId ?? "";
+}
+
 async function statusOf(planId: string): Promise<string> {
   return (await json<PlanState>("plans", "show", planId)).status;
 }
 
 test("a failed task is a dead letter: listed, inspected, sent again from where it failed", async () => {
+  rmSync(fixed, { force: true });
   const failed = await run("goal", "order.goal", '{"item":"bees"}');
   expect(failed.exitCode).toBe(1);
   expect(failed.stderr).toContain("the card was declined");
@@ -93,8 +110,7 @@ test("a failed task is a dead letter: listed, inspected, sent again from where i
   expect(shown.stdout).toMatch(/ {4}1 \+0 ms +plan\.created order\.goal by orders/);
   expect(shown.stdout).toMatch(/task\.retried pay .*the card was declined; again in/);
 
-  const letters = await json<DeadLetter[]>("plans", "dead");
-  expect(letters.map(({ planId: of, name }) => [of, name])).toEqual([[planId, "pay"]]);
+  expect(await deadOf(planId)).toEqual(["pay"]);
   expect((await run("plans", "dead")).stdout).toMatch(/pay +order\.goal +.*the card was declined/);
 
   writeFileSync(fixed, "");
@@ -107,32 +123,30 @@ test("a failed task is a dead letter: listed, inspected, sent again from where i
   expect(retried.planId).not.toBe(planId);
   expect(retried.result.reserve).toEqual(reserved);
   expect(retried.result.ship.shipped).toBe((reserved as { at: number }).at);
-  expect(await json("plans", "dead")).toEqual([]);
+  expect(await deadOf(planId)).toEqual([]);
   expect((await run("plans", "show", retried.planId)).stdout).toContain(`again ${planId}`);
 }, 60_000);
 
 test("a dead letter can be discarded", async () => {
-  (await Bun.file(fixed).exists()) && (await Bun.file(fixed).delete());
+  rmSync(fixed, { force: true });
   expect((await run("goal", "order.goal", "{}")).exitCode).toBe(1);
-  const [letter] = await json<DeadLetter[]>("plans", "dead");
-  const planId = letter?.planId ?? "";
+  const planId = await newestOf("order.goal");
+  expect(await deadOf(planId)).toEqual(["pay"]);
   const wrong = await run("plans", "discard", planId, "pya");
   expect(wrong.stderr).toContain("did you mean pay?");
   const { stdout } = await run("plans", "discard", planId, "--reason", "paid by hand");
   expect(stdout).toBe(`discarded pay of plan ${planId}\n`);
-  expect(await json("plans", "dead")).toEqual([]);
-  writeFileSync(fixed, "");
+  expect(await deadOf(planId)).toEqual([]);
 }, 60_000);
 
 test("all dead letters of a plan are discarded at once, and each is found by its task's name", async () => {
   expect((await run("goal", "many.goal")).exitCode).toBe(1);
-  const [plan] = await json<PlanSummary[]>("plans", "list", "--goal", "many.goal");
-  const planId = plan?.planId ?? "";
+  const planId = await newestOf("many.goal");
   for (const name of ["t0", "t119"]) {
     expect((await run("plans", "discard", planId, name)).stdout).toBe(`discarded ${name} of plan ${planId}\n`);
   }
   expect((await run("plans", "discard", planId)).exitCode).toBe(0);
-  expect(await json("plans", "dead")).toEqual([]);
+  expect(await deadOf(planId)).toEqual([]);
 }, 60_000);
 
 test("a plan that takes back what it did cannot be cancelled, and that is why", async () => {
@@ -284,6 +298,10 @@ test("watching ends when nobody reads any more", async () => {
 }, 60_000);
 
 test("plans are listed by status, goal and time; agents by how they do", async () => {
+  await order(3);
+  const reviewed = await submit("review.goal");
+  await until("the question", async () => (await run("plans", "answer", reviewed, "yes")).exitCode === 0);
+  await until("the plan's end", async () => (await statusOf(reviewed)) === "completed");
   const all = await json<PlanSummary[]>("plans", "list");
   expect(all.length).toBeGreaterThan(3);
   expect(all.map(({ createdAtMs }) => createdAtMs)).toEqual(
@@ -298,6 +316,7 @@ test("plans are listed by status, goal and time; agents by how they do", async (
 }, 60_000);
 
 test("an id that is none is told with the nearest one; a plan that is not there is an error", async () => {
+  await order(2);
   const [newest] = await json<PlanSummary[]>("plans", "list", "--limit", "1");
   const planId = newest?.planId ?? "";
   expect((await run("plans", "show")).stdout).toStartWith(planId);
